@@ -1,0 +1,23 @@
+"""Mixed-sample data augmentation in any modality and any rank."""
+
+from mixmodal.images import MixCollate
+from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
+from mixmodal.mix import Mix
+from mixmodal.mixer import Mixer
+from mixmodal.policies import Alternate, OneOf, Policy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Alternate",
+    "CutMix",
+    "Cutout",
+    "FMix",
+    "Mix",
+    "MixCollate",
+    "MixUp",
+    "Mixer",
+    "NoMix",
+    "OneOf",
+    "Policy",
+]

@@ -1,0 +1,149 @@
+"""Grids: what an axes pattern says of a tensor, and masks fitted, spread and resized to a grid."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def parse_axes(axes: str) -> tuple[int, int]:
+    """How many named axes an axes pattern has before and after its star.
+
+    Args:
+        axes: names separated by blanks: `b` first, one `*` for the axes a mask varies on, other names for the axes it
+            is the same on.
+
+    Returns:
+        The counts, `b` included.
+
+    Raises:
+        ValueError: for anything else.
+
+    >>> parse_axes("b c *"), parse_axes("b * d")
+    ((2, 0), (1, 1))
+    """
+    names = axes.split() if isinstance(axes, str) else []
+    if names[:1] != ["b"] or names.count("*") != 1 or len(set(names)) != len(names):
+        raise ValueError(
+            f"axes={axes!r} is no axes pattern: begin with 'b', write '*' once for the axes that the mask varies on, "
+            f"and give each other axis a name of its own, as in 'b c *' or 'b * d'"
+        )
+    star = names.index("*")
+    return star, len(names) - star - 1
+
+
+def grid_of(x: Tensor, axes: str) -> torch.Size:
+    """The part of the shape of `x` that the star of `axes` stands for.
+
+    Raises:
+        ValueError: `x` has too few axes, or none of its cells is left.
+
+    >>> grid_of(torch.zeros(8, 3, 32, 24), "b c *")
+    torch.Size([32, 24])
+    """
+    before, after = parse_axes(axes)
+    grid = x.shape[before : x.ndim - after]
+    if not grid or 0 in grid:
+        raise ValueError(
+            f"axes={axes!r} needs a tensor with {before + after + 1} axes or more and no empty grid, got shape "
+            f"{tuple(x.shape)}; give the axes that fit it, for example axes='b *'"
+        )
+    return grid
+
+
+def spread(mask: Tensor, x: Tensor, axes: str) -> Tensor:
+    """`mask` (n, *grid) with axes of size 1 where `x` has named axes, so that the two broadcast.
+
+    Raises:
+        ValueError: the grid of `x` is another one.
+
+    >>> spread(torch.ones(1, 5), torch.zeros(2, 5, 3), "b * d").shape
+    torch.Size([1, 5, 1])
+    """
+    before, after = parse_axes(axes)
+    grid = grid_of(x, axes)
+    if grid != mask.shape[1:]:
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} has the grid {tuple(grid)} by axes={axes!r}, and this record has the grid "
+            f"{tuple(mask.shape[1:])}; give the axes of x, or mix with mix.resize({tuple(grid)})"
+        )
+    return mask.view(len(mask), *[1] * (before - 1), *grid, *[1] * after)
+
+
+def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tensor:
+    """The realised share `lam` of each sample in its mix, over real locations.
+
+    Args:
+        mask: own share of each location, (B or 1, *grid).
+        index: partner of each sample, (B,).
+        valid: real locations of the batch, bool (B, *grid); all if None.
+
+    Returns:
+        (B,): Σ v·m / Σ (v·m + v[index]·(1 - m)); 1 where nothing is real.
+
+    >>> valid = torch.tensor([[True, True, True, True], [True, True, False, False]])
+    >>> own_share(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([1, 0]), valid)
+    tensor([1.0000, 0.5000])
+    """
+    over = tuple(range(1, mask.ndim))
+    if valid is None:
+        return (mask.mean(over) if over else mask).expand(len(index))
+    own = (mask * valid).sum(over)
+    total = own + ((1 - mask) * valid.index_select(0, index)).sum(over)
+    return torch.where(total > 0, own / torch.where(total > 0, total, 1), 1)
+
+
+def fit(mask: Tensor, real: Tensor) -> Tensor:
+    """Stretch each mask over the real part of its sample, along every axis on which `real` varies.
+
+    Along an axis the k-th of K real cells takes the mask's value at the share (k + 1/2) / K of the axis, so that a mask
+    has the same shape relative to a short text as to a long one. Padding may lie anywhere.
+
+    Args:
+        mask: (B or 1, *grid).
+        real: bool (B, *grid), size 1 along an axis on which it does not vary.
+
+    Returns:
+        (B, *grid).
+
+    >>> fit(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([[True, True, False, False]]))
+    tensor([[1., 0., 0., 0.]])
+    """
+    mask = mask.expand(len(real), *mask.shape[1:])
+    for axis in range(1, real.ndim):
+        size = mask.shape[axis]
+        if real.shape[axis] == 1:
+            continue
+        along = real.movedim(axis, -1).reshape(len(real), -1, size).any(1).long()
+        place, count = along.cumsum(1) - 1, along.sum(1, keepdim=True).clamp(min=1)
+        source = torch.div((2 * place + 1) * size, 2 * count, rounding_mode="floor").clamp(0, size - 1)
+        source = source.view(-1, *[size if a == axis else 1 for a in range(1, mask.ndim)])
+        mask = mask.gather(axis, source.expand_as(mask))
+    return mask
+
+
+def resize_nearest(mask: Tensor, grid: Sequence[int]) -> Tensor:
+    """`mask` (n, *old grid) on another grid: the value of the cell at each centre, of any dtype.
+
+    >>> resize_nearest(torch.tensor([[1, 2, 3, 4]]), [2])
+    tensor([[2, 4]])
+    """
+    for axis, size in enumerate(grid, start=1):
+        old = mask.shape[axis]
+        source = torch.div((2 * torch.arange(size, device=mask.device) + 1) * old, 2 * size, rounding_mode="floor")
+        mask = mask.index_select(axis, source)
+    return mask
+
+
+def resize_area(mask: Tensor, grid: Sequence[int]) -> Tensor:
+    """`mask` (n, *old grid) on another grid: the mean of the area that each cell covers.
+
+    >>> resize_area(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), [2])
+    tensor([[1.5000, 3.5000]])
+    """
+    for axis, size in enumerate(grid, start=1):
+        last = mask.movedim(axis, -1)
+        flat = F.adaptive_avg_pool1d(last.reshape(1, -1, last.shape[-1]), size)
+        mask = flat.view(*last.shape[:-1], size).movedim(-1, axis)
+    return mask

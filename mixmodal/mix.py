@@ -1,0 +1,290 @@
+"""One draw: who is mixed with whom, where and how much, and what follows for inputs, labels and losses."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mixmodal.blends import blend, check_buffer, choose, give
+from mixmodal.grids import resize_area, resize_nearest, spread
+from mixmodal.losses import Criterion, mean_divisor, weighted, with_reduction
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """One draw of a mixer: `x' = m · x + (1 - m) · x[index]`, `y' = lam · y + (1 - lam) · y[index]`.
+
+    A record can be replayed on every tensor of the batch: `mix(x)`. Nothing in it changes.
+
+    Args:
+        index: partner of each sample, int64 (B,).
+        mask: own share m of each location, (B, *grid), or (1, *grid) for one mask that all samples share; in [0, 1].
+        lam: own share of each sample, the weight of its label, (B,), in [0, 1].
+        axes: default axes pattern of the tensors to mix, see `parse_axes`.
+        valid: bool (B, *grid), locations of the mixed batch that are real; None if there is no padding.
+        real: bool (B, *grid), locations of the batch before mixing that are real; None if there is no padding.
+        hard: whether the mask holds 0 and 1 only.
+        uniform: whether a mask is one number, so that it fits any grid.
+        partner: whether there is a partner; without one the other side of the mask is zero, and labels stay.
+
+    >>> import mixmodal as mm
+    >>> x = torch.rand(4, 3, 8, 8)
+    >>> mixed, mix = mm.CutMix()(x)
+    >>> bool((mix(x) == mixed).all()), mix.lam.shape
+    (True, torch.Size([4]))
+    """
+
+    index: Tensor
+    mask: Tensor
+    lam: Tensor
+    axes: str = "b c *"
+    valid: Tensor | None = None
+    real: Tensor | None = None
+    hard: bool = False
+    uniform: bool = False
+    partner: bool = True
+
+    def __call__(self, x: Tensor, *, axes: str | None = None, out: Tensor | None = None) -> Tensor:
+        """Mix a tensor of the batch by this record.
+
+        Floating tensors are blended, and their padding becomes zero. Integers and booleans are chosen.
+
+        Args:
+            x: (B, ...), any dtype; its grid must be the mask's.
+            axes: axes pattern of `x`; the record's own if None.
+            out: buffer of the shape, dtype and device of `x` that takes the result; must not share memory with it.
+
+        Returns:
+            The mixed tensor, of the shape, dtype and device of `x`; a new one or `out`. Where nothing is to be done it
+            is `x` itself.
+
+        Raises:
+            TypeError: `x` holds integers and the mask is soft.
+            ValueError: batch or grid differ from the record's; `out` does not fit, overlaps `x`, or `x` requires grad.
+
+        >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.tensor([[1.0, 0.0]]), lam=torch.full((2,), 0.5), hard=True)
+        >>> mix(torch.tensor([[1, 2], [3, 4]]), axes="b *")
+        tensor([[1, 4],
+                [3, 2]])
+        """
+        axes = self.axes if axes is None else axes
+        if x.ndim == 0 or len(x) != len(self.index):
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}, the record is of a batch of {len(self.index)}; pass the whole batch"
+            )
+        if out is not None:
+            check_buffer(x, out)
+        mask = self._spread(x, axes)
+        if not (x.is_floating_point() or x.is_complex()):
+            if not self.hard:
+                raise TypeError(
+                    f"x is {x.dtype} and integers are chosen, never blended, but this mask is soft: use a method with "
+                    f"a hard mask (CutMix, FMix with max_soft=0), mix embeddings or one-hot floats, or weigh the "
+                    f"losses of dense labels with mix.loss(preds, y, axes=...)"
+                )
+            return choose(mask > 0.5, x, self.index, out) if self.partner else give(x, out)
+        if self.real is not None:
+            x = x.masked_fill(~spread(self.real, x, axes), 0)
+        if not self.partner:
+            return give(x if self.uniform else torch.where(mask > 0.5, x, 0), out)
+        return choose(mask > 0.5, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
+
+    @property
+    def terms(self) -> tuple[tuple[Tensor, bool], ...]:
+        """How the loss is made: pairs of a weight (B,) and whether it weighs the own label or the partner's."""
+        if not self.partner:
+            return ((torch.ones_like(self.lam), True),)
+        return ((self.lam, True), (1 - self.lam, False))
+
+    def targets(self, y: Tensor, *, num_classes: int | None = None) -> Tensor:
+        """Soft targets `lam · y + (1 - lam) · y[index]`.
+
+        Args:
+            y: class numbers, integers (B,); or soft, multi-label or regression targets, floating (B, ...), booleans
+                read as 0 and 1.
+            num_classes: number of classes, for integers only.
+
+        Returns:
+            (B, num_classes) for integers, else the shape of `y`; in the dtype of `y`, at least float32.
+
+        Raises:
+            ValueError: integers without `num_classes`, out of range or with more than one axis; wrong batch.
+
+        >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
+        >>> mix.targets(torch.tensor([0, 1]), num_classes=2)
+        tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]])
+        """
+        self._check_labels(y)
+        if y.dtype == torch.bool or y.is_floating_point():
+            y = y.to(torch.promote_types(y.dtype, torch.float32))
+        elif y.ndim > 1:
+            raise ValueError(
+                f"y holds integers of shape {tuple(y.shape)}: pass y.float() if they are multi-label targets; mix a "
+                f"label map as mix(y, axes='b *') or weigh its losses with mix.loss(preds, y, axes='b *')"
+            )
+        elif num_classes is None:
+            raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
+        else:
+            check(
+                ((y >= 0) & (y < num_classes)).all(),
+                f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels",
+            )
+            y = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+        return _shares(self.lam, y, self.index)
+
+    def loss(
+        self,
+        preds: Tensor,
+        y: Tensor,
+        criterion: Criterion = F.cross_entropy,
+        *,
+        reduction: str = "mean",
+        axes: str | None = None,
+    ) -> Tensor:
+        """The criterion against both labels, each weighted by its share: Σ over `terms` of weight · ℓ(preds, target).
+
+        Args:
+            preds: output for the mixed batch, (B, ...).
+            y: targets of the batch before mixing, in any form that `criterion` takes.
+            criterion: a function that takes `reduction=`, or a module with a `reduction` (a copy is used).
+            reduction: "mean" divides as the criterion's own mean does for `y` (class weights, ignored labels);
+                "sum"; "none" for the shape that the criterion gives.
+            axes: axes pattern of dense labels such as "b *": each location is weighted by its own mask.
+
+        Returns:
+            A scalar, or for "none" (B, ...).
+
+        Raises:
+            TypeError: a criterion without `reduction`.
+            ValueError: another reduction, wrong batch, integers with several axes but no `axes`.
+
+        >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
+        >>> preds, y = torch.randn(2, 5), torch.tensor([0, 3])
+        >>> soft = F.cross_entropy(preds, mix.targets(y, num_classes=5))
+        >>> bool(torch.isclose(mix.loss(preds, y), soft))
+        True
+        """
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction={reduction!r} must be 'mean', 'sum' or 'none'")
+        self._check_labels(y)
+        dense = not y.is_floating_point() and y.ndim > 1 and y.dtype != torch.bool
+        if dense and axes is None:
+            raise ValueError(
+                f"y holds integers of shape {tuple(y.shape)}: give their axes, for example axes='b *', so that each "
+                f"location is weighted by its own mask"
+            )
+        weights = self.terms if axes is None else self._dense_terms(y, axes)
+        each = with_reduction(criterion, "none")
+        partner_y = y.index_select(0, self.index) if self.partner else y
+        losses = [weighted(weight, each(preds, y if own else partner_y), axes is None) for weight, own in weights]
+        total = functools.reduce(torch.add, losses)
+        if reduction == "none":
+            return total
+        return total.sum() / mean_divisor(criterion, preds, y) if reduction == "mean" else total.sum()
+
+    def accuracy(self, preds: Tensor, y: Tensor) -> Tensor:
+        """The share of the labels that the predicted class hits: `lam` for the own label, 1 - `lam` for the partner's.
+
+        Args:
+            preds: logits or probabilities of the mixed batch, (B, C).
+            y: classes of the batch before mixing, integers (B,) or soft (B, C), of which the largest counts.
+
+        Returns:
+            The mean over the batch, a scalar in [0, 1].
+
+        Raises:
+            ValueError: another shape, or wrong batch.
+
+        >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
+        >>> mix.accuracy(torch.eye(2), torch.tensor([0, 0])), mix.accuracy(torch.eye(2), torch.tensor([0, 1]))
+        (tensor(0.5000), tensor(0.7500))
+        """
+        self._check_labels(y)
+        if preds.ndim != 2 or len(preds) != len(y) or y.ndim > 2:
+            raise ValueError(
+                f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
+                f"{tuple(y.shape)}"
+            )
+        label = y if y.ndim == 1 else y.argmax(1)
+        hit = (preds.argmax(1) == label).to(self.lam.dtype)
+        partner_hit = (preds.argmax(1) == label.index_select(0, self.index)).to(self.lam.dtype)
+        return torch.lerp(partner_hit, hit, self.lam).mean()
+
+    def resize(self, grid: Sequence[int]) -> "Mix":
+        """The same draw on another grid of the same rank: nearest cells if the mask is hard, means of areas if not.
+
+        Args:
+            grid: sizes of the new grid.
+
+        Returns:
+            A record with the same `index` and `lam`.
+
+        Raises:
+            ValueError: another rank, or a size below 1.
+
+        >>> mix = Mix(index=torch.tensor([0]), mask=torch.tensor([[1.0, 1.0, 0.0, 0.0]]), lam=torch.ones(1), hard=True)
+        >>> mix.resize([2]).mask
+        tensor([[1., 0.]])
+        """
+        if len(grid) != self.mask.ndim - 1 or min(grid, default=1) < 1:
+            raise ValueError(
+                f"grid={tuple(grid)} must hold {self.mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "
+                f"{tuple(self.mask.shape[1:])}"
+            )
+        return replace(
+            self,
+            mask=resize_nearest(self.mask, grid) if self.hard else resize_area(self.mask, grid),
+            valid=None if self.valid is None else resize_nearest(self.valid, grid),
+            real=None if self.real is None else resize_nearest(self.real, grid),
+        )
+
+    def to(self, device: torch.device | str) -> "Mix":
+        """The record with its tensors on `device`."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def pin_memory(self) -> "Mix":
+        """The record with its tensors in pinned memory, as a DataLoader with `pin_memory=True` asks."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _dense_terms(self, y: Tensor, axes: str) -> tuple[tuple[Tensor, bool], ...]:
+        """`terms` with a weight for every location of `y`."""
+        if not self.partner:
+            return ((torch.ones_like(y, dtype=self.lam.dtype), True),)
+        own = self._spread(y, axes)
+        return ((own, True), (1 - own, False))
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> "Mix":
+        valid = None if self.valid is None else function(self.valid)
+        real = None if self.real is None else function(self.real)
+        return replace(
+            self, index=function(self.index), mask=function(self.mask), lam=function(self.lam), valid=valid, real=real
+        )
+
+    def _spread(self, x: Tensor, axes: str) -> Tensor:
+        """The mask in the layout of `x`; a uniform one fits any."""
+        if self.uniform:
+            return self.mask[(slice(None),) + (0,) * (self.mask.ndim - 1)].view(-1, *[1] * (x.ndim - 1))
+        return spread(self.mask, x, axes)
+
+    def _check_labels(self, y: Tensor) -> None:
+        if y.ndim == 0 or len(y) != len(self.index):
+            raise ValueError(
+                f"y has shape {tuple(y.shape)}, the record is of a batch of {len(self.index)}; pass the whole batch"
+            )
+
+
+def check(condition: Tensor, message: str) -> None:
+    """Raise ValueError if `condition` (a 0-d bool) fails; on a device or under a compiler assert it without waiting."""
+    if condition.device.type == "cpu" and not torch.compiler.is_compiling():
+        if not condition:
+            raise ValueError(message)
+    else:
+        torch._assert_async(condition, message)
+
+
+def _shares(lam: Tensor, y: Tensor, index: Tensor) -> Tensor:
+    return y.index_select(0, index).lerp_(y, lam.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))

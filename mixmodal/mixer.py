@@ -1,0 +1,263 @@
+"""What draws a record: the interface of all mixers, and the base of those that generate a mask."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mixmodal.grids import fit, grid_of, own_share, parse_axes
+from mixmodal.mix import Mix, check
+
+
+class Draws(ABC):
+    """Whatever draws a record for a batch: a mixer, or a policy that chooses one."""
+
+    @abstractmethod
+    def draw(
+        self,
+        x: Tensor,
+        *,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Mix:
+        """Draw a record for a batch without mixing it. Any part of the draw can be given.
+
+        Args:
+            x: the batch, (B, ...); only its shape, dtype and device matter.
+            valid: real locations, bool (B, *grid), of size 1 along the axes of the grid on which it does not vary; the
+                mask is fitted to what is real in the pair. All locations if None.
+            index: partner of each sample, int64 (B,); a uniform permutation if None.
+            lam: own share to draw the masks for, in [0, 1]: a number or 0-d tensor for the batch, or a floating (B,)
+                for a draw per sample; sampled if None. `Mix.lam` says what came of it.
+            generator: source of all randomness, on its own device; torch's global one, on that of `x`, if None.
+
+        Returns:
+            The record.
+
+        Raises:
+            TypeError: `valid` is not bool or has another shape; `index` is not int64; `lam` is not floating.
+            ValueError: `x` does not fit `axes`; `index` has another length or leaves the batch; `lam` has another shape
+                or leaves [0, 1].
+        """
+
+    def __call__(
+        self,
+        x: Tensor,
+        *,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+        out: Tensor | None = None,
+    ) -> tuple[Tensor, Mix]:
+        """Draw a record and mix the batch by it: `draw`, then `Mix.__call__`.
+
+        Args:
+            x: the batch, (B, ...).
+            valid: see `draw`.
+            index: see `draw`.
+            lam: see `draw`.
+            generator: see `draw`.
+            out: buffer for the result, see `Mix.__call__`.
+
+        Returns:
+            The mixed batch, like `x`, and the record.
+
+        Raises:
+            TypeError, ValueError: see `draw` and `Mix.__call__`.
+        """
+        mix = self.draw(x, valid=valid, index=index, lam=lam, generator=generator)
+        return mix(x, out=out), mix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixer(Draws):
+    """A mixing method: frozen hyper-parameters, no state. A new method overrides `mask`.
+
+    Args:
+        axes: axes pattern of the batch, see `parse_axes`.
+        per_sample: a mask and a `lam` for every sample; one of each for the whole batch if False, as in the papers.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Halves(Mixer):
+    ...     "The first `lam` of the first axis of the grid."
+    ...     def mask(self, lam, shape, generator=None):
+    ...         place = (torch.arange(shape[0], device=lam.device) + 0.5) / shape[0]
+    ...         first = (place <= lam[:, None]).float()
+    ...         return first.view(-1, shape[0], *[1] * (len(shape) - 1)).expand(-1, *shape)
+    >>> mixed, mix = Halves()(torch.rand(4, 3, 8, 8), lam=0.25)
+    >>> mix.mask[0, :, 0], mix.lam[0]
+    (tensor([1., 1., 0., 0., 0., 0., 0., 0.]), tensor(0.2500))
+    """
+
+    axes: str = "b c *"
+    per_sample: bool = False
+    alpha: float = field(default=1.0, init=False, repr=False)
+
+    partner: ClassVar[bool] = True
+    """Whether there is a partner; without one `lam` is 1 and labels stay, whatever `index` and `lam` are asked for."""
+    uniform: ClassVar[bool] = False
+    """Whether a mask is one number, so that a batch of any rank will do, whatever `axes` says."""
+
+    def __post_init__(self) -> None:
+        parse_axes(self.axes)
+        require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "be True or False")
+        require(_positive(self.alpha), "alpha", self.alpha, "be a positive number; use NoMix() to mix nothing")
+
+    @property
+    def hard(self) -> bool:
+        """Whether masks hold 0 and 1 only."""
+        return False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the record says the realised share rather than the one asked for."""
+        return True
+
+    @abstractmethod
+    def mask(self, lam: Tensor, shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
+        """Draw masks.
+
+        Args:
+            lam: own share of each mask, floating (n,).
+            shape: grid of a mask.
+            generator: source of randomness on the device of `lam`; torch's global one if None.
+
+        Returns:
+            Own share of each location, (n, *shape), floating, in [0, 1].
+        """
+
+    def draw(
+        self,
+        x: Tensor,
+        *,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Mix:
+        batch = len(x) if x.ndim else 0
+        device = x.device if generator is None else generator.device
+        grid = grid_of(x, self.axes) if not self.uniform or valid is not None or _fits(x, self.axes) else torch.Size()
+        asked = self._share(lam, batch, device, generator)
+        own = torch.arange(batch, device=x.device)
+        chosen = (
+            _partners(index, own) if index is not None else torch.randperm(batch, device=device, generator=generator)
+        )
+        chosen = chosen.to(x.device) if self.partner else own
+        mask = self.mask(asked, grid, generator).to(x.device)
+        asked = asked.to(x.device).expand(batch)
+        real = mixed = None
+        if valid is not None:
+            _check_valid(valid, (batch, *grid))
+            if not self.uniform:
+                mask = fit(mask, valid | valid.index_select(0, chosen))
+            real = valid.expand(batch, *grid)
+            mixed = (real & (mask > 0)) | (real.index_select(0, chosen) & (mask < 1))
+        if not self.partner:
+            share = torch.ones_like(asked)
+        elif not self.exact or (self.uniform and valid is None):
+            share = asked
+        else:
+            share = own_share(mask, chosen, real)
+        return Mix(
+            index=chosen,
+            mask=mask,
+            lam=share,
+            axes=self.axes,
+            valid=mixed,
+            real=real,
+            hard=self.hard,
+            uniform=self.uniform,
+            partner=self.partner,
+        )
+
+    def _share(
+        self, lam: Tensor | float | None, batch: int, device: torch.device, generator: torch.Generator | None
+    ) -> Tensor:
+        """The shares to draw masks for, (n,) with n the number of masks."""
+        count = batch if self.per_sample else 1
+        if lam is None:
+            return (
+                beta(self.alpha, count, device=device, generator=generator)
+                if self.partner
+                else torch.ones(count, device=device)
+            )
+        if not isinstance(lam, Tensor):
+            require(is_number(lam) and 0 <= lam <= 1, "lam", lam, "be a number in [0, 1], or a tensor of such")
+            return torch.full((count,), float(lam), device=device)
+        if not lam.is_floating_point():
+            raise TypeError(f"lam is {lam.dtype} and must be floating, as in lam=torch.tensor(0.5)")
+        if lam.shape not in (torch.Size(), torch.Size([batch])):
+            raise ValueError(
+                f"lam has shape {tuple(lam.shape)} and must be a scalar or one share per sample, ({batch},)"
+            )
+        check(((lam >= 0) & (lam <= 1)).all(), "lam must lie in [0, 1]")
+        lam = lam.detach().to(device, torch.promote_types(lam.dtype, torch.float32))
+        return lam if lam.ndim else lam.expand(count)
+
+
+def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
+    """`count` draws of Beta(alpha, alpha), float32, on `device`.
+
+    >>> beta(1.0, 3, device=torch.device("cpu")).shape
+    torch.Size([3])
+    """
+    concentration = torch.full((count, 2), float(alpha), device=device)
+    return torch._sample_dirichlet(concentration, generator=generator)[:, 0]
+
+
+def require(condition: bool, name: str, value: object, rule: str) -> None:
+    """Raise ValueError, naming the argument, its value and the rule, unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{name}={value!r} must {rule}")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite Python number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _positive(value: object) -> bool:
+    return is_number(value) and value > 0  # type: ignore[operator]
+
+
+def _fits(x: Tensor, axes: str) -> bool:
+    return x.ndim > sum(parse_axes(axes))
+
+
+def _partners(index: Tensor, own: Tensor) -> Tensor:
+    """`index` once it is found to be a partner for each of the samples `own`."""
+    if not isinstance(index, Tensor) or index.dtype != torch.int64:
+        raise TypeError(f"index must be an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}")
+    if index.shape != own.shape:
+        raise ValueError(
+            f"index has shape {tuple(index.shape)} and must name one partner per sample, {tuple(own.shape)}"
+        )
+    check(((index >= 0) & (index < len(own))).all(), f"index must lie in the batch, from 0 to {len(own) - 1}")
+    return index
+
+
+def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:
+    """`valid` marks locations of a batch and grid of this `shape`."""
+    if not isinstance(valid, Tensor) or valid.dtype != torch.bool:
+        raise TypeError(
+            f"valid must be a bool tensor, True where a location is real, got "
+            f"{getattr(valid, 'dtype', type(valid).__name__)}; write valid=attention_mask.bool()"
+        )
+    if (
+        len(valid.shape) != len(shape)
+        or valid.shape[0] != shape[0]
+        or any(size not in (1, full) for size, full in zip(valid.shape, shape, strict=True))
+    ):
+        raise TypeError(
+            f"valid has shape {tuple(valid.shape)} and must have the shape {shape} of batch and grid, or size 1 along "
+            f"an axis of the grid on which it does not vary, as in valid=frames[:, None]"
+        )
