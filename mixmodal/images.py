@@ -39,8 +39,8 @@ class MixCollate:
     def __post_init__(self) -> None:
         if self.num_classes is not None and self.label_axes is not None:
             raise ValueError(
-                f"num_classes={self.num_classes} is for one label per image, label_axes={self.label_axes!r} for label maps; "
-                f"give one of them"
+                f"num_classes={self.num_classes} is for one label per image, label_axes={self.label_axes!r} for label "
+                f"maps; give one of them"
             )
 
     def __call__(self, samples: Sequence[Any]) -> tuple[Tensor, Tensor]:

@@ -21,8 +21,8 @@ def with_reduction(criterion: Criterion, reduction: str) -> Callable[[Tensor, Te
     if isinstance(criterion, nn.Module):
         if not hasattr(criterion, "reduction"):
             raise TypeError(
-                f"criterion {type(criterion).__name__} has no attribute 'reduction' to set to {reduction!r}; give it one, "
-                f"or pass a function that takes reduction="
+                f"criterion {type(criterion).__name__} has no attribute 'reduction' to set to {reduction!r}; give it "
+                f"one, or pass a function that takes reduction="
             )
         twin = object.__new__(type(criterion))  # copy.copy of a module cannot be compiled
         twin.__dict__.update(criterion.__dict__)

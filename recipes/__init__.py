@@ -1,0 +1,1 @@
+"""Runnable recipes, one per modality, with the networks and data readers they need."""

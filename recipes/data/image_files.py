@@ -1,0 +1,239 @@
+"""Decode the published files of CIFAR-10, CIFAR-100 and Fashion-MNIST.
+
+Sizes are checked against the published ones, so that a truncated download is found before training starts.
+
+Source: https://www.cs.toronto.edu/~kriz/cifar.html and https://github.com/zalandoresearch/fashion-mnist.
+"""
+
+import gzip
+import io
+import pickle
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Examples = tuple[Tensor, Tensor]
+PIXELS = 3 * 32 * 32
+UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error)
+
+
+@dataclass(frozen=True)
+class CifarLayout:
+    """One published form of a CIFAR set.
+
+    Args:
+        folder: name of the unpacked folder.
+        archive: name of the archive that holds it.
+        train: file name to number of images, for the training split.
+        test: the same for the test split.
+        decode: (file contents, file name, number of images) to images (N, 3, 32, 32) uint8 and labels (N,) int64.
+    """
+
+    folder: str
+    archive: str
+    train: Mapping[str, int]
+    test: Mapping[str, int]
+    decode: Callable[[bytes, str, int], Examples]
+
+
+@dataclass(frozen=True)
+class IdxLayout:
+    """The published form of an idx set: the files of images and labels of a split, and its number of images."""
+
+    train: tuple[str, str, int]
+    test: tuple[str, str, int]
+    size: tuple[int, int]
+
+
+def decode_records(raw: bytes, file: str, images: int, *, label_bytes: int) -> Examples:
+    """Decode CIFAR's binary form: ``label_bytes`` bytes, of which the last is the label, then 3072 pixels."""
+    record = label_bytes + PIXELS
+    if len(raw) != images * record:
+        raise ValueError(f"{file} has {len(raw):,} bytes, expected {images * record:,}: fetch it again")
+    table = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(images, record)
+    return table[:, label_bytes:].reshape(images, 3, 32, 32), table[:, label_bytes - 1].long()
+
+
+def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examples:
+    """Decode CIFAR's pickled form, a dict with the pixels under ``b"data"`` and the labels under ``labels``."""
+    try:
+        content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
+        pixels = np.asarray(content[b"data"])
+        targets = np.asarray(content[labels])
+    except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} is no CIFAR batch or is truncated ({error}): fetch it again") from error
+    if pixels.shape != (images, PIXELS) or targets.shape != (images,):
+        raise ValueError(
+            f"{file} has pixels {pixels.shape} and labels {targets.shape}, expected {(images, PIXELS)} and {(images,)}"
+        )
+    return torch.from_numpy(pixels.reshape(images, 3, 32, 32).copy()), torch.from_numpy(targets).long()
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """An unpickler that builds numpy arrays and Python's plain types, and refuses to import anything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return one of numpy's three array constructors."""
+        if (module, name) == ("numpy", "ndarray"):
+            return np.ndarray
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
+            return np.empty(0).__reduce__()[0]
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which an image file has no use for")
+
+
+def decode_idx(raw: bytes, file: str, shape: tuple[int, ...]) -> Tensor:
+    """Decode an idx file of unsigned bytes into a uint8 tensor of ``shape``."""
+    header = bytes((0, 0, 8, len(shape))) + b"".join(side.to_bytes(4, "big") for side in shape)
+    expected = len(header) + int(np.prod(shape))
+    if len(raw) != expected:
+        raise ValueError(f"{file} has {len(raw):,} bytes, expected {expected:,}: fetch it again")
+    if not raw.startswith(header):
+        raise ValueError(f"{file} starts with {raw[: len(header)].hex()}, expected {header.hex()} for shape {shape}")
+    return torch.frombuffer(bytearray(raw[len(header) :]), dtype=torch.uint8).view(shape)
+
+
+CIFAR10 = (
+    CifarLayout(
+        "cifar-10-batches-bin",
+        "cifar-10-binary.tar.gz",
+        train={f"data_batch_{i}.bin": 10_000 for i in range(1, 6)},
+        test={"test_batch.bin": 10_000},
+        decode=partial(decode_records, label_bytes=1),
+    ),
+    CifarLayout(
+        "cifar-10-batches-py",
+        "cifar-10-python.tar.gz",
+        train={f"data_batch_{i}": 10_000 for i in range(1, 6)},
+        test={"test_batch": 10_000},
+        decode=partial(decode_pickle, labels=b"labels"),
+    ),
+)
+CIFAR100 = (
+    CifarLayout(
+        "cifar-100-binary",
+        "cifar-100-binary.tar.gz",
+        train={"train.bin": 50_000},
+        test={"test.bin": 10_000},
+        decode=partial(decode_records, label_bytes=2),
+    ),
+    CifarLayout(
+        "cifar-100-python",
+        "cifar-100-python.tar.gz",
+        train={"train": 50_000},
+        test={"test": 10_000},
+        decode=partial(decode_pickle, labels=b"fine_labels"),
+    ),
+)
+FASHION_MNIST = IdxLayout(
+    train=("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 60_000),
+    test=("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 10_000),
+    size=(28, 28),
+)
+
+
+def read_cifar(bases: tuple[Path, ...], layouts: tuple[CifarLayout, ...]) -> tuple[Examples, Examples]:
+    """Read the first of ``layouts`` found under ``bases``, as a folder or as its archive.
+
+    A base may also be the folder or the archive itself.
+
+    Returns:
+        training and test examples, images (N, 3, 32, 32) uint8 and labels (N,) int64.
+
+    Raises:
+        FileNotFoundError: no layout is there.
+        ValueError: a file is missing from a layout that is there, is truncated, or is of another form.
+    """
+    for layout in layouts:
+        inside = (base / name for base in bases for name in (layout.folder, layout.archive))
+        for place in (*inside, *bases):
+            if _is_layout(place, layout):
+                return _read_layout(place, layout)
+    names = ", ".join(name for layout in layouts for name in (f"{layout.folder}/", layout.archive))
+    raise FileNotFoundError(f"none of {names} is in {_listed(bases)}")
+
+
+def read_idx(bases: tuple[Path, ...], layout: IdxLayout) -> tuple[Examples, Examples]:
+    """Read an idx set, gzipped or not, from the first of ``bases`` that holds one of its files.
+
+    Returns:
+        training and test examples, images (N, 1, H, W) uint8 and labels (N,) int64.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file is truncated or of another form.
+    """
+
+    def split(base: Path, images: str, labels: str, count: int) -> Examples:
+        x = decode_idx(*_read_maybe_gzipped(base, images), (count, *layout.size))
+        y = decode_idx(*_read_maybe_gzipped(base, labels), (count,))
+        return x.unsqueeze(1), y.long()
+
+    for base in bases:
+        if any(base.glob(f"{layout.train[0]}*")):
+            return split(base, *layout.train), split(base, *layout.test)
+    raise FileNotFoundError(f"{layout.train[0]}[.gz] is not in {_listed(bases)}")
+
+
+def _is_layout(place: Path, layout: CifarLayout) -> bool:
+    """Tell whether ``place`` is the folder or archive of ``layout``, or a folder with one of its files."""
+    if place.is_dir():
+        return place.name == layout.folder or any((place / name).is_file() for name in (*layout.train, *layout.test))
+    return place.is_file() and place.name == layout.archive
+
+
+def _read_layout(place: Path, layout: CifarLayout) -> tuple[Examples, Examples]:
+    """Decode every file of ``layout``, in the order in which the layout names them."""
+    counts = {**layout.train, **layout.test}
+    found = {name: layout.decode(raw, f"{place / name}", counts[name]) for name, raw in _contents(place, counts)}
+    missing = [name for name in counts if name not in found]
+    if missing:
+        raise ValueError(f"{place} lacks {', '.join(missing)}: fetch it again")
+    return _joined([found[name] for name in layout.train]), _joined([found[name] for name in layout.test])
+
+
+def _contents(place: Path, names: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and contents of those of ``names`` that are in the folder or archive ``place``."""
+    if place.is_dir():
+        yield from ((name, (place / name).read_bytes()) for name in names if (place / name).is_file())
+        return
+    try:
+        with tarfile.open(place) as archive:
+            for member in archive:
+                file = archive.extractfile(member)
+                if file is not None and Path(member.name).name in names:
+                    yield Path(member.name).name, file.read()
+    except UNREADABLE as error:
+        raise ValueError(f"{place} cannot be read to its end ({error}): fetch it again") from error
+
+
+def _read_maybe_gzipped(base: Path, name: str) -> tuple[bytes, str]:
+    """Return contents and path of ``base / name``, or of its gzipped form."""
+    plain, zipped = base / name, base / f"{name}.gz"
+    if plain.is_file():
+        return plain.read_bytes(), f"{plain}"
+    if not zipped.is_file():
+        raise FileNotFoundError(f"{base} lacks {name} and {name}.gz")
+    try:
+        return gzip.decompress(zipped.read_bytes()), f"{zipped}"
+    except UNREADABLE as error:
+        raise ValueError(f"{zipped} cannot be read to its end ({error}): fetch it again") from error
+
+
+def _joined(parts: list[Examples]) -> Examples:
+    """Concatenate the examples of several files."""
+    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+
+
+def _listed(bases: tuple[Path, ...]) -> str:
+    """Name the places that were looked at."""
+    return " or ".join(str(base) for base in bases)

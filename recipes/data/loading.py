@@ -1,0 +1,68 @@
+"""Whole batches by index, in an order that follows from seed and epoch alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
+
+
+class Tensors(Dataset[tuple[Tensor, ...]]):
+    """Tensors of one length, read a batch at a time."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        return tuple(tensor[index] for tensor in self.tensors)
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
+        """The samples of a whole batch at once, stacked."""
+        chosen = torch.tensor(indices)
+        return tuple(tensor[chosen] for tensor in self.tensors)
+
+
+class ShuffledBatches(BatchSampler):
+    """Batches in an order that is drawn anew for every epoch, from the seed and the epoch alone; the last may be short.
+
+    >>> batches = ShuffledBatches(5, 2, seed=0)
+    >>> first = list(batches)
+    >>> batches.set_epoch(1)
+    >>> sorted(sum(first, [])), list(batches) == first
+    ([0, 1, 2, 3, 4], False)
+    """
+
+    def __init__(self, size: int, batch_size: int, *, seed: int) -> None:
+        super().__init__(SequentialSampler(range(size)), batch_size, drop_last=False)
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give the batches the order of this epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator).tolist()
+        return (order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size))
+
+
+def train_loader(*tensors: Tensor, batch_size: int, seed: int) -> DataLoader[tuple[Tensor, ...]]:
+    """A loader of shuffled batches."""
+    data = Tensors(*tensors)
+    return DataLoader(data, batch_sampler=ShuffledBatches(len(data), batch_size, seed=seed), collate_fn=as_is)
+
+
+def test_loader(*tensors: Tensor, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
+    """A loader of batches in order."""
+    return DataLoader(Tensors(*tensors), batch_size=batch_size, collate_fn=as_is)
+
+
+def as_is(batch: Any) -> Any:
+    """The batch, which needs no collating."""
+    return batch

@@ -1,0 +1,192 @@
+"""Read finished runs, refuse comparisons that are not fair, and summarise every method over its seeds."""
+
+import json
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
+"""Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
+
+ABSENT = "absent"
+
+
+class ReportError(ValueError):
+    """The runs or the arguments cannot be reported as asked; the message names what is at fault and the remedy."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written."""
+
+    folder: Path
+    method: str
+    seed: int
+    score: float
+    train_score: float
+    settings: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Method minus baseline over the seeds both have: mean and standard error of the pairs, in percentage points."""
+
+    seeds: tuple[int, ...]
+    mean: float | None
+    standard_error: float | None
+
+    @property
+    def verdict(self) -> str:
+        """One of `no common seed`, `one seed`, `unresolved` (|mean| < 2 standard errors) and `resolved`."""
+        if self.mean is None:
+            return "no common seed"
+        if self.standard_error is None:
+            return "one seed"
+        return "unresolved" if abs(self.mean) < 2.0 * self.standard_error else "resolved"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method: its runs by ascending seed, score mean and sample standard deviation (ddof 1), all in percent."""
+
+    method: str
+    runs: tuple[Run, ...]
+    mean: float
+    std: float | None
+    train_mean: float
+    difference: Difference | None
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """Score in percent by seed."""
+        return {run.seed: run.score for run in self.runs}
+
+
+def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
+    """The object in `path`.
+
+    Raises: ReportError if the file is missing, is not a JSON object or lacks one of the `required` keys.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ReportError(f"{path} is missing: restore it, or remove the run") from None
+    except json.JSONDecodeError as error:
+        raise ReportError(f"{path} is not valid JSON ({error}): run it again, or remove the run") from None
+    if not isinstance(content, dict):
+        raise ReportError(f"{path} holds a {type(content).__name__}, not an object: run it again, or remove the run")
+    missing = [key for key in required if key not in content]
+    if missing:
+        raise ReportError(f"{path} lacks {', '.join(missing)}: run it again, or remove the run")
+    return content
+
+
+def read_run(folder: Path) -> Run:
+    """The run in `folder`; the epochs and the metric of its result count as settings, as the budget they record.
+
+    Raises: ReportError for files that are broken, contradict each other or hold a score that is not a number.
+    """
+    config = read_json(folder / "config.json", ("method", "seed"))
+    expected = ("metric", "score", "train_score", "seed", "epochs", "wall_s", "versions", "git", "device", "command")
+    result = read_json(folder / "result.json", expected)
+    if config["seed"] != result["seed"]:
+        raise ReportError(f"{folder}: seed is {config['seed']} in config.json but {result['seed']} in result.json")
+    for key in ("score", "train_score"):
+        if not isinstance(result[key], int | float) or not math.isfinite(result[key]):
+            raise ReportError(
+                f"{folder}: {key} is {result[key]!r}, not a finite number: run it again, or remove the run"
+            )
+    settings = {key: value for key, value in config.items() if key not in BOOKKEEPING | {"method", "seed"}}
+    settings |= {"epochs": result["epochs"], "metric": result["metric"]}
+    score, train_score = float(result["score"]), float(result["train_score"])
+    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result)
+
+
+def find_runs(root: Path) -> tuple[list[Run], list[Path]]:
+    """Finished runs under `root`, and the folders of unfinished ones (config.json without result.json); both sorted.
+
+    Raises: ReportError if there is no finished run.
+    """
+    folders = sorted({path.parent for name in ("config.json", "result.json") for path in root.rglob(name)})
+    unfinished = [folder for folder in folders if not (folder / "result.json").exists()]
+    runs = [read_run(folder) for folder in folders if folder not in unfinished]
+    if not runs:
+        raise ReportError(
+            f"runs={str(root)!r} holds no finished run ({len(unfinished)} unfinished): "
+            "give a folder with config.json and result.json in it or below it"
+        )
+    return sorted(runs, key=lambda run: (run.method, run.seed, run.folder)), unfinished
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Pass if the runs differ in method and seed only.
+
+    A setting that some methods do not have at all may be there for the others; two values of one setting may not, nor
+    may runs of one method have different settings.
+
+    Raises: ReportError naming the setting, both values and both runs, or the two runs of one method and seed.
+    """
+    by_seed: dict[tuple[str, int], Run] = {}
+    first_with: dict[str, Run] = {}
+    first_of: dict[str, Run] = {}
+    for run in runs:
+        twin = by_seed.setdefault((run.method, run.seed), run)
+        if twin is not run:
+            raise ReportError(
+                f"method {run.method!r} has two runs of seed {run.seed}: {twin.folder} and {run.folder}: remove one"
+            )
+        sibling = first_of.setdefault(run.method, run)
+        pairs = [(key, sibling) for key in sorted(run.settings.keys() ^ sibling.settings.keys())]
+        pairs += [(key, first_with.setdefault(key, run)) for key in sorted(run.settings)]
+        for key, other in pairs:
+            here, there = run.settings.get(key, ABSENT), other.settings.get(key, ABSENT)
+            if here != there:
+                raise ReportError(
+                    f"runs cannot be compared: {key} is {there!r} in {other.folder} but {here!r} in {run.folder}: "
+                    f"report them apart, or run one of them again with the same {key}"
+                )
+
+
+def paired_difference(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
+    """Mean of `scores - baseline` over common seeds; standard error = their sample std / sqrt(n), None for n = 1."""
+    seeds = tuple(sorted(scores.keys() & baseline.keys()))
+    pairs = [scores[seed] - baseline[seed] for seed in seeds]
+    mean = statistics.fmean(pairs) if pairs else None
+    standard_error = statistics.stdev(pairs) / math.sqrt(len(pairs)) if len(pairs) > 1 else None
+    return Difference(seeds, mean, standard_error)
+
+
+def summarise(runs: Sequence[Run], baseline: str, order: Sequence[str]) -> list[Row]:
+    """One row per method: the baseline, then the methods in `order`, then the others alphabetically.
+
+    Raises: ReportError if the baseline or a method in `order` has no run.
+    """
+    methods = sorted({run.method for run in runs})
+    for name, wanted in (("baseline", (baseline,)), ("order", order)):
+        for method in wanted:
+            if method not in methods:
+                raise ReportError(
+                    f"{name} names {method!r}, which has no finished run: choose from {', '.join(methods)}"
+                )
+    reference = {run.seed: run.score for run in runs if run.method == baseline}
+    rows = []
+    for method in dict.fromkeys((baseline, *order, *methods)):
+        group = tuple(sorted((run for run in runs if run.method == method), key=lambda run: run.seed))
+        scores = [run.score for run in group]
+        rows.append(
+            Row(
+                method=method,
+                runs=group,
+                mean=statistics.fmean(scores),
+                std=statistics.stdev(scores) if len(scores) > 1 else None,
+                train_mean=statistics.fmean(run.train_score for run in group),
+                difference=(
+                    None if method == baseline else paired_difference({run.seed: run.score for run in group}, reference)
+                ),
+            )
+        )
+    return rows

@@ -1,0 +1,214 @@
+"""The texts of a report: the Markdown page and the CSV file, made from summarised runs without touching a file."""
+
+import csv
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from recipes.published import Published
+from recipes.summary import Difference, Row, Run
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is shown: rows with the baseline first, published tables of one `key` = (data, model), and origin."""
+
+    title: str
+    name: str
+    command: str
+    metric: str
+    rows: tuple[Row, ...]
+    tables: tuple[Published, ...]
+    key: tuple[str, str]
+
+    @property
+    def baseline(self) -> str:
+        """The method that the others are compared with."""
+        return self.rows[0].method
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, in the order of the rows."""
+        return [run for row in self.rows for run in row.runs]
+
+    def published_difference(self, table: Published, method: str) -> float | None:
+        """Published mean of `method` minus that of the baseline in percentage points; None if either is missing."""
+        score, baseline = table.score(self.key, method), table.score(self.key, self.baseline)
+        return (
+            None if score is None or baseline is None or method == self.baseline else round(score[0] - baseline[0], 6)
+        )
+
+
+def plain(value: float, sign: str = "") -> str:
+    """Two decimals, with a true minus and no negative zero; `sign="+"` marks positive values too."""
+    return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
+
+
+def mean_and_std(mean: float, std: float | None) -> str:
+    """Cell such as `81.23 ± 0.20`, or `81.23 ± –` where there is no standard deviation."""
+    return f"{plain(mean)} ± {'–' if std is None else plain(std)}"
+
+
+def difference_cell(difference: Difference | None, n: int) -> str:
+    """Mean ± standard error of the pairs and what to make of them; says so where pairs are fewer than the `n` runs."""
+    if difference is None:
+        return "–"
+    if difference.mean is None:
+        return difference.verdict
+    notes = [difference.verdict] if difference.verdict != "resolved" else []
+    if 1 < len(difference.seeds) < n:
+        notes.append(f"{len(difference.seeds)} common seeds")
+    error = "" if difference.standard_error is None else f" ± {plain(difference.standard_error)}"
+    return f"{plain(difference.mean, '+')}{error}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; bars inside cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def score_table(report: Report) -> str:
+    """The main table, one row per method."""
+    head = [
+        "method",
+        "n",
+        f"test {report.metric} (%)",
+        f"train {report.metric} (%)",
+        f"difference to {report.baseline}",
+    ]
+    head += [cell for table in report.tables for cell in (f"{table.name} (%)", "its difference")]
+    lines = []
+    for row in report.rows:
+        cells = [row.method, str(len(row.runs)), mean_and_std(row.mean, row.std), plain(row.train_mean)]
+        cells.append(difference_cell(row.difference, len(row.runs)))
+        for table in report.tables:
+            score = table.score(report.key, row.method)
+            difference = report.published_difference(table, row.method)
+            cells.append("–" if score is None else mean_and_std(*score))
+            cells.append("–" if difference is None else plain(difference, "+"))
+        lines.append(cells)
+    return markdown_table(head, lines)
+
+
+def reading(report: Report) -> str:
+    """How to read the table: which epoch, what is behind ±, when a difference is unresolved, where tables are from."""
+    notes = [
+        f"Scores are those of the last epoch: {report.metric} in percent, nothing is selected by test score. "
+        "± is the sample standard deviation (ddof 1) over the n seeds; with one seed there is none (–).",
+        "The train score is taken on the clean training set, mean over the seeds.",
+        f"The difference is method minus {report.baseline} in percentage points, paired by seed: "
+        "mean ± standard error (standard deviation of the pairs / √pairs).",
+        "A difference is called unresolved where its size is below 2 standard errors. With few seeds the standard "
+        "error is uncertain itself: a difference that is not called unresolved is a sign, not a proof.",
+    ]
+    methods = {row.method for row in report.rows}
+    for table in report.tables:
+        converted = " Published as error (%), shown here as accuracy = 100 − error." if table.metric == "error" else ""
+        absent = [method for method in table.scores[report.key] if method not in methods]
+        left = f" Published there but not run here: {', '.join(absent)}." if absent else ""
+        notes.append(f"{table.name}, {'/'.join(report.key)}: {table.source}.{converted}{left}")
+    return "\n".join(f"* {note}" for note in notes)
+
+
+def commands(row: Row) -> list[str]:
+    """The commands of a method's runs: those that differ in their seed alone are one, looped over their seeds.
+
+    The folder given to `--out` is named after method and seed, so that no run overwrites another.
+    """
+    seeds: dict[str, list[int]] = {}
+    for run in row.runs:
+        words = shlex.join(shlex.split(run.result["command"]))
+        words = re.sub(r"(?<= --out[ =])('[^']*'|\S+)", f"runs/{row.method}-$seed", words)
+        template, found = re.subn(r"(?<= --seed[ =])\S+", "$seed", words)
+        seeds.setdefault(template if found else f"{words} --seed $seed", []).append(run.seed)
+    return [
+        f"for seed in {' '.join(map(str, values))}; do {template}; done"
+        if len(values) > 1
+        else template.replace("$seed", str(values[0]))
+        for template, values in seeds.items()
+    ]
+
+
+def settings_tables(report: Report) -> str:
+    """What all runs share, and the settings that only some methods have."""
+
+    def shown(value: object) -> str:
+        return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+    runs = report.runs
+    keys = sorted({key for run in runs for key in run.settings})
+    shared = [key for key in keys if all(key in run.settings for run in runs)]
+    text = markdown_table(["setting", "value"], ([key, shown(runs[0].settings[key])] for key in shared))
+    own = [
+        [row.method, key, shown(row.runs[0].settings[key])]
+        for row in report.rows
+        for key in keys
+        if key not in shared and key in row.runs[0].settings
+    ]
+    if own:
+        text += "\n\nSettings that only some methods have:\n\n" + markdown_table(["method", "setting", "value"], own)
+    return text
+
+
+def origin(report: Report) -> str:
+    """Versions, revisions, devices and time of the runs."""
+    results = [run.result for run in report.runs]
+    versions = sorted(
+        {", ".join(f"{name} {number}" for name, number in sorted(r["versions"].items())) for r in results}
+    )
+    revisions = sorted({str(r["git"]) for r in results})
+    dirty = " (+dirty: with changes that were not committed)" if any("+dirty" in name for name in revisions) else ""
+    notes = [
+        f"Versions: {' / '.join(versions)}",
+        f"Revision: {', '.join(revisions)}{dirty}",
+        f"Device: {' / '.join(sorted({str(r['device']) for r in results}))}",
+        f"Training time of all {len(results)} runs: {sum(r['wall_s'] for r in results) / 3600.0:.2f} h",
+    ]
+    return "\n".join(f"* {note}" for note in notes)
+
+
+def markdown(report: Report) -> str:
+    """The text of NAME.md."""
+    parts = [
+        f"# {report.title}",
+        f"Generated by recipes.report with `{report.command}`; change the runs, not this file.",
+        score_table(report),
+        f"![{report.metric} of every method, and its difference to {report.baseline}]({report.name}.png)",
+        f"Every seed, in full precision: [{report.name}.csv]({report.name}.csv).",
+        "## How to read it",
+        reading(report),
+        "## Commands",
+        "Where `--out` is given, its folder is named anew, after method and seed.",
+        "```bash\n" + "\n".join(line for row in report.rows for line in commands(row)) + "\n```",
+        "## Settings of all runs",
+        settings_tables(report),
+        "## Origin",
+        origin(report),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def csv_text(report: Report) -> str:
+    """The text of NAME.csv: one row per method in full precision (percent, percentage points), one column per seed."""
+    seeds = sorted({run.seed for run in report.runs})
+    head = ["method", "n", "mean", "std", "train_mean", "pairs", "difference", "standard_error", "verdict"]
+    for table in report.tables:
+        head += [f"{table.name} {column}" for column in ("mean", "std", "difference")]
+    lines: list[list[object]] = [[*head, *(f"seed_{seed}" for seed in seeds)]]
+    for row in report.rows:
+        gap = row.difference
+        line: list[object] = [row.method, len(row.runs), row.mean, row.std, row.train_mean]
+        line += [None] * 4 if gap is None else [len(gap.seeds), gap.mean, gap.standard_error, gap.verdict]
+        for table in report.tables:
+            line += [
+                *(table.score(report.key, row.method) or (None, None)),
+                report.published_difference(table, row.method),
+            ]
+        lines.append([*line, *(row.scores.get(seed) for seed in seeds)])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
