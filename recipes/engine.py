@@ -7,7 +7,7 @@ So a checkpoint needs no random state, and a run that is resumed goes on bit for
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -144,7 +144,6 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         FloatingPointError: the loss is no longer finite.
     """
     accelerator = Accelerator(mixed_precision=training.precision, cpu=training.device == "cpu")
-    sampler: Any = task.train.batch_sampler
     model, optimizer, train, test = accelerator.prepare(
         task.model, _optimizer(task.model, training), task.train, task.test
     )
@@ -160,7 +159,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     for epoch in range(done, training.last):
         start = time.perf_counter()
         seed(training.seed, epoch=epoch + 1, process=accelerator.process_index)
-        sampler.set_epoch(epoch)
+        train.set_epoch(epoch)
         entry = _train(task, training, accelerator, model, optimizer, train, epoch)
         every = training.evaluate_every
         if epoch + 1 == training.last or (every and (epoch + 1) % every == 0):
@@ -213,10 +212,10 @@ def _train(
 ) -> dict[str, float]:
     """Train for an epoch; returns the entry of the log."""
     model.train()
-    batches = SMOKE_BATCHES if training.smoke else len(loader)
+    batches = min(SMOKE_BATCHES, len(loader)) if training.smoke else len(loader)
     loss_sum = hit_sum = torch.zeros((), device=accelerator.device)
     samples, start = 0, time.perf_counter()
-    bar = tqdm(itertools.islice(loader, batches), total=batches, desc=f"epoch {epoch + 1}", leave=False, disable=None)
+    bar = tqdm(_some(loader, training), total=batches, desc=f"epoch {epoch + 1}", leave=False, disable=None)
     for step, batch in enumerate(bar):
         rate = training.lr_at(epoch + step / batches)
         for group in optimizer.param_groups:
@@ -251,12 +250,17 @@ def _evaluate(task: Task, training: Training, accelerator: Accelerator, model: n
     """Score a set without augmentation or mixing."""
     model.eval()
     preds, targets = [], []
-    for batch in itertools.islice(loader, SMOKE_BATCHES if training.smoke else None):
+    for batch in _some(loader, training):
         x, y = task.prepare(batch, False)
         some_preds, some_targets = accelerator.gather_for_metrics((model(x), y))
         preds.append(some_preds.float().cpu())
         targets.append(some_targets.cpu())
     return task.score(torch.cat(preds), torch.cat(targets))
+
+
+def _some(loader: Any, training: Training) -> Iterable[Any]:
+    """The batches of a loader, or the first few in a smoke test."""
+    return itertools.islice(loader, SMOKE_BATCHES) if training.smoke else loader
 
 
 def _optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:

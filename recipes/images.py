@@ -25,7 +25,7 @@ from mixmodal.mixer import Draws
 from recipes import engine, pictures
 from recipes.data import images
 from recipes.data.augment import Augment
-from recipes.data.loading import test_loader, train_loader
+from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.models import Variant, WideResNet, preact_resnet
 
 
@@ -149,8 +149,8 @@ def run(settings: Settings, *, command: str) -> dict[str, Any]:
     channels, side = data.train_x.shape[1:3]
     task = engine.Task(
         model=make_model(settings, channels, len(data.classes)).to(memory_format=torch.channels_last),
-        train=train_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
-        test=test_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
+        train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
+        test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
         mixer=make_mixer(settings, side),
         prepare=prepare,
         picture=picture,

@@ -52,13 +52,13 @@ class ShuffledBatches(BatchSampler):
         return (order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size))
 
 
-def train_loader(*tensors: Tensor, batch_size: int, seed: int) -> DataLoader[tuple[Tensor, ...]]:
+def shuffled_loader(*tensors: Tensor, batch_size: int, seed: int) -> DataLoader[tuple[Tensor, ...]]:
     """A loader of shuffled batches."""
     data = Tensors(*tensors)
     return DataLoader(data, batch_sampler=ShuffledBatches(len(data), batch_size, seed=seed), collate_fn=as_is)
 
 
-def test_loader(*tensors: Tensor, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
+def ordered_loader(*tensors: Tensor, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
     """A loader of batches in order."""
     return DataLoader(Tensors(*tensors), batch_size=batch_size, collate_fn=as_is)
 
