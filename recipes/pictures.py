@@ -58,7 +58,9 @@ def mixed_images(x: Tensor, mixed: Tensor, mix: Mix, y: Tensor, classes: Sequenc
         )
         label = f"{share:.2f} {classes[own]}" + (f"\n{1 - share:.2f} {classes[partner]}" if mix.partner else "\n")
         for axes, picture, title in zip(grid[:, column], (*pictures, mixed[column]), (*titles, label), strict=True):
-            axes.imshow(picture.permute(1, 2, 0).clamp(0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.imshow(
+                picture.permute(1, 2, 0).clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+            )
             axes.set_title(title, fontsize=9)
             axes.set_xticks([])
             axes.set_yticks([])

@@ -1,0 +1,123 @@
+"""What mixing a batch costs, beside torchvision and beside the least that torch can do: `python -m recipes.speed`.
+
+The floor is `torch.where` of two batches that exist into a buffer that exists. Figures of FMix's own code were measured
+against the same floor on another day (numpy masks, one for the batch, made on the CPU and applied in torch), so they
+are compared as ratios to the floor. Everything else is measured here, in one run: medians of 9 after 2 warm-ups.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from torchvision.transforms import v2
+
+import mixmodal as mm
+from recipes import records
+
+UPSTREAM = {
+    (128, 3, 32, 32): 8.7 / 0.18,
+    (128, 3, 224, 224): 199 / 9.3,
+    (32, 1, 32, 32, 32): 9.6 / 0.6,
+    (8, 1, 128, 128, 128): 545 / 34,
+    (128, 1, 16000): 28 / 1.0,
+    (64, 300, 200): 44 / 1.9,
+}
+"""FMix's own code, mask and application, in multiples of the floor, by the shape of the batch."""
+
+CHANNELS_LAST = {(64, 300, 200)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure and print a table."""
+
+    out: Path | None = None
+    """File for the table, in Markdown."""
+    threads: int = 2
+    """Threads of torch."""
+
+
+def milliseconds(function: Callable[[], object], runs: int = 9) -> float:
+    """Median time of a call."""
+    times = []
+    for _ in range(2 + runs):
+        start = time.perf_counter()
+        function()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[2:])
+
+
+def fmix_row(shape: tuple[int, ...]) -> str:
+    """Floor, FMix and upstream for a batch of this shape."""
+    x = torch.rand(shape)
+    y, out = x.clone(), torch.empty_like(x)
+    fmix = mm.FMix(axes="b * d" if shape in CHANNELS_LAST else "b c *")
+    grid = (shape[1], 1) if shape in CHANNELS_LAST else (1, *shape[2:])
+    keep = torch.rand(1, *grid) > 0.5
+    floor = milliseconds(lambda: torch.where(keep, x, y, out=out))
+    draw, new, buffer = (
+        milliseconds(call) for call in (lambda: fmix.draw(x), lambda: fmix(x), lambda: fmix(x, out=out))
+    )
+    upstream = UPSTREAM[shape]
+    cells = [floor, draw, new, buffer, new / floor, upstream, upstream * floor / new]
+    return f"| {shape} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |"
+
+
+def torchvision_row(shape: tuple[int, ...]) -> str:
+    """MixUp and CutMix with soft targets, here and in torchvision, for a batch of this shape."""
+    x, y = torch.rand(shape), torch.randint(10, shape[:1])
+
+    def ours(mixer: mm.Mixer) -> None:
+        _, mix = mixer(x)
+        mix.targets(y, num_classes=10)
+
+    cells = []
+    for mine, theirs in ((mm.MixUp(), v2.MixUp(num_classes=10)), (mm.CutMix(), v2.CutMix(num_classes=10))):
+        pair = milliseconds(lambda mine=mine: ours(mine)), milliseconds(lambda theirs=theirs: theirs(x, y))  # type: ignore[misc]
+        cells += [*pair, pair[0] / pair[1]]
+    return f"| {shape} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |"
+
+
+def table(settings: Settings) -> str:
+    """The whole page."""
+    torch.set_num_threads(settings.threads)
+    environment = records.environment()
+    command = "python -m recipes.speed" + (f" --out {settings.out}" if settings.out else "")
+    return "\n".join(
+        [
+            "# Speed",
+            "",
+            f"Made by `{command}` at {environment['git']} with torch {environment['versions']['torch']} on "
+            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians of 9 calls after 2 warm-ups; they "
+            "move from run to run and machine to machine, ratios within a run hold.",
+            "",
+            "## FMix, one mask a batch",
+            "",
+            "The floor is `torch.where(keep, x, y, out=out)`: both batches exist, and so does the result. The code of "
+            "the FMix paper was measured against the same floor in another run, hence the ratio.",
+            "",
+            "| batch | floor (ms) | draw (ms) | `fmix(x)` (ms) | `fmix(x, out=)` (ms) | `fmix(x)` / floor "
+            "| upstream / floor | times as fast as upstream |",
+            "|---|---|---|---|---|---|---|---|",
+            *[fmix_row(shape) for shape in UPSTREAM],
+            "",
+            "## MixUp and CutMix with soft targets, beside torchvision",
+            "",
+            "| batch | MixUp (ms) | torchvision (ms) | ratio | CutMix (ms) | torchvision (ms) | ratio |",
+            "|---|---|---|---|---|---|---|",
+            *[torchvision_row(shape) for shape in UPSTREAM if len(shape) == 4],
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    chosen = tyro.cli(Settings, prog="python -m recipes.speed")
+    page = table(chosen)
+    print(page)
+    if chosen.out is not None:
+        chosen.out.write_text(page, encoding="utf-8")
