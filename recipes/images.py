@@ -11,7 +11,7 @@ and `python -m recipes.images` alone trains a small network on scikit-learn's di
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,8 @@ class Settings:
     """Fetch the data from the Hugging Face hub instead."""
     per_class: int | None = None
     """Train on so many images of each class; on all by default."""
+    augment: Literal["crop-flip", "none"] = "crop-flip"
+    """Random crop and flip as in the papers (digits are not flipped), or images as they are."""
     model: str = "preact18"
     """preact18, preact34 or wrn28-10."""
     variant: Variant = "fmix"
@@ -134,7 +136,7 @@ def run(settings: Settings, *, command: str) -> dict[str, Any]:
     make_mixer, make_model = choose(METHODS, "method", settings.method), choose(MODELS, "model", settings.model)
     data = images.load(settings.data, root=settings.data_root, hub=settings.hub)
     data = data if settings.per_class is None else images.subset(data, settings.per_class)
-    augment = Augment.of(data)
+    augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
     engine.seed(training.seed)
 
     def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:

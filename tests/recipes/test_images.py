@@ -42,6 +42,17 @@ def test_training_learns_the_digits(tmp_path: Path, precision: str, monkeypatch:
     assert "--epochs 8" in result["command"]
 
 
+def test_images_are_cropped_and_flipped_unless_told_not_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = []
+    monkeypatch.setattr(images.engine, "fit", lambda task, training, **given: tasks.append(task) or {})
+    for augment in ("crop-flip", "none"):
+        images.run(Settings(augment=augment, out=tmp_path), command="")
+    raw = next(iter(tasks[0].train))
+    for task, moved in zip(tasks, (True, False), strict=True):
+        as_is, _ = task.prepare(raw, False)
+        assert torch.equal(task.prepare(raw, True)[0], as_is) != moved
+
+
 def test_a_seed_repeats_a_run(tmp_path: Path) -> None:
     runs = [smoke(tmp_path / name, "--method", "fmix", "--seed", seed) for name, seed in (("a", "3"), ("b", "3"))]
     assert runs[0]["score"] == runs[1]["score"]
