@@ -33,6 +33,15 @@ def parse_axes(axes: str) -> tuple[int, int]:
     return star, len(names) - star - 1
 
 
+def fits(x: Tensor, axes: str) -> bool:
+    """Whether `x` has enough axes for the pattern.
+
+    >>> fits(torch.zeros(8, 3), "b c *")
+    False
+    """
+    return x.ndim > sum(parse_axes(axes))
+
+
 def grid_of(x: Tensor, axes: str) -> torch.Size:
     """The part of the shape of `x` that the star of `axes` stands for.
 
@@ -44,7 +53,7 @@ def grid_of(x: Tensor, axes: str) -> torch.Size:
     """
     before, after = parse_axes(axes)
     grid = x.shape[before : x.ndim - after]
-    if not grid or 0 in grid:
+    if not fits(x, axes) or 0 in grid:
         raise ValueError(
             f"axes={axes!r} needs a tensor with {before + after + 1} axes or more and no empty grid, got shape "
             f"{tuple(x.shape)}; give the axes that fit it, for example axes='b *'"

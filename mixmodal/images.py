@@ -1,7 +1,7 @@
 """Images: mixing in a DataLoader, with label maps that follow."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from torch import Tensor
@@ -32,6 +32,7 @@ class MixCollate:
     """
 
     mixer: Draws
+    _: KW_ONLY
     num_classes: int | None = None
     label_axes: str | None = None
     collate: Callable[[list[Any]], Any] = default_collate

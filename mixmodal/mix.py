@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,7 @@ class Mix:
     index: Tensor
     mask: Tensor
     lam: Tensor
+    _: KW_ONLY
     axes: str = "b c *"
     valid: Tensor | None = None
     real: Tensor | None = None

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixmodal.grids import fit, grid_of, own_share, parse_axes
+from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes
 from mixmodal.mix import Mix, check
 
 
@@ -84,6 +84,8 @@ class Mixer(Draws):
         axes: axes pattern of the batch, see `parse_axes`.
         per_sample: a mask and a `lam` for every sample; one of each for the whole batch if False, as in the papers.
 
+    `lam` ~ Beta(alpha, alpha). A method that lets the user choose `alpha` declares the field again; it is 1 otherwise.
+
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True, kw_only=True)
     ... class Halves(Mixer):
@@ -145,30 +147,26 @@ class Mixer(Draws):
     ) -> Mix:
         batch = len(x) if x.ndim else 0
         device = x.device if generator is None else generator.device
-        grid = grid_of(x, self.axes) if not self.uniform or valid is not None or _fits(x, self.axes) else torch.Size()
+        grid = torch.Size() if self.uniform and valid is None and not fits(x, self.axes) else grid_of(x, self.axes)
         asked = self._share(lam, batch, device, generator)
-        own = torch.arange(batch, device=x.device)
-        chosen = (
-            _partners(index, own) if index is not None else torch.randperm(batch, device=device, generator=generator)
-        )
-        chosen = chosen.to(x.device) if self.partner else own
+        index = self._partners(index, batch, device, generator).to(x.device)
         mask = self.mask(asked, grid, generator).to(x.device)
         asked = asked.to(x.device).expand(batch)
         real = mixed = None
         if valid is not None:
             _check_valid(valid, (batch, *grid))
             if not self.uniform:
-                mask = fit(mask, valid | valid.index_select(0, chosen))
+                mask = fit(mask, valid | valid.index_select(0, index))
             real = valid.expand(batch, *grid)
-            mixed = (real & (mask > 0)) | (real.index_select(0, chosen) & (mask < 1))
+            mixed = (real & (mask > 0)) | (real.index_select(0, index) & (mask < 1))
         if not self.partner:
             share = torch.ones_like(asked)
         elif not self.exact or (self.uniform and valid is None):
             share = asked
         else:
-            share = own_share(mask, chosen, real)
+            share = own_share(mask, index, real)
         return Mix(
-            index=chosen,
+            index=index,
             mask=mask,
             lam=share,
             axes=self.axes,
@@ -203,6 +201,16 @@ class Mixer(Draws):
         lam = lam.detach().to(device, torch.promote_types(lam.dtype, torch.float32))
         return lam if lam.ndim else lam.expand(count)
 
+    def _partners(
+        self, index: Tensor | None, batch: int, device: torch.device, generator: torch.Generator | None
+    ) -> Tensor:
+        """The partner of each sample, int64 (B,)."""
+        if index is not None:
+            _check_index(index, batch)
+        if not self.partner:
+            return torch.arange(batch, device=device)
+        return torch.randperm(batch, device=device, generator=generator) if index is None else index
+
 
 def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
     """`count` draws of Beta(alpha, alpha), float32, on `device`.
@@ -229,20 +237,13 @@ def _positive(value: object) -> bool:
     return is_number(value) and value > 0  # type: ignore[operator]
 
 
-def _fits(x: Tensor, axes: str) -> bool:
-    return x.ndim > sum(parse_axes(axes))
-
-
-def _partners(index: Tensor, own: Tensor) -> Tensor:
-    """`index` once it is found to be a partner for each of the samples `own`."""
+def _check_index(index: Tensor, batch: int) -> None:
+    """`index` names a partner in the batch for each of its samples."""
     if not isinstance(index, Tensor) or index.dtype != torch.int64:
         raise TypeError(f"index must be an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}")
-    if index.shape != own.shape:
-        raise ValueError(
-            f"index has shape {tuple(index.shape)} and must name one partner per sample, {tuple(own.shape)}"
-        )
-    check(((index >= 0) & (index < len(own))).all(), f"index must lie in the batch, from 0 to {len(own) - 1}")
-    return index
+    if index.shape != (batch,):
+        raise ValueError(f"index has shape {tuple(index.shape)} and must name one partner per sample, ({batch},)")
+    check(((index >= 0) & (index < batch)).all(), f"index must lie in the batch, from 0 to {batch - 1}")
 
 
 def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:

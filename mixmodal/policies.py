@@ -17,7 +17,7 @@ class Policy(Draws):
     """Chooses a mixer for each batch, on the host and outside compiled code."""
 
     @abstractmethod
-    def choose(self, generator: torch.Generator | None = None) -> Draws:
+    def choose(self, *, generator: torch.Generator | None = None) -> Draws:
         """The mixer of the next batch."""
 
     def draw(
@@ -29,8 +29,7 @@ class Policy(Draws):
         lam: Tensor | float | None = None,
         generator: torch.Generator | None = None,
     ) -> Mix:
-        chosen = self.choose(generator)
-        return chosen.draw(x, valid=valid, index=index, lam=lam, generator=generator)
+        return self.choose(generator=generator).draw(x, valid=valid, index=index, lam=lam, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class OneOf(Policy):
         )
         object.__setattr__(self, "p", tuple(p))
 
-    def choose(self, generator: torch.Generator | None = None) -> Draws:
+    def choose(self, *, generator: torch.Generator | None = None) -> Draws:
         device = "cpu" if generator is None else generator.device
         p = torch.tensor(self.p, dtype=torch.float64, device=device)
         return self.mixers[int(torch.multinomial(p, 1, generator=generator))]
@@ -91,7 +90,7 @@ class Alternate(Policy):
     def __repr__(self) -> str:
         return f"Alternate({list(self.mixers)})"
 
-    def choose(self, generator: torch.Generator | None = None) -> Draws:
+    def choose(self, *, generator: torch.Generator | None = None) -> Draws:
         chosen = self.mixers[self.turn]
         self.turn = (self.turn + 1) % len(self.mixers)
         return chosen
@@ -107,6 +106,6 @@ class Alternate(Policy):
 
 
 def _choices(mixers: Sequence[Draws]) -> tuple[Draws, ...]:
-    fine = isinstance(mixers, Sequence) and len(mixers) > 0 and all(hasattr(mixer, "draw") for mixer in mixers)
+    fine = isinstance(mixers, Sequence) and len(mixers) > 0 and all(isinstance(mixer, Draws) for mixer in mixers)
     require(fine, "mixers", mixers, "be a list of one mixer or more, as in [FMix(), NoMix()]")
     return tuple(mixers)
