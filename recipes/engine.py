@@ -136,7 +136,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         command: the command line that repeats the run.
 
     Returns:
-        The content of `result.json`.
+        The content of `result.json`; nothing in the processes that do not write it.
 
     Raises:
         FileExistsError: the folder holds a run, and `resume` is not set.
@@ -232,7 +232,8 @@ def _train(
         loss_sum = loss_sum + loss.detach() * len(y)
         hit_sum = hit_sum + task.mixed_score(mix, preds.detach(), y) * len(y)
         samples += len(y)
-    totals = accelerator.reduce(torch.stack([loss_sum, hit_sum, loss_sum.new_tensor(samples)])).tolist()
+    sums = torch.stack([loss_sum, hit_sum, loss_sum.new_tensor(samples)])
+    totals = accelerator.reduce(sums, reduction="sum").tolist()
     if not math.isfinite(totals[0]):
         raise FloatingPointError(f"the loss of epoch {epoch + 1} is {totals[0]}; lower --lr or set --clip")
     return {

@@ -173,9 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = run(settings, command=shlex.join(["python", "-m", "recipes.images", *words]))
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"recipes.images: {error}")
-    print(
-        f"{settings.method}: {result['score']:.2f} % of the test set, {result['train_score']:.2f} % of the training set"
-    )
+    if result:  # one process of many writes it
+        scores = f"{result['score']:.2f} % of the test set, {result['train_score']:.2f} % of the training set"
+        print(f"{settings.method}: {scores}")
 
 
 def _widen(width: int) -> int:

@@ -1,7 +1,10 @@
 """The image recipe, on the digits that come with scikit-learn."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ import torch
 import mixmodal as mm
 from recipes import images
 from recipes.images import METHODS, MODELS, Settings, with_preset
+
+ROOT = Path(__file__).parents[2]
 
 
 def smoke(out: Path, *words: str) -> dict[str, Any]:
@@ -58,6 +63,17 @@ def test_a_seed_repeats_a_run(tmp_path: Path) -> None:
     assert runs[0]["score"] == runs[1]["score"]
     losses = [(tmp_path / name / "metrics.jsonl").read_text().split('"train_loss": ')[1][:8] for name in "ab"]
     assert losses[0] == losses[1]
+
+
+def test_two_processes_share_the_work(tmp_path: Path) -> None:
+    words = ["-m", "recipes.images", "--smoke", "--width", "4", "--device", "cpu", "--out", str(tmp_path)]
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["samples"] == 2 * 2 * 128  # processes, batches of a smoke test, batch size
+    assert json.loads((tmp_path / "result.json").read_text())["device"].startswith("2 x cpu")
 
 
 def test_methods_are_the_librarys() -> None:
