@@ -67,9 +67,9 @@ def test_a_seed_repeats_a_run(tmp_path: Path) -> None:
 
 def test_two_processes_share_the_work(tmp_path: Path) -> None:
     words = ["-m", "recipes.images", "--smoke", "--width", "4", "--device", "cpu", "--out", str(tmp_path)]
-    run = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", *words]
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert first["samples"] == 2 * 2 * 128  # processes, batches of a smoke test, batch size
