@@ -3,13 +3,24 @@
 import torch
 from torch import Tensor
 
+WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Whole numbers by their size in bytes."""
+CACHED = 2**22
+"""Bytes of a batch that a CPU keeps in its cache."""
+
 
 def choose(keep: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`x` where `keep`, else its partner."""
     if out is None and (x.requires_grad or torch.compiler.is_compiling()):
         return torch.where(keep, x, x.index_select(0, index))
-    out = _partner(x, index, out)
-    return torch.where(keep, x, out, out=out)
+    other = _partner(x, index, out)
+    if x.device.type != "cpu" or x.nbytes > CACHED or x.element_size() not in WHOLE:
+        return torch.where(keep, x, other, out=other)
+    # On CPUs torch.where is no vector code, bit operations are: three passes in the cache are faster than its one.
+    whole = WHOLE[x.element_size()]
+    bits, own = other.view(whole), x.view(whole)
+    bits.bitwise_xor_(own).bitwise_and_(keep.to(whole) - 1).bitwise_xor_(own)
+    return other
 
 
 def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:

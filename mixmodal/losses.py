@@ -50,8 +50,8 @@ def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
 def mean_divisor(criterion: Criterion, preds: Tensor, y: Tensor) -> Tensor:
     """What the criterion's own mean divides the sum by for the labels `y`: their number, or the sum of their weights.
 
-    It does not depend on the predictions. Small ones keep every term of the sum away from zero.
+    It does not depend on the predictions. Bounded ones keep every term of the sum away from zero.
     """
-    probe = 0.01 * preds.detach().to(torch.promote_types(preds.dtype, torch.float32))
+    probe = preds.detach().to(torch.promote_types(preds.dtype, torch.float32)).tanh()
     each, mean = with_reduction(criterion, "none")(probe, y), with_reduction(criterion, "mean")(probe, y)
     return torch.where(mean == 0, each.numel(), each.sum() / mean)

@@ -52,24 +52,21 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
 
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
     """
-    n, rank = len(sides), len(shape)
-    uniform = torch.rand(n, rank, device=sides.device, generator=generator)
-    inside = torch.ones(n, *[1] * rank, dtype=torch.bool, device=sides.device)
-    for axis, size in enumerate(shape):
-        cell = torch.arange(size, device=sides.device)
-        centre = (uniform[:, axis, None] * size).long().clamp(max=size - 1)
-        side = sides[:, axis, None]
-        low = centre - torch.div(side, 2, rounding_mode="floor")
-        along = (cell >= low) & (cell < low + side)
-        inside = inside & along.view(n, *[size if a == axis else 1 for a in range(rank)])
-    return (~inside).float()
+    device, n = sides.device, len(sides)
+    outside = torch.zeros(n, *[1] * len(shape), dtype=torch.bool, device=device)
+    for axis, (side, size) in enumerate(zip(sides.unbind(1), shape, strict=True)):
+        cell = torch.arange(size, device=device)
+        low = torch.randint(size, (n,), device=device, generator=generator) - side // 2
+        beside = (cell < low[:, None]) | (cell >= (low + side)[:, None])
+        outside = outside | beside.view(n, *[size if a == axis else 1 for a in range(len(shape))])
+    return outside.float()
 
 
 def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
     """CutMix's mask: 0 in a box that holds a share 1 - `lam` of the grid before it is clipped at the border.
 
-    The side along an axis of size s is floor(s · (1 - lam)^(1 / rank)). An axis of size 1 has nothing to cut: the box
-    spans it, and it does not count in the rank.
+    The side along an axis of s cells is floor(s · (1 - lam)^(1 / rank)). An axis of one cell has nothing to cut: the
+    box spans it, and it does not count in the rank.
 
     Args:
         lam: share outside the box before clipping, (n,), in [0, 1].
@@ -86,11 +83,10 @@ def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None 
     Source: Yun et al., CutMix (ICCV 2019), section 3.1, equation 2, carried from rank 2 to any rank. Deviation from the
     authors' code: a box of odd side keeps all its cells (theirs loses one).
     """
-    rank = max(sum(size > 1 for size in shape), 1)
-    edge = (1 - lam).clamp(min=0) ** (1 / rank)
+    edge = (1 - lam) ** (1 / max(sum(size > 1 for size in shape), 1))
     roundoff = 1e-4  # keeps 8 · (1/8)^(1/3) at 4 cells
-    sides = torch.stack([(edge * size + roundoff).long() if size > 1 else (lam < 1).long() for size in shape], dim=1)
-    return hole(sides, shape, generator=generator)
+    sides = [(edge * size + roundoff).long() if size > 1 else (lam < 1).long() for size in shape]
+    return hole(torch.stack(sides, dim=1), shape, generator=generator)
 
 
 def fourier(

@@ -218,6 +218,8 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Gen
     >>> beta(1.0, 3, device=torch.device("cpu")).shape
     torch.Size([3])
     """
+    if alpha == 1:
+        return torch.rand(count, device=device, generator=generator)
     concentration = torch.full((count, 2), float(alpha), device=device)
     return torch._sample_dirichlet(concentration, generator=generator)[:, 0]
 
