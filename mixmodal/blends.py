@@ -28,7 +28,7 @@ def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     dtype = torch.promote_types(x.dtype, torch.float32)
     if x.dtype == dtype:
         return _partner(x, index, out).lerp_(x, mask.to(dtype))
-    return give(x.to(dtype).index_select(0, index).lerp_(x.to(dtype), mask).to(x.dtype), out)
+    return give(x.to(dtype).index_select(0, index).lerp_(x.to(dtype), mask.to(dtype)).to(x.dtype), out)
 
 
 def give(x: Tensor, out: Tensor | None) -> Tensor:

@@ -103,6 +103,24 @@ def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tenso
     return torch.where(total > 0, own / torch.where(total > 0, total, 1), 1)
 
 
+def real_after(mask: Tensor, index: Tensor, valid: Tensor) -> Tensor:
+    """Locations of the mixed batch that hold something real of either side.
+
+    Args:
+        mask: own share of each location, (B or 1, *grid).
+        index: partner of each sample, (B,).
+        valid: real locations of the batch, bool (B, *grid).
+
+    Returns:
+        bool (B, *grid).
+
+    >>> real_after(torch.tensor([[1.0, 0.0]]), torch.tensor([1, 0]), torch.tensor([[True, True], [True, False]]))
+    tensor([[ True, False],
+            [ True,  True]])
+    """
+    return (valid & (mask > 0)) | (valid.index_select(0, index) & (mask < 1))
+
+
 def fit(mask: Tensor, real: Tensor) -> Tensor:
     """Stretch each mask over the real part of its sample, along every axis on which `real` varies.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mixmodal.blends import blend, check_buffer, choose, give
-from mixmodal.grids import resize_area, resize_nearest, spread
+from mixmodal.grids import real_after, resize_area, resize_nearest, spread
 from mixmodal.losses import Criterion, mean_divisor, weighted, with_reduction
 
 
@@ -236,12 +236,10 @@ class Mix:
                 f"grid={tuple(grid)} must hold {self.mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "
                 f"{tuple(self.mask.shape[1:])}"
             )
-        return replace(
-            self,
-            mask=resize_nearest(self.mask, grid) if self.hard else resize_area(self.mask, grid),
-            valid=None if self.valid is None else resize_nearest(self.valid, grid),
-            real=None if self.real is None else resize_nearest(self.real, grid),
-        )
+        mask = resize_nearest(self.mask, grid) if self.hard else resize_area(self.mask, grid)
+        real = None if self.real is None else resize_nearest(self.real, grid)
+        valid = None if real is None else real_after(mask, self.index, real)
+        return replace(self, mask=mask, valid=valid, real=real)
 
     def to(self, device: torch.device | str) -> "Mix":
         """The record with its tensors on `device`."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes
+from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes, real_after
 from mixmodal.mix import Mix, check
 
 
@@ -158,7 +158,7 @@ class Mixer(Draws):
             if not self.uniform:
                 mask = fit(mask, valid | valid.index_select(0, index))
             real = valid.expand(batch, *grid)
-            mixed = (real & (mask > 0)) | (real.index_select(0, index) & (mask < 1))
+            mixed = real_after(mask, index, real)
         if not self.partner:
             share = torch.ones_like(asked)
         elif not self.exact or (self.uniform and valid is None):
