@@ -3,24 +3,25 @@
 import torch
 from torch import Tensor
 
-WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""Whole numbers by their size in bytes."""
-CACHED = 2**22
-"""Bytes of a batch that a CPU keeps in its cache."""
+from mixmodal.masks import on_host
 
 
-def choose(keep: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    """`x` where `keep`, else its partner."""
+def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
+    """`x` where `mask` is 1, its partner where it is 0."""
     if out is None and (x.requires_grad or torch.compiler.is_compiling()):
-        return torch.where(keep, x, x.index_select(0, index))
-    other = _partner(x, index, out)
-    if x.device.type != "cpu" or x.nbytes > CACHED or x.element_size() not in WHOLE:
-        return torch.where(keep, x, other, out=other)
-    # On CPUs torch.where is no vector code, bit operations are: three passes in the cache are faster than its one.
-    whole = WHOLE[x.element_size()]
-    bits, own = other.view(whole), x.view(whole)
-    bits.bitwise_xor_(own).bitwise_and_(keep.to(whole) - 1).bitwise_xor_(own)
-    return other
+        return torch.where(mask > 0.5, x, x.index_select(0, index))
+    out = _partner(x, index, out)
+    if _can_be_scaled(x):  # on CPUs torch.where is no vector code, lerp is
+        return out.lerp_(x, mask.to(x.dtype))
+    return torch.where(mask > 0.5, x, out, out=out)
+
+
+def _can_be_scaled(x: Tensor) -> bool:
+    """Whether 0 and 1 times the difference of any two values are exact: no value is infinite or no number."""
+    if on_host(x) and x.dtype in (torch.float32, torch.float64) and x.numel():
+        low, high = torch.aminmax(x)
+        return bool(torch.isfinite(high - low))
+    return False
 
 
 def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:

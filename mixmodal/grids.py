@@ -95,11 +95,10 @@ def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tenso
     >>> own_share(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([1, 0]), valid)
     tensor([1.0000, 0.5000])
     """
-    over = tuple(range(1, mask.ndim))
     if valid is None:
-        return (mask.mean(over) if over else mask).expand(len(index))
-    own = (mask * valid).sum(over)
-    total = own + ((1 - mask) * valid.index_select(0, index)).sum(over)
+        return mask.flatten(1).mean(1).expand(len(index))
+    own = (mask * valid).flatten(1).sum(1)
+    total = own + ((1 - mask) * valid.index_select(0, index)).flatten(1).sum(1)
     return torch.where(total > 0, own / torch.where(total > 0, total, 1), 1)
 
 

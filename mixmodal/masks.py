@@ -4,6 +4,7 @@ All of them are pure functions of their arguments and of torch's random state, r
 wait for that device.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -52,14 +53,16 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
 
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
     """
-    device, n = sides.device, len(sides)
-    outside = torch.zeros(n, *[1] * len(shape), dtype=torch.bool, device=device)
-    for axis, (side, size) in enumerate(zip(sides.unbind(1), shape, strict=True)):
-        cell = torch.arange(size, device=device)
-        low = torch.randint(size, (n,), device=device, generator=generator) - side // 2
-        beside = (cell < low[:, None]) | (cell >= (low + side)[:, None])
-        outside = outside | beside.view(n, *[size if a == axis else 1 for a in range(len(shape))])
-    return outside.float()
+    (n, rank), device = sides.shape, sides.device
+    centre = torch.stack([torch.randint(size, (n,), device=device, generator=generator) for size in shape], dim=1)
+    low = centre - sides // 2
+    cell = torch.arange(max(shape), device=device)
+    beside = (cell < low[..., None]) | (cell >= (low + sides)[..., None])
+    along = [
+        beside[:, axis, :size].view(n, *[size if a == axis else 1 for a in range(rank)])
+        for axis, size in enumerate(shape)
+    ]
+    return functools.reduce(torch.logical_or, along).float()
 
 
 def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
@@ -157,7 +160,7 @@ def paper_field(
         frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
         along = frequencies(size, device=device).square()
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
-    amplitude = (square.sqrt() * longest).clamp(min=1) ** -decay_power
+    amplitude = (square * longest**2).clamp(min=1) ** (-decay_power / 2)
     noise = torch.randn(n, *shape, device=device, generator=generator)
     axes = tuple(range(1, rank + 1))
     field: Tensor = torch.fft.irfftn(torch.fft.rfftn(noise, dim=axes) * amplitude, s=tuple(shape), dim=axes)
@@ -204,7 +207,7 @@ def upstream_field(
         half = torch.fft.fftfreq(shape[1], device=device)[: shape[1] // 2 + 1 + shape[1] % 2]
         square = square[..., None] + half.square()
     rows = torch.stack([square, square + shape[0] ** -2])
-    amplitude = (rows.sqrt() * longest).clamp(min=1) ** -decay_power
+    amplitude = (rows * longest**2).clamp(min=1) ** (-decay_power / 2)
     noise = torch.randn(n, *amplitude.shape, 2, device=device, generator=generator) * amplitude[..., None]
     half_spectrum = torch.complex(noise[:, 0], noise[:, 1])
     field: Tensor = torch.fft.irfftn(half_spectrum, s=tuple(shape), dim=tuple(range(1, len(shape) + 1)))
@@ -212,12 +215,33 @@ def upstream_field(
 
 
 def _top(field: Tensor, count: Tensor) -> Tensor:
-    """1 on the `count` (n,) largest of each row of `field` (n, N), exactly; of equal cells the first ones."""
+    """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
+    if on_host(field):
+        return torch.stack([_top_of_row(row, ones) for row, ones in zip(field, count.tolist(), strict=True)])
     key = _ordered(field)
     kth = _kth_largest(key, count.clamp(min=1))[:, None]
     above, equal = key > kth, key == kth
     left = count - above.sum(1)
     return (above | (equal & (equal.cumsum(1) <= left[:, None]))).float()
+
+
+def _top_of_row(row: Tensor, count: int) -> Tensor:
+    """`_top` of one row (N,) on the host: the smaller of the two sides is selected, not sorted."""
+    few = min(count, len(row) - count)
+    chosen = row.topk(few, largest=few == count, sorted=False).indices
+    return torch.full_like(row, few != count).index_fill_(0, chosen, few == count)
+
+
+def on_host(x: Tensor) -> bool:
+    """Whether values can be read without waiting for a device or breaking a compiled graph.
+
+    Args:
+        x: the tensor, of any shape.
+
+    >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
+    (True, False)
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _ordered(field: Tensor) -> Tensor:
@@ -227,7 +251,7 @@ def _ordered(field: Tensor) -> Tensor:
 
 
 def _kth_largest(key: Tensor, k: Tensor) -> Tensor:
-    """The `k`-th largest (n,) of each row of the int32 `key` (n, N), with `k` on the device.
+    """The `k`-th largest (n,) of each row of the int32 `key` (n, N), without reading `k`.
 
     Short rows are sorted. Long rows are bisected on the value, bit by bit: sorting millions costs more than 32 counts.
     """

@@ -11,6 +11,7 @@ from torch import Tensor
 from mixmodal.blends import blend, check_buffer, choose, give
 from mixmodal.grids import real_after, resize_area, resize_nearest, spread
 from mixmodal.losses import Criterion, mean_divisor, weighted, with_reduction
+from mixmodal.masks import on_host
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +87,12 @@ class Mix:
                     f"a hard mask (CutMix, FMix with max_soft=0), mix embeddings or one-hot floats, or weigh the "
                     f"losses of dense labels with mix.loss(preds, y, axes=...)"
                 )
-            return choose(mask > 0.5, x, self.index, out) if self.partner else give(x, out)
+            return choose(mask, x, self.index, out) if self.partner else give(x, out)
         if self.real is not None:
             x = x.masked_fill(~spread(self.real, x, axes), 0)
         if not self.partner:
             return give(x if self.uniform else torch.where(mask > 0.5, x, 0), out)
-        return choose(mask > 0.5, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
+        return choose(mask, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
 
     @property
     def terms(self) -> tuple[tuple[Tensor, bool], ...]:
@@ -131,8 +132,9 @@ class Mix:
             raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
         else:
             check(
-                ((y >= 0) & (y < num_classes)).all(),
+                (y >= 0) & (y < num_classes),
                 f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels",
+                y,
             )
             y = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
         return _shares(self.lam, y, self.index)
@@ -276,13 +278,13 @@ class Mix:
             )
 
 
-def check(condition: Tensor, message: str) -> None:
-    """Raise ValueError if `condition` (a 0-d bool) fails; on a device or under a compiler assert it without waiting."""
-    if condition.device.type == "cpu" and not torch.compiler.is_compiling():
-        if not condition:
-            raise ValueError(message)
+def check(holds: Tensor, message: str, values: Tensor) -> None:
+    """Raise ValueError with the range of `values` unless `holds` everywhere; elsewhere than on the CPU assert it."""
+    if on_host(holds):
+        if not holds.all():
+            raise ValueError(f"{message}; got values from {values.min().item():.4g} to {values.max().item():.4g}")
     else:
-        torch._assert_async(condition, message)
+        torch._assert_async(holds.all(), message)
 
 
 def _shares(lam: Tensor, y: Tensor, index: Tensor) -> Tensor:

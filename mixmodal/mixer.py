@@ -197,7 +197,7 @@ class Mixer(Draws):
             raise ValueError(
                 f"lam has shape {tuple(lam.shape)} and must be a scalar or one share per sample, ({batch},)"
             )
-        check(((lam >= 0) & (lam <= 1)).all(), "lam must lie in [0, 1]")
+        check((lam >= 0) & (lam <= 1), "lam must lie in [0, 1]", lam)
         lam = lam.detach().to(device, torch.promote_types(lam.dtype, torch.float32))
         return lam if lam.ndim else lam.expand(count)
 
@@ -215,13 +215,18 @@ class Mixer(Draws):
 def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
     """`count` draws of Beta(alpha, alpha), float32, on `device`.
 
+    A Gamma(alpha) variable is a Gamma(alpha + 1) variable times a power 1 / alpha of a uniform one. The quotient of
+    two is taken of logarithms, since for a small alpha both are too small for a float.
+
     >>> beta(1.0, 3, device=torch.device("cpu")).shape
     torch.Size([3])
     """
     if alpha == 1:
         return torch.rand(count, device=device, generator=generator)
-    concentration = torch.full((count, 2), float(alpha), device=device)
-    return torch._sample_dirichlet(concentration, generator=generator)[:, 0]
+    gamma = torch._standard_gamma(torch.full((2, count), alpha + 1.0, device=device), generator=generator)
+    power = torch.log1p(-torch.rand(2, count, device=device, generator=generator)) / alpha
+    own, other = gamma.log() + power
+    return torch.sigmoid(own - other)
 
 
 def require(condition: bool, name: str, value: object, rule: str) -> None:
@@ -245,7 +250,7 @@ def _check_index(index: Tensor, batch: int) -> None:
         raise TypeError(f"index must be an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}")
     if index.shape != (batch,):
         raise ValueError(f"index has shape {tuple(index.shape)} and must name one partner per sample, ({batch},)")
-    check(((index >= 0) & (index < batch)).all(), f"index must lie in the batch, from 0 to {batch - 1}")
+    check((index >= 0) & (index < batch), f"index must lie in the batch, from 0 to {batch - 1}", index)
 
 
 def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:

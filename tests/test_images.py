@@ -1,0 +1,142 @@
+"""Mixing in a DataLoader: seeds, workers, epochs, label maps."""
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import mixmodal as mm
+
+BATCH = 6
+
+
+class SampleNumbers(Dataset[tuple[Tensor, Any]]):
+    """Every batch in order is the same: image k of it is 1 in channel k. Batches differ in nothing but the draw."""
+
+    def __init__(self, length: int, label: Callable[[int], Any] = lambda i: i % BATCH) -> None:
+        self.length, self.label = length, label
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Any]:
+        return F.one_hot(torch.tensor(i % BATCH), BATCH).float().view(BATCH, 1, 1).expand(BATCH, 9, 8), self.label(i)
+
+
+def label_map(i: int) -> Tensor:
+    return torch.full((9, 8), i % BATCH)
+
+
+def epochs(collate: mm.MixCollate, seed: int, *, workers: int, count: int = 2, batches: int = 4) -> list[list[Any]]:
+    torch.manual_seed(seed)
+    loader = DataLoader(
+        SampleNumbers(BATCH * batches, label_map if collate.label_axes else lambda i: i % BATCH),
+        batch_size=BATCH,
+        num_workers=workers,
+        collate_fn=collate,
+        multiprocessing_context="fork" if workers else None,
+    )
+    return [list(loader) for _ in range(count)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_draws_differ_between_batches_workers_and_epochs(workers: int) -> None:
+    """8 batches of equal images: a worker or epoch that began with the seed of another would repeat its draw."""
+    first, second = epochs(mm.MixCollate(mm.FMix(), num_classes=BATCH), 1, workers=workers)
+    images = [x for x, _ in first + second]
+    assert len(images) == 8
+    for a in range(8):
+        for b in range(a):
+            assert not torch.equal(images[a], images[b])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_draws_repeat_from_a_seed(workers: int) -> None:
+    collate = mm.MixCollate(mm.CutMix(per_sample=True), num_classes=BATCH)
+    runs = [epochs(collate, seed, workers=workers) for seed in (1, 1, 2)]
+    flat = [[tensor for epoch in run for pair in epoch for tensor in pair] for run in runs]
+    assert all(torch.equal(a, b) for a, b in zip(flat[0], flat[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(flat[0], flat[2], strict=True))
+
+
+@pytest.mark.parametrize(
+    "mixer", [mm.FMix(), mm.MixUp(per_sample=True), mm.CutMix(), mm.OneOf([mm.FMix(), mm.MixUp()])]
+)
+def test_targets_are_the_shares_in_the_images(mixer: Any) -> None:
+    """The mean of a mixed image by channel is its soft target; through a worker."""
+    for x, y in epochs(mm.MixCollate(mixer, num_classes=BATCH), 1, workers=1, count=1)[0]:
+        assert y.shape == (BATCH, BATCH)
+        torch.testing.assert_close(x.mean((2, 3)), y, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mixer", [mm.FMix(), mm.CutMix(per_sample=True), mm.NoMix()], ids=str)
+def test_label_maps_follow_the_draw_of_their_images(mixer: Any) -> None:
+    changed = False
+    for x, y in epochs(mm.MixCollate(mixer, label_axes="b *"), 1, workers=2, count=1)[0]:
+        assert y.dtype == torch.int64
+        assert torch.equal(x.argmax(1), y)
+        changed |= any((y[k] != k).any() for k in range(BATCH))
+    assert changed == bool(mixer != mm.NoMix())
+
+
+def test_label_maps_with_a_channel_axis_and_soft_ones() -> None:
+    samples = [(torch.randn(3, 5, 4), torch.rand(2, 5, 4)) for _ in range(3)]
+    torch.manual_seed(3)
+    _, y = mm.MixCollate(mm.MixUp(), label_axes="b k *")(samples)
+    torch.manual_seed(3)
+    _, mix = mm.MixUp()(torch.stack([x for x, _ in samples]))
+    soft = torch.stack([label for _, label in samples])
+    lam = mix.lam.view(3, 1, 1, 1)
+    torch.testing.assert_close(y, lam * soft + (1 - lam) * soft[mix.index])
+
+
+def test_labels_that_are_soft_already() -> None:
+    samples = [(torch.full((2, 4, 4), float(k)), F.one_hot(torch.tensor(k), 3).float()) for k in range(3)]
+    x, y = mm.MixCollate(mm.CutMix())(samples)
+    torch.testing.assert_close(x.mean((1, 2, 3)), y @ torch.arange(3.0))
+
+
+def test_another_collation() -> None:
+    def stack(samples: list[Any]) -> tuple[Tensor, Tensor]:
+        return torch.stack([s["image"] for s in samples]), torch.tensor([s["label"] for s in samples])
+
+    samples = [{"image": torch.full((1, 4, 4), float(k)), "label": k} for k in range(3)]
+    x, y = mm.MixCollate(mm.FMix(), num_classes=3, collate=stack)(samples)
+    torch.testing.assert_close(x.mean((1, 2, 3)), y @ torch.arange(3.0))
+
+
+def test_a_collation_can_be_pickled() -> None:
+    collate = mm.MixCollate(mm.OneOf([mm.FMix(alpha=0.2), mm.NoMix()]), num_classes=3)
+    twin = pickle.loads(pickle.dumps(collate))
+    assert twin == collate
+    samples = [(torch.randn(3, 5, 4), k) for k in range(3)]
+    torch.manual_seed(1)
+    x, y = collate(samples)
+    torch.manual_seed(1)
+    for got, value in zip(twin(samples), (x, y), strict=True):
+        assert torch.equal(got, value)
+
+
+def test_alternate_takes_turns_in_a_loader() -> None:
+    batches = epochs(mm.MixCollate(mm.Alternate([mm.NoMix(), mm.FMix()]), num_classes=BATCH), 1, workers=0, count=1)[0]
+    plain = torch.eye(BATCH)
+    assert [torch.equal(y, plain) for _, y in batches] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_last_batches_of_any_size(size: int) -> None:
+    x, y = mm.MixCollate(mm.FMix(), num_classes=3)([(torch.ones(3, 5, 4), 2)] * size)
+    assert (x == 1).all()
+    torch.testing.assert_close(y, torch.tensor([[0.0, 0.0, 1.0]] * size))
+
+
+def test_samples_are_untouched() -> None:
+    samples = [(torch.randn(3, 5, 4), k) for k in range(4)]
+    before = [x.clone() for x, _ in samples]
+    mm.MixCollate(mm.MixUp(), num_classes=4)(samples)
+    assert all(torch.equal(x, b) for (x, _), b in zip(samples, before, strict=True))

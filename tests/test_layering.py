@@ -1,0 +1,216 @@
+"""What a file may import, what `import mixmodal` needs, and how public names are written."""
+
+import ast
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mixmodal as mm
+from mixmodal import masks
+
+PACKAGE = Path(mm.__file__).parent
+ORDER = ["masks", "grids", "blends", "losses", "mix", "mixer", "methods", "policies", "hidden", "saliency"]
+ADAPTERS = ["images", "audio", "text", "points"]
+LAYERS = [*ORDER, *ADAPTERS, "__init__"]
+"""A file imports only from those before it; adapters not from one another."""
+FILES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
+files = pytest.mark.parametrize("file", FILES)
+
+
+def imports(file: str, *, top_level: bool = False) -> Iterator[str]:
+    """Dotted names of the modules that a file imports, those within functions too unless `top_level`."""
+    tree = ast.parse((PACKAGE / f"{file}.py").read_text())
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}.py has a relative import"
+            assert node.module is not None
+            if node.module == "mixmodal":
+                yield from (f"mixmodal.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@files
+def test_every_file_has_its_place(file: str) -> None:
+    assert file in LAYERS
+
+
+@files
+def test_files_import_from_those_above_them(file: str) -> None:
+    above = ORDER if file in ADAPTERS else LAYERS[: LAYERS.index(file)]
+    own = {name for name in imports(file) if name.split(".")[0] == "mixmodal"}
+    assert own <= {f"mixmodal.{name}" for name in above}
+
+
+@files
+def test_files_need_torch_and_nothing_else(file: str) -> None:
+    roots = {name.split(".")[0] for name in imports(file, top_level=True)}
+    assert roots <= {*sys.stdlib_module_names, "torch", "mixmodal"}
+
+
+@files
+def test_all_randomness_is_torchs(file: str) -> None:
+    roots = {name.split(".")[0] for name in imports(file)}
+    assert not roots & {"numpy", "random", "secrets"}
+    source = (PACKAGE / f"{file}.py").read_text()
+    assert "torch.distributions" not in source  # takes no generator
+
+
+@pytest.mark.parametrize("file", [name for name in FILES if name in ORDER])
+def test_the_core_waits_for_no_device(file: str) -> None:
+    """Values are read where `on_host` said that they can be, and nowhere else, but for Puzzle Mix's min-cut."""
+    if file == "saliency":
+        return
+    tree = ast.parse((PACKAGE / f"{file}.py").read_text())
+    guarded = {
+        node
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If)
+        and isinstance(branch.test, ast.Call)
+        and ast.unparse(branch.test.func) == "on_host"
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+    calls = {n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)} - guarded
+    names = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
+    assert not names & {"item", "tolist", "cpu", "numpy", "nonzero"}
+
+
+def needed_by(package: str) -> set[str]:
+    """A distribution and all that it depends on without extras."""
+    found: set[str] = set()
+    left = [package]
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            requires = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for line in requires:
+            match = re.match(r"[A-Za-z0-9._-]+", line)
+            if match and "extra ==" not in line:
+                left.append(re.sub(r"[-_.]+", "-", match[0]).lower())
+    return found
+
+
+BLOCKED = """
+import sys
+
+class Hide:
+    allowed = set({allowed!r})
+
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root not in self.allowed and root not in sys.stdlib_module_names:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hide())
+sys.path.insert(0, {path!r})
+for name in ("numpy", "scipy", "torchvision", "matplotlib", "accelerate"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    raise AssertionError(name + " is not hidden")
+
+import torch
+import torch.nn.functional as F
+import mixmodal as mm
+
+x, y = torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 1])
+for mixer in (mm.FMix(), mm.CutMix(), mm.MixUp(), mm.Cutout(size=3), mm.NoMix(), mm.OneOf([mm.FMix(), mm.MixUp()])):
+    mixed, mix = mixer(x, valid=torch.rand(4, 8, 8) > 0.2)
+    loss = mix.loss(mixed.flatten(1)[:, :3], y)
+    assert loss.isfinite() and mix.targets(y, num_classes=3).shape == (4, 3)
+assert "numpy" not in sys.modules
+print("mixed")
+"""
+
+
+def test_import_needs_torch_and_nothing_else() -> None:
+    distributions = needed_by("torch")
+    allowed = {
+        module
+        for module, owners in importlib.metadata.packages_distributions().items()
+        if any(re.sub(r"[-_.]+", "-", owner).lower() in distributions for owner in owners)
+    }
+    assert "numpy" not in allowed
+    script = BLOCKED.format(
+        allowed=sorted(allowed | {"torch", "mixmodal", "_distutils_hack"}), path=str(PACKAGE.parent)
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["mixed"]
+
+
+# ---------------------------------------------------------------- how public names are written
+
+PUBLIC: dict[str, Any] = {name: getattr(mm, name) for name in mm.__all__}
+GENERATORS = {
+    f"masks.{name}": value
+    for name, value in vars(masks).items()
+    if inspect.isfunction(value) and not name.startswith("_") and value.__module__ == masks.__name__
+}
+
+
+def callables() -> dict[str, Callable[..., Any]]:
+    """Public functions, constructors, and the public methods that a class of ours defines."""
+    found: dict[str, Callable[..., Any]] = {**PUBLIC, **GENERATORS}
+    for name, value in PUBLIC.items():
+        for attribute, method in vars(value).items() if inspect.isclass(value) else ():
+            if inspect.isfunction(method) and (not attribute.startswith("_") or attribute == "__call__"):
+                found[f"{name}.{attribute}"] = method
+    return found
+
+
+AS_DESIGNED = {"mask": {"generator"}, "loss": {"criterion"}}
+"""Written with a position in the design: `mask(lam, shape, generator)`, `mix.loss(preds, y, criterion)`."""
+
+
+@pytest.mark.parametrize("name", callables())
+def test_what_is_optional_is_a_keyword(name: str) -> None:
+    designed = AS_DESIGNED.get(name.split(".")[-1], set())
+    optional = [
+        parameter.name
+        for parameter in inspect.signature(callables()[name]).parameters.values()
+        if parameter.default is not parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
+    ]
+    assert set(optional) <= designed
+
+
+@pytest.mark.parametrize("name", callables())
+def test_public_names_are_documented(name: str) -> None:
+    """A sentence first (one line of a class or function); then every parameter by its name."""
+    owner, _, attribute = name.rpartition(".")
+    text = inspect.getdoc(getattr(PUBLIC[owner], attribute) if owner in PUBLIC else callables()[name])
+    assert text
+    assert re.split(r"\n\s*\n", text)[0].endswith((".", ":"))
+    if attribute in ("load_state_dict", "to", "choose"):  # said in the sentence
+        return
+    for parameter in inspect.signature(callables()[name]).parameters.values():
+        if parameter.name != "self":
+            assert re.search(rf"\b{parameter.name}\b", text), parameter.name
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in mm.__all__ if not inspect.isabstract(PUBLIC[name])] + list(GENERATORS)
+)
+def test_public_names_have_an_example(name: str) -> None:
+    assert ">>> " in (inspect.getdoc(callables()[name]) or "")
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert list(mm.__all__) == sorted(mm.__all__)
+    assert all(getattr(mm, name).__module__.startswith("mixmodal.") for name in mm.__all__)
