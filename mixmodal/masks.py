@@ -122,7 +122,7 @@ def fourier(
 
     Source: Harris et al., FMix (2020), section 4. Deviation from the authors' code: the field is that of the formula.
     """
-    draw = paper_field if spectrum == "paper" else upstream_field
+    draw = {"paper": paper_field, "upstream": upstream_field}[spectrum]
     field = draw(len(lam), shape, decay_power, device=lam.device, generator=generator).flatten(1)
     cells = field.shape[1]
     coin = torch.rand(len(lam), device=lam.device, generator=generator) < 0.5
@@ -217,7 +217,10 @@ def upstream_field(
 def _top(field: Tensor, count: Tensor) -> Tensor:
     """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
     if on_host(field):
-        return torch.stack([_top_of_row(row, ones) for row, ones in zip(field, count.tolist(), strict=True)])
+        mask = torch.empty_like(field)
+        for row, ones, into in zip(field, count.tolist(), mask, strict=True):
+            into.copy_(_top_of_row(row, ones))
+        return mask
     key = _ordered(field)
     kth = _kth_largest(key, count.clamp(min=1))[:, None]
     above, equal = key > kth, key == kth

@@ -72,6 +72,7 @@ class Mix:
         tensor([[1, 4],
                 [3, 2]])
         """
+        check_tensor(x, "x")
         axes = self.axes if axes is None else axes
         if x.ndim == 0 or len(x) != len(self.index):
             raise ValueError(
@@ -272,6 +273,7 @@ class Mix:
         return spread(self.mask, x, axes)
 
     def _check_labels(self, y: Tensor) -> None:
+        check_tensor(y, "y")
         if y.ndim == 0 or len(y) != len(self.index):
             raise ValueError(
                 f"y has shape {tuple(y.shape)}, the record is of a batch of {len(self.index)}; pass the whole batch"
@@ -285,6 +287,14 @@ def check(holds: Tensor, message: str, values: Tensor) -> None:
             raise ValueError(f"{message}; got values from {values.min().item():.4g} to {values.max().item():.4g}")
     else:
         torch._assert_async(holds.all(), message)
+
+
+def check_tensor(x: object, name: str) -> None:
+    """Raise TypeError unless `x` is a tensor."""
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f"{name} is {type(x).__name__} and must be a torch.Tensor; make one with torch.as_tensor({name})"
+        )
 
 
 def _shares(lam: Tensor, y: Tensor, index: Tensor) -> Tensor:

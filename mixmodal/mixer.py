@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes, real_after
-from mixmodal.mix import Mix, check
+from mixmodal.mix import Mix, check, check_tensor
 
 
 class Draws(ABC):
@@ -41,7 +41,8 @@ class Draws(ABC):
             The record.
 
         Raises:
-            TypeError: `valid` is not bool or has another shape; `index` is not int64; `lam` is not floating.
+            TypeError: `x` is no tensor; `valid` is not bool or has another shape; `index` is not int64; `lam` is not
+                floating.
             ValueError: `x` does not fit `axes`; `index` has another length or leaves the batch; `lam` has another shape
                 or leaves [0, 1].
         """
@@ -145,6 +146,7 @@ class Mixer(Draws):
         lam: Tensor | float | None = None,
         generator: torch.Generator | None = None,
     ) -> Mix:
+        check_tensor(x, "x")
         batch = len(x) if x.ndim else 0
         device = x.device if generator is None else generator.device
         grid = torch.Size() if self.uniform and valid is None and not fits(x, self.axes) else grid_of(x, self.axes)

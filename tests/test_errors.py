@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -429,3 +430,15 @@ def test_an_error_leaves_the_input_as_it_was() -> None:
         with pytest.raises((ValueError, TypeError)):
             call()
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 3, 8, 8), np.float32), [[0.0]], None], ids=lambda x: type(x).__name__)
+def test_what_is_no_tensor(wrong: Any) -> None:
+    mix = mm.CutMix().draw(torch.zeros(4, 3, 8, 8))
+    message = f"is {type(wrong).__name__} and must be a torch.Tensor; make one with torch.as_tensor"
+    for call in (lambda: mm.CutMix()(wrong), lambda: mm.OneOf([mm.FMix()])(wrong), lambda: mix(wrong)):
+        with pytest.raises(TypeError, match="x " + message):
+            call()
+    for call in (lambda: mix.targets(wrong), lambda: mix.loss(torch.zeros(4, 3), wrong)):
+        with pytest.raises(TypeError, match="y " + message):
+            call()
