@@ -73,7 +73,10 @@ class Training:
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
         if (self.schedule == "step") != bool(self.milestones):
-            raise ValueError(f"schedule={self.schedule!r} and milestones={self.milestones} do not go together")
+            raise ValueError(
+                f"schedule={self.schedule!r} and milestones={self.milestones} do not go together: give milestones with "
+                f"the step schedule, and with no other"
+            )
 
     @property
     def last(self) -> int:

@@ -103,19 +103,28 @@ FMIX_PAPER: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
-def with_preset(settings: Settings) -> Settings:
-    """Defaults for a command line with these settings: those of the preset that it asks for.
+@dataclass(frozen=True)
+class Choice:
+    """The part of a command line that a preset depends on."""
+
+    preset: str = Settings.preset
+    data: str = Settings.data
+    model: str = Settings.model
+
+
+def with_preset(choice: Choice) -> Settings:
+    """Defaults of a command line: those of the preset that it asks for.
 
     Raises:
         ValueError: the preset has no such experiment.
     """
-    if settings.preset == "none":
+    if choice.preset != "fmix-paper":
         return Settings()
-    key = (settings.data, settings.model)
+    key = (choice.data, choice.model)
     if key not in FMIX_PAPER:
         known = ", ".join(f"{data} with {model}" for data, model in FMIX_PAPER)
-        raise ValueError(f"preset='fmix-paper' has no {settings.data} with {settings.model}; it has {known}")
-    width = 160 if settings.model == "wrn28-10" else 64
+        raise ValueError(f"preset='fmix-paper' has no {choice.data} with {choice.model}; it has {known}")
+    width = 160 if choice.model == "wrn28-10" else 64
     return Settings(width=width, training=engine.Training(**FMIX_PAPER[key]))
 
 
@@ -168,8 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        settings = tyro.cli(Settings, prog="python -m recipes.images", args=words)
-        settings = tyro.cli(Settings, prog="python -m recipes.images", args=words, default=with_preset(settings))
+        choice, _ = tyro.cli(Choice, args=words, return_unknown_args=True, add_help=False)
+        settings = tyro.cli(Settings, prog="python -m recipes.images", args=words, default=with_preset(choice))
         result = run(settings, command=shlex.join(["python", "-m", "recipes.images", *words]))
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"recipes.images: {error}")

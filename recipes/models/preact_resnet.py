@@ -119,20 +119,6 @@ def preact_resnet(
     )
 
 
-def preact_resnet18(
-    *, channels: int = 3, classes: int = 10, width: int = 64, stem_stride: int = 1, variant: Variant = "fmix"
-) -> PreActResNet:
-    """Return the 18-layer network (blocks 2-2-2-2); 11,171,274 parameters by default."""
-    return preact_resnet(18, channels=channels, classes=classes, width=width, stem_stride=stem_stride, variant=variant)
-
-
-def preact_resnet34(
-    *, channels: int = 3, classes: int = 10, width: int = 64, stem_stride: int = 1, variant: Variant = "fmix"
-) -> PreActResNet:
-    """Return the 34-layer network (blocks 3-4-6-3); 21,279,306 parameters in PatchUp's variant."""
-    return preact_resnet(34, channels=channels, classes=classes, width=width, stem_stride=stem_stride, variant=variant)
-
-
 def _stage(blocks: int, inputs: int, outputs: int, *, stride: int, raw_identity: bool) -> nn.Sequential:
     """Return ``blocks`` blocks, of which the first changes width and resolution."""
     first = Block(inputs, outputs, stride=stride, raw_identity=raw_identity)

@@ -13,7 +13,7 @@ import torch
 
 import mixmodal as mm
 from recipes import images
-from recipes.images import METHODS, MODELS, Settings, with_preset
+from recipes.images import METHODS, MODELS, Choice, Settings, with_preset
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,7 +100,7 @@ def test_methods_are_the_librarys() -> None:
 def test_the_papers_settings(
     data: str, model: str, epochs: int, batch: int, milestones: tuple[int, ...], width: int
 ) -> None:
-    settings = with_preset(Settings(preset="fmix-paper", data=data, model=model))
+    settings = with_preset(Choice("fmix-paper", data, model))
     training = settings.training
     assert (training.epochs, training.batch_size, training.milestones) == (epochs, batch, milestones)
     assert (training.lr, training.momentum, training.nesterov, training.weight_decay) == (0.1, 0.9, False, 1e-4)
@@ -117,10 +117,24 @@ def test_options_win_over_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         images, "run", lambda settings, command: seen.append(settings) or {"score": 0, "train_score": 0}
     )
-    images.main(["--preset", "fmix-paper", "--data", "cifar10", "--batch-size", "32", "--seed", "5"])
+    words = [
+        "--preset",
+        "fmix-paper",
+        "--data",
+        "cifar10",
+        "--batch-size",
+        "32",
+        "--seed",
+        "5",
+        "--milestones",
+        "3",
+        "9",
+    ]
+    images.main(words)
     (settings,) = seen
     assert (settings.data, settings.preset, settings.width) == ("cifar10", "fmix-paper", 64)
     assert (settings.training.batch_size, settings.training.epochs, settings.training.seed) == (32, 200, 5)
+    assert (settings.training.schedule, settings.training.milestones) == ("step", (3, 9))
 
 
 @pytest.mark.parametrize(
