@@ -1,26 +1,33 @@
 """Blending a batch with its partners, into a new tensor or a buffer of the caller's."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from mixmodal.masks import on_host
+
+LONG = 2**16
+"""Values in a sample from which on samples are mixed one by one: a partner is then read once and not copied first."""
 
 
 def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`x` where `mask` is 1, its partner where it is 0."""
     if out is None and (x.requires_grad or torch.compiler.is_compiling()):
         return torch.where(mask > 0.5, x, x.index_select(0, index))
-    out = _partner(x, index, out)
     if _can_be_scaled(x):  # on CPUs torch.where is no vector code, lerp is
-        return out.lerp_(x, mask.to(x.dtype))
+        return _lerp(mask.to(x.dtype), x, index, out)
+    out = _partner(x, index, out)
     return torch.where(mask > 0.5, x, out, out=out)
 
 
 def _can_be_scaled(x: Tensor) -> bool:
     """Whether 0 and 1 times the difference of any two values are exact: no value is infinite or no number."""
-    if on_host(x) and x.dtype in (torch.float32, torch.float64) and x.numel():
+    if x.dtype not in (torch.float32, torch.float64) or x.numel() == 0:
+        return False
+    if on_host(x):
         low, high = torch.aminmax(x)
-        return bool(torch.isfinite(high - low))
+        return high.item() - low.item() <= torch.finfo(x.dtype).max
     return False
 
 
@@ -28,8 +35,25 @@ def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`mask · x + (1 - mask) ·` its partner, in float32 at least."""
     dtype = torch.promote_types(x.dtype, torch.float32)
     if x.dtype == dtype:
-        return _partner(x, index, out).lerp_(x, mask.to(dtype))
-    return give(x.to(dtype).index_select(0, index).lerp_(x.to(dtype), mask.to(dtype)).to(x.dtype), out)
+        return _lerp(mask.to(dtype), x, index, out)
+    return give(_lerp(mask.to(dtype), x.to(dtype), index, None).to(x.dtype), out)
+
+
+def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
+    """`mask · x + (1 - mask) ·` its partner, all of one dtype."""
+    if x[:1].numel() < LONG or x.requires_grad:
+        return _partner(x, index, out).lerp_(x, mask)
+    if on_host(x):
+        return _lerp_each(mask, x, index.tolist(), out)
+    return _partner(x, index, out).lerp_(x, mask)
+
+
+def _lerp_each(mask: Tensor, x: Tensor, index: Sequence[int], out: Tensor | None) -> Tensor:
+    """`_lerp`, sample by sample."""
+    out = torch.empty_like(x) if out is None else out
+    for share, own, partner, into in zip(mask.expand(len(x), *mask.shape[1:]), x, index, out, strict=True):
+        torch.lerp(x[partner], own, share, out=into)
+    return out
 
 
 def give(x: Tensor, out: Tensor | None) -> Tensor:

@@ -53,7 +53,7 @@ def grid_of(x: Tensor, axes: str) -> torch.Size:
     """
     before, after = parse_axes(axes)
     grid = x.shape[before : x.ndim - after]
-    if not fits(x, axes) or 0 in grid:
+    if x.ndim <= before + after or 0 in grid:
         raise ValueError(
             f"axes={axes!r} needs a tensor with {before + after + 1} axes or more and no empty grid, got shape "
             f"{tuple(x.shape)}; give the axes that fit it, for example axes='b *'"

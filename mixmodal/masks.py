@@ -5,7 +5,8 @@ wait for that device.
 """
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -54,8 +55,10 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
     """
     (n, rank), device = sides.shape, sides.device
-    centre = torch.stack([torch.randint(size, (n,), device=device, generator=generator) for size in shape], dim=1)
-    low = centre - sides // 2
+    centre = [torch.randint(size, (n,), device=device, generator=generator) for size in shape]
+    if on_host(sides):
+        return _cut(sides.tolist(), zip(*(along.tolist() for along in centre), strict=True), shape)
+    low = torch.stack(centre, dim=1) - sides // 2
     cell = torch.arange(max(shape), device=device)
     beside = (cell < low[..., None]) | (cell >= (low + sides)[..., None])
     along = [
@@ -63,6 +66,14 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
         for axis, size in enumerate(shape)
     ]
     return functools.reduce(torch.logical_or, along).float()
+
+
+def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape: Sequence[int]) -> Tensor:
+    """`hole` on the host: a box is written into its mask, not compared with every cell."""
+    mask = torch.ones(len(sides), *shape)
+    for row, *place in zip(mask, sides, centres, strict=True):
+        row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(*place, strict=True))] = 0
+    return mask
 
 
 def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
@@ -88,8 +99,8 @@ def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None 
     """
     edge = (1 - lam) ** (1 / max(sum(size > 1 for size in shape), 1))
     roundoff = 1e-4  # keeps 8 · (1/8)^(1/3) at 4 cells
-    sides = [(edge * size + roundoff).long() if size > 1 else (lam < 1).long() for size in shape]
-    return hole(torch.stack(sides, dim=1), shape, generator=generator)
+    sides = torch.stack([edge * size if size > 1 else edge.ceil() for size in shape], dim=1)
+    return hole((sides + roundoff).long(), shape, generator=generator)
 
 
 def fourier(
@@ -151,19 +162,24 @@ def paper_field(
     >>> paper_field(2, (5, 1, 4), 3.0, device=torch.device("cpu")).shape
     torch.Size([2, 5, 1, 4])
 
+    The noise is drawn in its half spectrum, where that of white noise is white again.
+
     Source: Harris et al., FMix (2020), section 4. The real part of filtered complex noise, as the paper writes it, has
     the law of filtered real noise up to scale.
     """
-    longest, rank = max(shape), len(shape)
+    longest, rank, last = max(shape), len(shape), shape[-1]
     square = torch.zeros((), device=device)
     for axis, size in enumerate(shape):
         frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
         along = frequencies(size, device=device).square()
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
     amplitude = (square * longest**2).clamp(min=1) ** (-decay_power / 2)
-    noise = torch.randn(n, *shape, device=device, generator=generator)
-    axes = tuple(range(1, rank + 1))
-    field: Tensor = torch.fft.irfftn(torch.fft.rfftn(noise, dim=axes) * amplitude, s=tuple(shape), dim=axes)
+    amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
+    white = torch.randn(n, *amplitude.shape, 2, device=device, generator=generator)
+    half_spectrum = torch.view_as_complex(white * amplitude[..., None])
+    if rank > 1:
+        half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(1, rank)))
+    field: Tensor = torch.fft.irfft(half_spectrum, n=last)
     return field
 
 
