@@ -176,7 +176,7 @@ def paper_field(
     amplitude = (square * longest**2).clamp(min=1) ** (-decay_power / 2)
     amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
     white = torch.randn(n, *amplitude.shape, 2, device=device, generator=generator)
-    half_spectrum = torch.view_as_complex(white * amplitude[..., None])
+    half_spectrum = torch.view_as_complex(white) * amplitude
     if rank > 1:
         half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(1, rank)))
     field: Tensor = torch.fft.irfft(half_spectrum, n=last)
