@@ -1,9 +1,11 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
+from mixmodal.hidden import HiddenMix
 from mixmodal.images import MixCollate
 from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
 from mixmodal.mix import Mix
 from mixmodal.mixer import Mixer
+from mixmodal.patches import DropBlock, PatchUp
 from mixmodal.policies import Alternate, OneOf, Policy
 
 __version__ = "0.1.0"
@@ -12,12 +14,15 @@ __all__ = [
     "Alternate",
     "CutMix",
     "Cutout",
+    "DropBlock",
     "FMix",
+    "HiddenMix",
     "Mix",
     "MixCollate",
     "MixUp",
     "Mixer",
     "NoMix",
     "OneOf",
+    "PatchUp",
     "Policy",
 ]

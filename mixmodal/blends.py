@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixmodal.masks import on_host
+from mixmodal.selection import on_host
 
 LONG = 2**16
 """Values in a sample from which on samples are mixed one by one: a partner is then read once and not copied first."""
@@ -14,7 +14,7 @@ LONG = 2**16
 def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`x` where `mask` is 1, its partner where it is 0."""
     if out is None and (x.requires_grad or torch.compiler.is_compiling()):
-        return torch.where(mask > 0.5, x, x.index_select(0, index))
+        return torch.where(mask > 0.5, x, _partner(x, index, None))
     if _can_be_scaled(x):  # on CPUs torch.where is no vector code, lerp is
         return _lerp(mask.to(x.dtype), x, index, out)
     out = _partner(x, index, out)
@@ -77,7 +77,9 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
 
 
 def _partner(x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    return x.index_select(0, index) if out is None else torch.index_select(x, 0, index, out=out)
+    if out is not None:
+        return torch.index_select(x, 0, index, out=out)
+    return x.index_select(0, index) if x.is_contiguous() else x[index]  # which keeps a memory format
 
 
 def _extent(x: Tensor) -> tuple[int, int]:

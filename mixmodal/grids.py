@@ -149,6 +149,28 @@ def fit(mask: Tensor, real: Tensor) -> Tensor:
     return mask
 
 
+def move(x: Tensor, source: Tensor, axes: str) -> Tensor:
+    """`x` with each cell's value taken from another cell of its grid.
+
+    Args:
+        x: (B, ...).
+        source: cell to take from, int64 (B, *grid), counted in the flattened grid; -1 for none, which is zero, or for
+            integers the cell itself.
+        axes: axes pattern of `x`.
+
+    Returns:
+        A new tensor, like `x`.
+
+    >>> move(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[2, -1, 0]]), "b *")
+    tensor([[3., 0., 1.]])
+    """
+    before, after = parse_axes(axes)
+    place = spread(source, x, axes).flatten(before, x.ndim - after - 1)
+    flat = x.flatten(before, x.ndim - after - 1)
+    there = flat.gather(before, place.clamp(min=0).expand_as(flat))
+    return torch.where(place >= 0, there, 0 if x.is_floating_point() else flat).view(x.shape)
+
+
 def resize_nearest(mask: Tensor, grid: Sequence[int]) -> Tensor:
     """`mask` (n, *old grid) on another grid: the value of the cell at each centre, of any dtype.
 

@@ -1,12 +1,14 @@
 """Losses against two labels, for any criterion."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 Criterion = Callable[..., Tensor] | nn.Module
+Terms = tuple[tuple[Tensor, Tensor | float], ...]
+"""Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
 
 
 def with_reduction(criterion: Criterion, reduction: str) -> Callable[[Tensor, Tensor], Tensor]:
@@ -29,6 +31,38 @@ def with_reduction(criterion: Criterion, reduction: str) -> Callable[[Tensor, Te
         twin.reduction = reduction  # type: ignore[assignment]
         return twin
     return functools.partial(criterion, reduction=reduction)
+
+
+def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
+    """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,)."""
+    return y.index_select(0, index).lerp_(y, share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))
+
+
+def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The weights (B,) of a loss and their targets.
+
+    Own labels and partners' labels come once at the most. Integers cannot be blended: a term with a share becomes one
+    of each side.
+
+    >>> targets_of(((torch.tensor([0.5, 1.0]), torch.tensor([0.5, 0.0])),), torch.tensor([3, 4]), torch.tensor([1, 0]))
+    [(tensor([0.2500, 0.0000]), tensor([3, 4])), (tensor([0.2500, 1.0000]), tensor([4, 3]))]
+    """
+    sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+    blended = []
+    for weight, share in terms:
+        if not isinstance(share, Tensor):
+            sides[share == 0].append(weight)
+        elif y.is_floating_point():
+            blended.append((weight, blend_targets(share, y, index)))
+        else:
+            sides[0].append(weight * share)
+            sides[1].append(weight * (1 - share))
+    partner_y = y.index_select(0, index) if sides[1] else y
+    return [(_sum(side), of) for side, of in zip(sides, (y, partner_y), strict=True) if side] + blended
+
+
+def _sum(weights: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, weights)
 
 
 def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:

@@ -10,9 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from mixmodal.selection import on_host, ramp, top
+
 Spectrum = Literal["paper", "upstream"]
+SeedRegion = Literal["everywhere", "valid"]
+GammaMode = Literal["nominal", "calibrated"]
 
 
 def constant(lam: Tensor, shape: Sequence[int]) -> Tensor:
@@ -139,9 +144,9 @@ def fourier(
     coin = torch.rand(len(lam), device=lam.device, generator=generator) < 0.5
     count = torch.where(coin, torch.floor(lam * cells), torch.ceil(lam * cells)).long()
     if max_soft == 0:
-        return _top(field, count).view(-1, *shape)
+        return top(field, count).view(-1, *shape)
     width = (torch.minimum(lam, 1 - lam).clamp(max=max_soft) * cells).long()
-    return _ramp(field, count, torch.minimum(width, torch.minimum(count, cells - count))).view(-1, *shape)
+    return ramp(field, count, torch.minimum(width, torch.minimum(count, cells - count))).view(-1, *shape)
 
 
 def paper_field(
@@ -230,63 +235,84 @@ def upstream_field(
     return field
 
 
-def _top(field: Tensor, count: Tensor) -> Tensor:
-    """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
-    if on_host(field):
-        mask = torch.empty_like(field)
-        for row, ones, into in zip(field, count.tolist(), mask, strict=True):
-            into.copy_(_top_of_row(row, ones))
-        return mask
-    key = _ordered(field)
-    kth = _kth_largest(key, count.clamp(min=1))[:, None]
-    above, equal = key > kth, key == kth
-    left = count - above.sum(1)
-    return (above | (equal & (equal.cumsum(1) <= left[:, None]))).float()
+def blocks(
+    n: int,
+    shape: Sequence[int],
+    block_size: int,
+    gamma: float,
+    *,
+    seed_region: SeedRegion = "everywhere",
+    gamma_mode: GammaMode = "nominal",
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """PatchUp's and DropBlock's mask: 0 in blocks about random seeds, clipped at the border, 1 elsewhere.
 
-
-def _top_of_row(row: Tensor, count: int) -> Tensor:
-    """`_top` of one row (N,) on the host: the smaller of the two sides is selected, not sorted."""
-    few = min(count, len(row) - count)
-    chosen = row.topk(few, largest=few == count, sorted=False).indices
-    return torch.full_like(row, few != count).index_fill_(0, chosen, few == count)
-
-
-def on_host(x: Tensor) -> bool:
-    """Whether values can be read without waiting for a device or breaking a compiled graph.
+    A block of side b about a seed at s covers the cells from s - (b - 1 - b // 2) to s + b // 2.
 
     Args:
-        x: the tensor, of any shape.
+        n: number of masks.
+        shape: grid of a mask, any rank.
+        block_size: side of a block in cells; on a shorter axis the whole axis.
+        gamma: nominal share of zeros, in [0, 1]; see `seed_probability`.
+        seed_region: "everywhere", or "valid" for seeds whose block lies inside the grid.
+        gamma_mode: see `seed_probability`.
+        device: where to draw.
+        generator: source of the seeds, on `device`; torch's global one if None.
 
-    >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
-    (True, False)
+    Returns:
+        (n, *shape) float32, values 0 and 1.
+
+    >>> blocks(1, (3, 4), 2, 0.0, device=torch.device("cpu")).min(), blocks(1, (4,), 4, 1.0, device=torch.device("cpu"))
+    (tensor(1.), tensor([[0., 0., 0., 0.]]))
+
+    Source: Faramarzi et al., PatchUp (AAAI 2022), section 3, equation 2; Ghiasi et al., DropBlock (NeurIPS 2018),
+    algorithm 1. Deviations from PatchUp's code: any rank, sides cut to the axis, even sides, grids that are no squares.
     """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    probability = seed_probability(shape, block_size, gamma, gamma_mode=gamma_mode)
+    hit = torch.rand(n, *shape, device=device, generator=generator) < probability
+    for axis, size in enumerate(shape, start=1):
+        side = min(block_size, size)
+        before, after = side // 2, side - 1 - side // 2
+        if seed_region == "valid":
+            hit = hit.narrow(axis, after, size - side + 1)
+            before, after = side - 1, side - 1
+        hit = _dilate(F.pad(hit, [0, 0] * (len(shape) - axis) + [before, after]), axis, side)
+    return (~hit).float()
 
 
-def _ordered(field: Tensor) -> Tensor:
-    """int32 keys in the order of the float32 values of `field`."""
-    bits = field.contiguous().view(torch.int32)
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+def seed_probability(
+    shape: Sequence[int], block_size: int, gamma: float, *, gamma_mode: GammaMode = "nominal"
+) -> float:
+    """The chance of a cell to be the seed of a block.
 
+    Args:
+        shape: grid, any rank.
+        block_size: side of a block; on a shorter axis the whole axis.
+        gamma: share of cells in a block that is aimed at, in [0, 1].
+        gamma_mode: "nominal" for the papers' gamma · ΠF / (Πb · Π(F - b + 1)) with sizes F and sides b, at most 1. It
+            neglects overlaps, and it is made for seeds whose block lies inside the grid while they draw seeds
+            everywhere, so that 0.5 with blocks of 7 alters 0.49 of a 32 x 32 grid and 0.99 of an 8 x 8 one.
+            "calibrated" for 1 - (1 - gamma)^(1 / Πb): off the border a cell is altered with the chance gamma exactly.
 
-def _kth_largest(key: Tensor, k: Tensor) -> Tensor:
-    """The `k`-th largest (n,) of each row of the int32 `key` (n, N), without reading `k`.
+    >>> round(seed_probability((32, 32), 7, 0.5), 5)
+    0.01546
 
-    Short rows are sorted. Long rows are bisected on the value, bit by bit: sorting millions costs more than 32 counts.
+    Source: PatchUp, equation 2; DropBlock, equation 1.
     """
-    if key.shape[1] <= 4096:
-        return key.sort(1, descending=True).values.gather(1, k[:, None] - 1)[:, 0]
-    kth = torch.full_like(k, torch.iinfo(torch.int32).min)
-    for bit in reversed(range(32)):
-        higher = kth + (1 << bit)
-        kth = torch.where((key >= higher[:, None].int()).sum(1, dtype=torch.int32) >= k, higher, kth)
-    return kth.int()
+    sides = [min(block_size, size) for size in shape]
+    if gamma_mode == "calibrated":
+        return 1.0 - math.pow(1 - gamma, 1 / math.prod(sides))
+    inside = math.prod(size - side + 1 for size, side in zip(shape, sides, strict=True))
+    return min(gamma * math.prod(shape) / (math.prod(sides) * inside), 1.0)
 
 
-def _ramp(field: Tensor, count: Tensor, width: Tensor) -> Tensor:
-    """By falling rank in `field` (n, N): 1, then 2 · `width` even steps from 1 to 0 about rank `count`, then 0."""
-    order = field.argsort(1, descending=True)
-    rank = torch.arange(field.shape[1], device=field.device)
-    width = width.clamp(min=1)[:, None]  # one step is the hard edge itself
-    value = 1 - (rank - (count[:, None] - width)) / (2 * width - 1)
-    return torch.zeros_like(field).scatter(1, order, value.clamp(0, 1))
+def _dilate(hit: Tensor, axis: int, side: int) -> Tensor:
+    """Whether any of the `side` cells from each on along an axis is hit; `side` - 1 cells shorter."""
+    reach = 1
+    while reach < side:
+        step = min(reach, side - reach)
+        left = hit.shape[axis] - step
+        hit = hit.narrow(axis, 0, left) | hit.narrow(axis, step, left)
+        reach += step
+    return hit

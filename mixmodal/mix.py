@@ -2,16 +2,17 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mixmodal.blends import blend, check_buffer, choose, give
-from mixmodal.grids import real_after, resize_area, resize_nearest, spread
-from mixmodal.losses import Criterion, mean_divisor, weighted, with_reduction
-from mixmodal.masks import on_host
+from mixmodal.grids import move, real_after, resize_area, resize_nearest, spread
+from mixmodal.losses import Criterion, Terms, blend_targets, mean_divisor, targets_of, weighted, with_reduction
+from mixmodal.selection import on_host
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,10 @@ class Mix:
         hard: whether the mask holds 0 and 1 only.
         uniform: whether a mask is one number, so that it fits any grid.
         partner: whether there is a partner; without one the other side of the mask is zero, and labels stay.
+        scale: factor of the mixed floats, a scalar; None for 1.
+        moves: for the own side and the partner's, the cell of the grid that each cell takes its value from, int64
+            (B, *grid) counted in the flattened grid, or -1 for none; None if nothing is moved.
+        parts: the terms of the loss where they are not those of the mask, see `terms`.
 
     >>> import mixmodal as mm
     >>> x = torch.rand(4, 3, 8, 8)
@@ -48,11 +53,15 @@ class Mix:
     hard: bool = False
     uniform: bool = False
     partner: bool = True
+    scale: Tensor | None = None
+    moves: tuple[Tensor, Tensor] | None = None
+    parts: Terms | None = None
 
     def __call__(self, x: Tensor, *, axes: str | None = None, out: Tensor | None = None) -> Tensor:
         """Mix a tensor of the batch by this record.
 
-        Floating tensors are blended, and their padding becomes zero. Integers and booleans are chosen.
+        Floating tensors are blended, and their padding becomes zero. Integers and booleans are chosen. What has no cell
+        to be moved from is zero, or an integer's own value.
 
         Args:
             x: (B, ...), any dtype; its grid must be the mask's.
@@ -88,19 +97,31 @@ class Mix:
                     f"a hard mask (CutMix, FMix with max_soft=0), mix embeddings or one-hot floats, or weigh the "
                     f"losses of dense labels with mix.loss(preds, y, axes=...)"
                 )
+            if self.moves is not None:
+                return give(torch.where(mask > 0.5, *self._moved(x, axes)), out)
             return choose(mask, x, self.index, out) if self.partner else give(x, out)
         if self.real is not None:
             x = x.masked_fill(~spread(self.real, x, axes), 0)
         if not self.partner:
-            return give(x if self.uniform else torch.where(mask > 0.5, x, 0), out)
+            kept = x if self.uniform else x.masked_fill(mask < 0.5, 0)
+            return give(kept if self.scale is None else kept * self.scale.to(kept.dtype), out)
+        if self.moves is not None:
+            own, other = self._moved(x.to(torch.promote_types(x.dtype, torch.float32)), axes)
+            mixed = torch.where(mask > 0.5, own, other) if self.hard else other.lerp_(own, mask.to(own.dtype))
+            return give(mixed.to(x.dtype), out)
         return choose(mask, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
 
     @property
-    def terms(self) -> tuple[tuple[Tensor, bool], ...]:
-        """How the loss is made: pairs of a weight (B,) and whether it weighs the own label or the partner's."""
+    def terms(self) -> Terms:
+        """How the loss is made: pairs of a weight (B,) and the own share of its target, (B,) or 1 or 0.
+
+        The loss is Σ weight · ℓ(preds, share · y + (1 - share) · y[index]). A mask's terms are (lam, 1), (1 - lam, 0).
+        """
+        if self.parts is not None:
+            return self.parts
         if not self.partner:
-            return ((torch.ones_like(self.lam), True),)
-        return ((self.lam, True), (1 - self.lam, False))
+            return ((torch.ones_like(self.lam), 1.0),)
+        return ((self.lam, 1.0), (1 - self.lam, 0.0))
 
     def targets(self, y: Tensor, *, num_classes: int | None = None) -> Tensor:
         """Soft targets `lam · y + (1 - lam) · y[index]`.
@@ -138,7 +159,7 @@ class Mix:
                 y,
             )
             y = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
-        return _shares(self.lam, y, self.index)
+        return blend_targets(self.lam, y, self.index)
 
     def loss(
         self,
@@ -150,6 +171,9 @@ class Mix:
         axes: str | None = None,
     ) -> Tensor:
         """The criterion against both labels, each weighted by its share: Σ over `terms` of weight · ℓ(preds, target).
+
+        Integer labels cannot be blended: where a term asks for a blend, ℓ is weighed by its shares, which is the same
+        for every criterion that is affine in the target, such as cross entropy.
 
         Args:
             preds: output for the mixed batch, (B, ...).
@@ -181,10 +205,9 @@ class Mix:
                 f"y holds integers of shape {tuple(y.shape)}: give their axes, for example axes='b *', so that each "
                 f"location is weighted by its own mask"
             )
-        weights = self.terms if axes is None else self._dense_terms(y, axes)
         each = with_reduction(criterion, "none")
-        partner_y = y.index_select(0, self.index) if self.partner else y
-        losses = [weighted(weight, each(preds, y if own else partner_y), axes is None) for weight, own in weights]
+        weighed = targets_of(self.terms, y, self.index) if axes is None else self._dense(y, axes)
+        losses = [weighted(weight, each(preds, target), axes is None) for weight, target in weighed]
         total = functools.reduce(torch.add, losses)
         if reduction == "none":
             return total
@@ -228,7 +251,7 @@ class Mix:
             A record with the same `index` and `lam`.
 
         Raises:
-            ValueError: another rank, or a size below 1.
+            ValueError: another rank, or a size below 1; a record whose cells are moved.
 
         >>> mix = Mix(index=torch.tensor([0]), mask=torch.tensor([[1.0, 1.0, 0.0, 0.0]]), lam=torch.ones(1), hard=True)
         >>> mix.resize([2]).mask
@@ -239,6 +262,10 @@ class Mix:
                 f"grid={tuple(grid)} must hold {self.mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "
                 f"{tuple(self.mask.shape[1:])}"
             )
+        if self.valid is not None and self.valid.ndim != self.mask.ndim:
+            raise ValueError("a mask for each channel cannot be resized under padding; use channels='shared'")
+        if self.moves is not None:
+            raise ValueError("a record that moves cells (Puzzle Mix with transport) fits its own grid only")
         mask = resize_nearest(self.mask, grid) if self.hard else resize_area(self.mask, grid)
         real = None if self.real is None else resize_nearest(self.real, grid)
         valid = None if real is None else real_after(mask, self.index, real)
@@ -252,19 +279,27 @@ class Mix:
         """The record with its tensors in pinned memory, as a DataLoader with `pin_memory=True` asks."""
         return self._each(lambda tensor: tensor.pin_memory())
 
-    def _dense_terms(self, y: Tensor, axes: str) -> tuple[tuple[Tensor, bool], ...]:
-        """`terms` with a weight for every location of `y`."""
+    def _dense(self, y: Tensor, axes: str) -> list[tuple[Tensor, Tensor]]:
+        """A weight for every location of `y` and of its partner, by the mask."""
         if not self.partner:
-            return ((torch.ones_like(y, dtype=self.lam.dtype), True),)
+            return [(torch.ones_like(y, dtype=self.lam.dtype), y)]
         own = self._spread(y, axes)
-        return ((own, True), (1 - own, False))
+        return [(own, y), (1 - own, y.index_select(0, self.index))]
+
+    def _moved(self, x: Tensor, axes: str) -> tuple[Tensor, Tensor]:
+        """Both sides of the mix, each in its moved place."""
+        assert self.moves is not None
+        return move(x, self.moves[0], axes), move(x.index_select(0, self.index), self.moves[1], axes)
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "Mix":
-        valid = None if self.valid is None else function(self.valid)
-        real = None if self.real is None else function(self.real)
-        return replace(
-            self, index=function(self.index), mask=function(self.mask), lam=function(self.lam), valid=valid, real=real
-        )
+        """The record with a function of each of its tensors."""
+
+        def of(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(of, value))
+            return function(value) if isinstance(value, Tensor) else value
+
+        return replace(self, **{each.name: of(getattr(self, each.name)) for each in fields(self) if each.init})
 
     def _spread(self, x: Tensor, axes: str) -> Tensor:
         """The mask in the layout of `x`; a uniform one fits any."""
@@ -295,7 +330,3 @@ def check_tensor(x: object, name: str) -> None:
         raise TypeError(
             f"{name} is {type(x).__name__} and must be a torch.Tensor; make one with torch.as_tensor({name})"
         )
-
-
-def _shares(lam: Tensor, y: Tensor, index: Tensor) -> Tensor:
-    return y.index_select(0, index).lerp_(y, lam.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))

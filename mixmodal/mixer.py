@@ -16,6 +16,11 @@ from mixmodal.mix import Mix, check, check_tensor
 class Draws(ABC):
     """Whatever draws a record for a batch: a mixer, or a policy that chooses one."""
 
+    @property
+    @abstractmethod
+    def partner(self) -> bool:
+        """Whether there is, or may be, a partner."""
+
     @abstractmethod
     def draw(
         self,
@@ -104,7 +109,7 @@ class Mixer(Draws):
     per_sample: bool = False
     alpha: float = field(default=1.0, init=False, repr=False)
 
-    partner: ClassVar[bool] = True
+    partner: ClassVar[bool] = True  # type: ignore[misc]
     """Whether there is a partner; without one `lam` is 1 and labels stay, whatever `index` and `lam` are asked for."""
     uniform: ClassVar[bool] = False
     """Whether a mask is one number, so that a batch of any rank will do, whatever `axes` says."""
@@ -124,13 +129,18 @@ class Mixer(Draws):
         """Whether the record says the realised share rather than the one asked for."""
         return True
 
+    @property
+    def span(self) -> str:
+        """Axes pattern of the records: what masks vary on."""
+        return self.axes
+
     @abstractmethod
     def mask(self, lam: Tensor, shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
         """Draw masks.
 
         Args:
             lam: own share of each mask, floating (n,).
-            shape: grid of a mask.
+            shape: grid of a mask, by `span`.
             generator: source of randomness on the device of `lam`; torch's global one if None.
 
         Returns:
@@ -150,34 +160,42 @@ class Mixer(Draws):
         batch = len(x) if x.ndim else 0
         device = x.device if generator is None else generator.device
         grid = torch.Size() if self.uniform and valid is None and not fits(x, self.axes) else grid_of(x, self.axes)
+        whole = grid if self.span == self.axes else grid_of(x, self.span)
         asked = self._share(lam, batch, device, generator)
         index = self._partners(index, batch, device, generator).to(x.device)
-        mask = self.mask(asked, grid, generator).to(x.device)
+        mask = self.mask(asked, whole, generator).to(x.device)
         asked = asked.to(x.device).expand(batch)
         real = mixed = None
         if valid is not None:
             _check_valid(valid, (batch, *grid))
+            real = valid if self.span == self.axes else _insert(valid, self.axes)
             if not self.uniform:
-                mask = fit(mask, valid | valid.index_select(0, index))
-            real = valid.expand(batch, *grid)
+                mask = fit(mask, real | real.index_select(0, index))
+            real = real.expand(batch, *whole)
             mixed = real_after(mask, index, real)
+            mixed = mixed if self.span == self.axes else _reduce(mixed, self.axes)
         if not self.partner:
             share = torch.ones_like(asked)
         elif not self.exact or (self.uniform and valid is None):
             share = asked
         else:
             share = own_share(mask, index, real)
-        return Mix(
+        record = Mix(
             index=index,
             mask=mask,
             lam=share,
-            axes=self.axes,
+            axes=self.span,
             valid=mixed,
             real=real,
             hard=self.hard,
             uniform=self.uniform,
             partner=self.partner,
         )
+        return self.complete(record)
+
+    def complete(self, record: Mix) -> Mix:
+        """The record with what a method adds to it; as it is unless overridden."""
+        return record
 
     def _share(
         self, lam: Tensor | float | None, batch: int, device: torch.device, generator: torch.Generator | None
@@ -244,6 +262,20 @@ def is_number(value: object) -> bool:
 
 def _positive(value: object) -> bool:
     return is_number(value) and value > 0  # type: ignore[operator]
+
+
+def _insert(valid: Tensor, axes: str) -> Tensor:
+    """`valid` (B, *grid) with an axis of size 1 for each other name of `axes`."""
+    before, after = parse_axes(axes)
+    return valid[(slice(None),) + (None,) * (before - 1) + (...,) + (None,) * after]
+
+
+def _reduce(real: Tensor, axes: str) -> Tensor:
+    """Whether anything is real at each location of the grid, (B, *grid), for (B, ...) in the layout of `axes`."""
+    before, after = parse_axes(axes)
+    if after:
+        real = real.flatten(-after).any(-1)
+    return real.flatten(1, before - 1).any(1) if before > 1 else real
 
 
 def _check_index(index: Tensor, batch: int) -> None:

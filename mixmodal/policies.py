@@ -16,6 +16,12 @@ from mixmodal.mixer import Draws, require
 class Policy(Draws):
     """Chooses a mixer for each batch, on the host and outside compiled code."""
 
+    mixers: Sequence[Draws]
+
+    @property
+    def partner(self) -> bool:
+        return any(mixer.partner for mixer in self.mixers)
+
     @abstractmethod
     def choose(self, *, generator: torch.Generator | None = None) -> Draws:
         """The mixer of the next batch."""

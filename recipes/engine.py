@@ -7,7 +7,7 @@ So a checkpoint needs no random state, and a run that is resumed goes on bit for
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from mixmodal import Mix
 from mixmodal.losses import Criterion
-from mixmodal.mixer import Draws
 from recipes import pictures, records
+from recipes.mixing import Mixing, Sample
 
 SMOKE_EPOCHS, SMOKE_BATCHES = 2, 2
 
@@ -107,10 +107,11 @@ class Task:
         model: maps prepared inputs to predictions.
         train: loader of raw batches, whose `batch_sampler` has `set_epoch`.
         test: loader of the test set.
-        mixer: mixes prepared training batches.
+        mixing: how prepared training batches are mixed and predicted.
         prepare: a raw batch, and whether it is for training, to inputs and targets on its device.
-        picture: inputs, targets and mixer to a figure that shows what the mixer does.
+        picture: samples of what is mixed, and targets, to a figure.
         criterion: see `Mix.loss`.
+        mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
         score: predictions and targets of a whole set to the score, in percent.
         mixed_score: the same for a mixed batch: record, predictions and targets to a number in [0, 1].
@@ -119,10 +120,11 @@ class Task:
     model: nn.Module
     train: DataLoader[Any]
     test: DataLoader[Any]
-    mixer: Draws
+    mixing: Mixing
     prepare: Callable[[Any, bool], tuple[Tensor, Tensor]]
-    picture: Callable[[Tensor, Tensor, Draws], Figure]
+    picture: Callable[[Sequence[Sample], Tensor], Figure]
     criterion: Criterion = F.cross_entropy
+    mixed_weight: float = 1.0
     metric: str = "accuracy"
     score: Callable[[Tensor, Tensor], float] = accuracy
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] = Mix.accuracy
@@ -153,7 +155,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     if accelerator.is_main_process:
         records.open_folder(out, config, resume=training.resume)
     accelerator.wait_for_everyone()
-    others = dict(records.stateful(task.mixer)) | ({"scaler": accelerator.scaler} if accelerator.scaler else {})
+    others = dict(records.stateful(task.mixing)) | ({"scaler": accelerator.scaler} if accelerator.scaler else {})
     state = records.State(accelerator.unwrap_model(model), optimizer, others)
     checkpoint = out / "checkpoint.safetensors"
     done = state.load(checkpoint)
@@ -193,7 +195,9 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         pictures.curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
         seed(training.seed, epoch=0, process=0)
         x, y = task.prepare(next(iter(train)), True)
-        task.picture(x, y, task.mixer).savefig(out / "samples.png", dpi=120)
+        task.picture(task.mixing.samples(accelerator.unwrap_model(model), x, y), y).savefig(
+            out / "samples.png", dpi=120
+        )
         records.write_json(out / "result.json", result)
     accelerator.end_training()
     return result
@@ -224,10 +228,9 @@ def _train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         x, y = task.prepare(batch, True)
-        x, mix = task.mixer(x)
-        preds = model(x)
-        loss = mix.loss(preds, y, task.criterion)
         optimizer.zero_grad()
+        preds, mix = task.mixing(model, x, y)
+        loss = mix.loss(preds, y, task.criterion) * (task.mixed_weight if mix.partner else 1)
         accelerator.backward(loss)
         if training.clip is not None:
             accelerator.clip_grad_norm_(model.parameters(), training.clip)

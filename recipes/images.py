@@ -26,6 +26,7 @@ from recipes import engine, pictures
 from recipes.data import images
 from recipes.data.augment import Augment
 from recipes.data.loading import ordered_loader, shuffled_loader
+from recipes.mixing import AtSites, Mixing, Sample
 from recipes.models import Variant, WideResNet, preact_resnet
 
 
@@ -34,7 +35,8 @@ class Settings:
     """Train an image classifier with one mixing method."""
 
     method: str = "fmix"
-    """What mixes: baseline, mixup, cutmix, fmix, cutout, or in turn fmix+mixup, cutmix+mixup, fmix+cutmix."""
+    """What mixes: baseline; at the input mixup, cutmix, fmix, cutout, puzzlemix, or in turn fmix+mixup, cutmix+mixup,
+    fmix+cutmix; at hidden sites manifold-mixup, feature-cutmix, patchup-soft, patchup-hard, dropblock."""
     data: str = "digits"
     """digits, cifar10, cifar100 or fashion-mnist."""
     data_root: Path | None = None
@@ -53,12 +55,23 @@ class Settings:
     """Channels of the first stage; the papers have 64 (PreAct-ResNet) and 160 (WRN)."""
     depth: int | None = None
     """Layers, if not those in the name of the model."""
-    alpha: float = 1.0
-    """Beta parameter of the share."""
+    alpha: float | None = None
+    """Beta parameter of the share; 1 by default, and 2 for Manifold MixUp and PatchUp."""
+    prob: float = 1.0
+    """Share of the batches that are mixed."""
     decay_power: float = 3.0
     """Decay power of FMix."""
     cutout_size: int | None = None
     """Side of Cutout's box in pixels; half the image by default, as on CIFAR-10."""
+    sites: tuple[str, ...] = ("", "layer1", "layer2")
+    """Modules before which the hidden methods mix: "" is the input, layer1 comes after the stem. DropBlock leaves the
+    first out."""
+    block_size: int = 7
+    """Side of a block of PatchUp and DropBlock."""
+    gamma: float | None = None
+    """Share of a feature map that PatchUp alters, nominally; 0.75 if soft, 0.5 if hard by default."""
+    drop_prob: float = 0.1
+    """Share that DropBlock drops."""
     preset: Literal["none", "fmix-paper"] = "none"
     """Defaults of the FMix paper's experiments in place of those here; other options still win."""
     out: Path | None = None
@@ -66,16 +79,54 @@ class Settings:
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(default_factory=engine.Training)
     """How to train."""
 
+    def mixed(self, mixer: Draws) -> Draws:
+        """A mixer with the probability of these settings."""
+        return mixer if self.prob == 1 else mm.OneOf([mixer, mm.NoMix()], p=[self.prob, 1 - self.prob])
 
-METHODS: dict[str, Callable[[Settings, int], Draws]] = {
-    "baseline": lambda s, side: mm.NoMix(),
-    "mixup": lambda s, side: mm.MixUp(alpha=s.alpha),
-    "cutmix": lambda s, side: mm.CutMix(alpha=s.alpha),
-    "fmix": lambda s, side: mm.FMix(alpha=s.alpha, decay_power=s.decay_power),
-    "cutout": lambda s, side: mm.Cutout(size=s.cutout_size or side // 2),
-    "fmix+mixup": lambda s, side: mm.Alternate([METHODS["fmix"](s, side), METHODS["mixup"](s, side)]),
-    "cutmix+mixup": lambda s, side: mm.Alternate([METHODS["mixup"](s, side), METHODS["cutmix"](s, side)]),
-    "fmix+cutmix": lambda s, side: mm.Alternate([METHODS["fmix"](s, side), METHODS["cutmix"](s, side)]),
+    def hidden(self, net: nn.Module) -> list[nn.Module]:
+        """The modules of `sites`.
+
+        Raises:
+            ValueError: the network has none of this name.
+        """
+        modules = dict(net.named_modules())
+        for name in self.sites:
+            if name not in modules:
+                known = ", ".join(name for name in modules if name and "." not in name)
+                raise ValueError(f"sites: {name!r} is no module of this network; choose from '', {known}")
+        return [modules[name] for name in self.sites]
+
+
+def _fmix(s: Settings) -> mm.FMix:
+    return mm.FMix(alpha=s.alpha or 1.0, decay_power=s.decay_power)
+
+
+def _patchup(s: Settings, net: nn.Module, *, soft: bool) -> dict[nn.Module, Draws]:
+    """One box at the input, as the paper has it, blocks elsewhere."""
+    blocks = mm.PatchUp(block_size=s.block_size, gamma=s.gamma, soft=soft, alpha=s.alpha or 2.0)
+    return {site: s.mixed(mm.CutMix() if site is net else blocks) for site in s.hidden(net)}
+
+
+METHODS: dict[str, Callable[[Settings, nn.Module, int], Mixing]] = {
+    "baseline": lambda s, net, side: AtSites(net, {net: mm.NoMix()}),
+    "mixup": lambda s, net, side: AtSites(net, {net: s.mixed(mm.MixUp(alpha=s.alpha or 1.0))}),
+    "cutmix": lambda s, net, side: AtSites(net, {net: s.mixed(mm.CutMix(alpha=s.alpha or 1.0))}),
+    "fmix": lambda s, net, side: AtSites(net, {net: s.mixed(_fmix(s))}),
+    "cutout": lambda s, net, side: AtSites(net, {net: s.mixed(mm.Cutout(size=s.cutout_size or side // 2))}),
+    "dropblock": lambda s, net, side: AtSites(net, dict.fromkeys(s.hidden(net)[1:], mm.DropBlock())),
+    "manifold-mixup": lambda s, net, side: AtSites(
+        net, dict.fromkeys(s.hidden(net), s.mixed(mm.MixUp(alpha=s.alpha or 2.0)))
+    ),
+    "feature-cutmix": lambda s, net, side: AtSites(
+        net, dict.fromkeys(s.hidden(net), s.mixed(mm.CutMix(alpha=s.alpha or 1.0)))
+    ),
+    "patchup-soft": lambda s, net, side: AtSites(net, _patchup(s, net, soft=True)),
+    "patchup-hard": lambda s, net, side: AtSites(net, _patchup(s, net, soft=False)),
+    "fmix+mixup": lambda s, net, side: AtSites(net, {net: mm.Alternate([_fmix(s), mm.MixUp(alpha=s.alpha or 1.0)])}),
+    "cutmix+mixup": lambda s, net, side: AtSites(
+        net, {net: mm.Alternate([mm.MixUp(alpha=s.alpha or 1.0), mm.CutMix(alpha=s.alpha or 1.0)])}
+    ),
+    "fmix+cutmix": lambda s, net, side: AtSites(net, {net: mm.Alternate([_fmix(s), mm.CutMix(alpha=s.alpha or 1.0)])}),
 }
 
 MODELS: dict[str, Callable[[Settings, int, int], nn.Module]] = {
@@ -142,7 +193,7 @@ def choose(table: dict[str, Callable[..., Any]], option: str, name: str) -> Call
 def run(settings: Settings, *, command: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    make_mixer, make_model = choose(METHODS, "method", settings.method), choose(MODELS, "model", settings.model)
+    make_mixing, make_model = choose(METHODS, "method", settings.method), choose(MODELS, "model", settings.model)
     data = images.load(settings.data, root=settings.data_root, hub=settings.hub)
     data = data if settings.per_class is None else images.subset(data, settings.per_class)
     augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
@@ -151,18 +202,16 @@ def run(settings: Settings, *, command: str) -> dict[str, Any]:
     def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
         return augment(batch[0], train), batch[1]
 
-    def picture(x: Tensor, y: Tensor, mixer: Draws) -> Figure:
-        mixed, mix = mixer(x)
-        mean, std = (torch.tensor(values, device=x.device).view(-1, 1, 1) for values in (data.mean, data.std))
-        own, mixed = ((each * std + mean).cpu() for each in (x, mixed))
-        return pictures.mixed_images(own, mixed, mix.to("cpu"), y.cpu(), data.classes)
+    def picture(samples: Sequence[Sample], y: Tensor) -> Figure:
+        return pictures.samples(samples, y.cpu(), data.classes, mean=data.mean, std=data.std)
 
     channels, side = data.train_x.shape[1:3]
+    model = make_model(settings, channels, len(data.classes)).to(memory_format=torch.channels_last)
     task = engine.Task(
-        model=make_model(settings, channels, len(data.classes)).to(memory_format=torch.channels_last),
+        model=model,
         train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
         test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
-        mixer=make_mixer(settings, side),
+        mixing=make_mixing(settings, model, side),
         prepare=prepare,
         picture=picture,
     )

@@ -1,13 +1,13 @@
-"""Pictures of a run: its curves, and what its mixer does to images."""
+"""Pictures of a run: its curves, and what its mixers do."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from mixmodal import Mix
+from recipes.mixing import Sample
 
 SHOWN = 6
 
@@ -34,36 +34,73 @@ def curves(entries: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     return figure
 
 
-def mixed_images(x: Tensor, mixed: Tensor, mix: Mix, y: Tensor, classes: Sequence[str]) -> Figure:
-    """Rows of own image, partner, mask and mix, with the shares, for the first samples of a batch.
+def samples(
+    shown: Sequence[Sample], y: Tensor, classes: Sequence[str], *, mean: Sequence[float], std: Sequence[float]
+) -> Figure:
+    """What a mixer does at each of its sites: images at the input, channels of one sample at hidden sites.
 
     Args:
-        x: images before mixing, (B, C, H, W), in [0, 1]; one or three channels.
-        mixed: images after mixing, of the same shape and range.
-        mix: the record that made them, of rank 2 or uniform.
+        shown: a draw for each site, of maps of rank 2; at the input of normalised images with one or three channels.
         y: classes (B,).
         classes: their names.
+        mean: mean of each channel of the images.
+        std: standard deviation of each channel of the images.
     """
-    count = min(SHOWN, len(x))
-    figure = Figure(figsize=(1.7 * count + 0.6, 7.2), layout="constrained")
-    grid = figure.subplots(4, count, squeeze=False)
-    mask = mix.mask.expand(len(x), *mix.mask.shape[1:]).expand(len(x), *x.shape[2:])
-    for column in range(count):
-        own, partner, share = int(y[column]), int(y[mix.index[column]]), mix.lam[column].item()
-        pictures = (x[column], x[mix.index[column]] if mix.partner else torch.zeros_like(x[column]), mask[column][None])
-        titles = (
-            classes[own],
-            classes[partner] if mix.partner else "no partner",
-            f"mask, mean {mask[column].mean():.2f}",
-        )
-        label = f"{share:.2f} {classes[own]}" + (f"\n{1 - share:.2f} {classes[partner]}" if mix.partner else "\n")
-        for axes, picture, title in zip(grid[:, column], (*pictures, mixed[column]), (*titles, label), strict=True):
-            axes.imshow(
-                picture.permute(1, 2, 0).clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-            )
+    count = min(SHOWN, len(y))
+    figure = Figure(figsize=(1.7 * count + 0.6, 7.4 * len(shown)), layout="constrained")
+    for part, sample in zip(figure.subfigures(len(shown), squeeze=False)[:, 0], shown, strict=True):
+        columns = _images(sample, y, classes, mean, std) if sample.name == "input" else _channels(sample)
+        part.suptitle("at the input" if sample.name == "input" else f"before {sample.name}: channels of a sample")
+        _rows(part, columns[:count])
+    return figure
+
+
+Column = Sequence[tuple[Tensor, str]]
+"""Pictures (H, W) or (H, W, 3) in [0, 1] from top to bottom, with their titles."""
+
+
+def _images(
+    sample: Sample, y: Tensor, classes: Sequence[str], mean: Sequence[float], std: Sequence[float]
+) -> list[Column]:
+    """A column for each of the first samples: own image, partner, mask and mix, with the shares."""
+    mix = sample.mix.to("cpu")
+    middle, scale = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+    own, mixed = ((x.cpu() * scale + middle).clamp(0, 1).permute(0, 2, 3, 1) for x in (sample.before, sample.after))
+    mask = mix.mask.expand(len(own), *mix.mask.shape[1:]).expand(own.shape[:3])
+    columns: list[Column] = []
+    for place in range(min(SHOWN, len(own))):
+        other, share = int(mix.index[place]), mix.lam[place].item()
+        name, partner = classes[int(y[place])], classes[int(y[other])] if mix.partner else "no partner"
+        label = f"{share:.2f} {name}\n" + (f"{1 - share:.2f} {partner}" if mix.partner else "")
+        there = own[other] if mix.partner else torch.zeros_like(own[place])
+        title = f"mask, mean {mask[place].mean():.2f}"
+        columns.append([(own[place], name), (there, partner), (mask[place], title), (mixed[place], label)])
+    return columns
+
+
+def _channels(sample: Sample) -> list[Column]:
+    """A column for each of the first channels of the first sample: own map, partner's, mask and mix, on one scale."""
+    mix = sample.mix.to("cpu")
+    before, after = sample.before.cpu(), sample.after.cpu()
+    there = before[mix.index[0]] if mix.partner else torch.zeros_like(before[0])
+    mask = mix.mask[0].expand(before.shape[1:])
+    columns: list[Column] = []
+    for channel in range(min(SHOWN, before.shape[1])):
+        maps = [before[0, channel], there[channel], after[0, channel]]
+        low, high = min(float(each.min()) for each in maps), max(float(each.max()) for each in maps)
+        own, partner, mixed = ((each - low) / max(high - low, 1e-12) for each in maps)
+        kept = f"mask, mean {mask[channel].mean():.2f}"
+        columns.append([(own, f"channel {channel}"), (partner, ""), (mask[channel], kept), (mixed, "")])
+    return columns
+
+
+def _rows(figure: SubFigure, columns: Sequence[Column]) -> None:
+    grid = figure.subplots(4, len(columns), squeeze=False)
+    for place, column in enumerate(columns):
+        for axes, (picture, title) in zip(grid[:, place], column, strict=True):
+            axes.imshow(picture.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set_title(title, fontsize=9)
             axes.set_xticks([])
             axes.set_yticks([])
     for axes, name in zip(grid[:, 0], ("own", "partner", "own share", "mix"), strict=True):
         axes.set_ylabel(name)
-    return figure

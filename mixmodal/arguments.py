@@ -1,0 +1,93 @@
+"""Arguments of modules: finding one, replacing one, and masks of real locations that follow a mix."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixmodal.mix import Mix
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments."""
+
+
+def takes(module: nn.Module, name: str) -> bool:
+    """Whether the forward of a module has a parameter of this name.
+
+    >>> takes(nn.Linear(2, 2), "input"), takes(nn.Linear(2, 2), "attention_mask")
+    (True, False)
+    """
+    return name in inspect.signature(module.forward).parameters
+
+
+def get(module: nn.Module, call: Call, name: str) -> Any:
+    """The argument of this name, given by position or by name; None if it is not given.
+
+    >>> get(nn.Linear(2, 2), ((1,), {}), "input"), get(nn.Linear(2, 2), ((), {"input": 2}), "input")
+    (1, 2)
+    """
+    args, kwargs = call
+    place = _place(module, name)
+    return args[place] if place < len(args) else kwargs.get(name)
+
+
+def put(module: nn.Module, call: Call, name: str, value: Any) -> Call:
+    """The call with another value for an argument that is given.
+
+    >>> put(nn.Linear(2, 2), ((1,), {}), "input", 3)
+    ((3,), {})
+    """
+    args, kwargs = call
+    place = _place(module, name)
+    return ((*args[:place], value, *args[place + 1 :]), kwargs) if place < len(args) else (args, kwargs | {name: value})
+
+
+def first_tensor(values: tuple[Any, ...], where: str) -> Tensor:
+    """The first tensor of some values.
+
+    Raises:
+        TypeError: there is none.
+
+    >>> first_tensor((1, torch.ones(2)), "the arguments")
+    tensor([1., 1.])
+    """
+    for value in values:
+        if isinstance(value, Tensor):
+            return value
+    raise TypeError(f"{where} hold no positional tensor; name a keyword argument, as in (module, 'hidden_states')")
+
+
+def follow(marks: Tensor, mix: Mix) -> Tensor:
+    """Marks of what is real, of what a location may attend to, after a mix.
+
+    Args:
+        marks: (B, T), 1 or True where real; or an attention mask (B, heads or 1, queries or 1, T), bool, or floating
+            with 0 where to attend and a large negative number where not.
+        mix: the record, with `valid` (B, T).
+
+    Returns:
+        Like `marks`: what either side may attend to, as far as it is real in the mixed sample.
+
+    >>> index, valid = torch.tensor([1, 0]), torch.tensor([[True, False], [True, False]])
+    >>> mix = Mix(index=index, mask=torch.ones(1, 2), lam=torch.ones(2), valid=valid)
+    >>> follow(torch.tensor([[1, 0], [1, 1]]), mix)
+    tensor([[1, 0],
+            [1, 0]])
+    """
+    assert mix.valid is not None
+    real = mix.valid.view(len(mix.valid), *[1] * (marks.ndim - 2), -1)
+    other = marks.index_select(0, mix.index)
+    if marks.is_floating_point():
+        return torch.maximum(marks, other).masked_fill(~real, torch.finfo(marks.dtype).min)
+    return ((marks.bool() | other.bool()) & real).to(marks.dtype)
+
+
+def _place(module: nn.Module, name: str) -> int:
+    """Position of a parameter in the forward of a module; past the end if it cannot be given by position."""
+    for place, (each, parameter) in enumerate(inspect.signature(module.forward).parameters.items()):
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
+            break
+        if each == name:
+            return place
+    return 2**31

@@ -1,0 +1,66 @@
+"""Selection: the largest cells of each row of a field, without a ranking where it can be helped."""
+
+import torch
+from torch import Tensor
+
+
+def on_host(x: Tensor) -> bool:
+    """Whether values can be read without waiting for a device or breaking a compiled graph.
+
+    Args:
+        x: the tensor, of any shape.
+
+    >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
+    (True, False)
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def top(field: Tensor, count: Tensor) -> Tensor:
+    """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
+    if on_host(field):
+        mask = torch.empty_like(field)
+        for row, ones, into in zip(field, count.tolist(), mask, strict=True):
+            into.copy_(_top_of_row(row, ones))
+        return mask
+    key = _ordered(field)
+    kth = _kth_largest(key, count.clamp(min=1))[:, None]
+    above, equal = key > kth, key == kth
+    left = count - above.sum(1)
+    return (above | (equal & (equal.cumsum(1) <= left[:, None]))).float()
+
+
+def _top_of_row(row: Tensor, count: int) -> Tensor:
+    """`top` of one row (N,) on the host: the smaller of the two sides is selected, not sorted."""
+    few = min(count, len(row) - count)
+    chosen = row.topk(few, largest=few == count, sorted=False).indices
+    return torch.full_like(row, few != count).index_fill_(0, chosen, few == count)
+
+
+def _ordered(field: Tensor) -> Tensor:
+    """int32 keys in the order of the float32 values of `field`."""
+    bits = field.contiguous().view(torch.int32)
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+def _kth_largest(key: Tensor, k: Tensor) -> Tensor:
+    """The `k`-th largest (n,) of each row of the int32 `key` (n, N), without reading `k`.
+
+    Short rows are sorted. Long rows are bisected on the value, bit by bit: sorting millions costs more than 32 counts.
+    """
+    if key.shape[1] <= 4096:
+        return key.sort(1, descending=True).values.gather(1, k[:, None] - 1)[:, 0]
+    kth = torch.full_like(k, torch.iinfo(torch.int32).min)
+    for bit in reversed(range(32)):
+        higher = kth + (1 << bit)
+        kth = torch.where((key >= higher[:, None].int()).sum(1, dtype=torch.int32) >= k, higher, kth)
+    return kth.int()
+
+
+def ramp(field: Tensor, count: Tensor, width: Tensor) -> Tensor:
+    """By falling rank in `field` (n, N): 1, then 2 · `width` even steps from 1 to 0 about rank `count`, then 0."""
+    order = field.argsort(1, descending=True)
+    rank = torch.arange(field.shape[1], device=field.device)
+    width = width.clamp(min=1)[:, None]  # one step is the hard edge itself
+    value = 1 - (rank - (count[:, None] - width)) / (2 * width - 1)
+    return torch.zeros_like(field).scatter(1, order, value.clamp(0, 1))

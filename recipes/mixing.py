@@ -1,0 +1,102 @@
+"""How a recipe mixes a training batch: at sites of its network, or by what the network looks at."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mixmodal import HiddenMix, Mix
+from mixmodal.arguments import first_tensor, get
+from mixmodal.hidden import Site, Sites
+from mixmodal.mixer import Draws
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a mixer does at a site, for a picture.
+
+    Args:
+        name: of the site; "input" for the input space.
+        before: tensor before mixing, (B, ...).
+        after: tensor after mixing, of the same shape.
+        mix: the record.
+    """
+
+    name: str
+    before: Tensor
+    after: Tensor
+    mix: Mix
+
+
+class Mixing(ABC):
+    """A training step's forward: inputs and targets to predictions and the record of what was mixed."""
+
+    @property
+    @abstractmethod
+    def mixers(self) -> Sequence[Draws]:
+        """All mixers, whose state a checkpoint holds."""
+
+    @abstractmethod
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Mix]:
+        """Predictions of `model`, in training, for a mixed batch, and its record."""
+
+    @abstractmethod
+    def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
+        """A draw of each mixer where it acts; the model learns nothing from it."""
+
+
+class AtSites(Mixing):
+    """Mix at sites of a network, see `HiddenMix`; the network itself is the input space.
+
+    Args:
+        net: the network, before anything wraps it.
+        at: mixers by site.
+    """
+
+    def __init__(self, net: nn.Module, at: Sites) -> None:
+        self.hidden = HiddenMix(net, at)
+
+    @property
+    def mixers(self) -> Sequence[Draws]:
+        return tuple(self.hidden.at.values())
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Mix]:
+        preds = model(x)
+        assert self.hidden.mix is not None
+        return preds, self.hidden.mix
+
+    def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
+        names = {module: name or "input" for name, module in model.named_modules()}
+        shown = []
+        for site, mixer in self.hidden.at.items():
+            before = _seen_at(site, model, x)
+            after, mix = mixer(before)
+            name = f"{names[site[0]]} ({site[1]})" if isinstance(site, tuple) else names[site]
+            shown.append(Sample(name, before, after, mix))
+        return shown
+
+
+@torch.no_grad()
+def _seen_at(site: Site, model: nn.Module, x: Tensor) -> Tensor:
+    """The tensor at a site for inputs `x`, in evaluation."""
+    module, name = site if isinstance(site, tuple) else (site, None)
+    seen: list[Tensor] = []
+
+    def before(_module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        seen.append(first_tensor(args if name is None else (get(module, (args, kwargs), name),), "the site"))
+
+    def after(_module: nn.Module, _args: tuple[object, ...], output: object) -> None:
+        seen.append(first_tensor(output if isinstance(output, tuple) else (output,), "the site"))
+
+    if name == "output":
+        handle = module.register_forward_hook(after)
+    else:
+        handle = module.register_forward_pre_hook(before, with_kwargs=True)
+    model.eval()
+    try:
+        model(x)
+    finally:
+        handle.remove()
+    return seen[0].float()
