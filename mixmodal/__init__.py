@@ -1,5 +1,6 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
+from mixmodal import presets, sites
 from mixmodal.hidden import HiddenMix
 from mixmodal.images import MixCollate
 from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
@@ -7,6 +8,7 @@ from mixmodal.mix import Mix
 from mixmodal.mixer import Mixer
 from mixmodal.patches import DropBlock, PatchUp
 from mixmodal.policies import Alternate, OneOf, Policy
+from mixmodal.saliency import PuzzleMix, saliency
 
 __version__ = "0.1.0"
 
@@ -25,4 +27,8 @@ __all__ = [
     "OneOf",
     "PatchUp",
     "Policy",
+    "PuzzleMix",
+    "presets",
+    "saliency",
+    "sites",
 ]

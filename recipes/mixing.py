@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mixmodal import HiddenMix, Mix
+from mixmodal import HiddenMix, Mix, NoMix, PuzzleMix, saliency
 from mixmodal.arguments import first_tensor, get
 from mixmodal.hidden import Site, Sites
 from mixmodal.mixer import Draws
@@ -76,6 +76,37 @@ class AtSites(Mixing):
             name = f"{names[site[0]]} ({site[1]})" if isinstance(site, tuple) else names[site]
             shown.append(Sample(name, before, after, mix))
         return shown
+
+
+class WithSaliency(Mixing):
+    """Mix the input by what the network looks at, see `PuzzleMix`.
+
+    Args:
+        net: the network, before anything wraps it.
+        mixer: takes the saliency of the batch.
+        prob: share of the batches that are mixed.
+        keep: weight of the loss of the batch as it is, see `saliency`; in one process only, since its gradients are not
+            shared.
+    """
+
+    def __init__(self, net: nn.Module, mixer: PuzzleMix, *, prob: float = 1.0, keep: float = 0.0) -> None:
+        self.net, self.mixer, self.prob, self.keep = net, mixer, prob, keep
+        if keep > 0 and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+            raise ValueError(f"clean_lam={keep} works in one process only; set it to 0")
+
+    @property
+    def mixers(self) -> Sequence[Draws]:
+        return (self.mixer,)
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Mix]:
+        if torch.rand(()).item() >= self.prob:
+            return model(x), NoMix().draw(x)
+        mixed, mix = self.mixer(x, saliency=saliency(self.net, x, y, keep=self.keep))
+        return model(mixed), mix
+
+    def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
+        mixed, mix = self.mixer(x, saliency=saliency(model, x, y))
+        return [Sample("input", x, mixed, mix)]
 
 
 @torch.no_grad()

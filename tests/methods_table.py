@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch import Tensor
 
 import mixmodal as mm
 
@@ -28,6 +29,12 @@ class Method:
     """Samples of a batch have masks of their own."""
     any_rank: bool = False
     """Takes a batch of any rank, whatever `axes` says."""
+    letters: bool = False
+    """Masks vary on the letter axes of the pattern too; the axes of the record are then "b *"."""
+    asks: bool = True
+    """A share can be asked for."""
+    scales: bool = False
+    """What is left of the batch is scaled up to the whole."""
     compiles: bool = True
     """Draws inside compiled code."""
     max_rank: int = 4
@@ -36,6 +43,14 @@ class Method:
 
     def takes(self, grid: Sequence[int]) -> bool:
         return len(grid) <= self.max_rank and grid[0] >= self.min_first
+
+    def span(self, axes: str) -> str:
+        """The axes of the record that a mixer for this pattern draws."""
+        return "b *" if self.letters else axes
+
+    def ask(self, lam: Tensor | float | None) -> dict[str, Tensor | float | None]:
+        """The argument that asks for a share, if one can be asked for."""
+        return {"lam": lam} if self.asks else {}
 
 
 TABLE = [
@@ -69,6 +84,40 @@ TABLE = [
     Method("FMix-upstream", lambda axes: mm.FMix(spectrum="upstream", axes=axes), hard=True, max_rank=3, min_first=2),
     Method("Cutout", lambda axes: mm.Cutout(size=3, axes=axes), hard=True, partner=False, per_sample=True),
     Method("Cutout-shared", lambda axes: mm.Cutout(size=2, axes=axes, per_sample=False), hard=True, partner=False),
+    Method("PatchUp", lambda axes: mm.PatchUp(block_size=2, axes=axes), hard=False, meets=False, letters=True),
+    Method(
+        "PatchUp-hard",
+        lambda axes: mm.PatchUp(block_size=3, soft=False, axes=axes),
+        hard=True,
+        meets=False,
+        letters=True,
+        asks=False,
+    ),
+    Method(
+        "PatchUp-shared",
+        lambda axes: mm.PatchUp(block_size=3, gamma=0.5, channels="shared", seed_region="valid", axes=axes),
+        hard=False,
+        meets=False,
+    ),
+    Method(
+        "PatchUp-hard-shared-per-sample",
+        lambda axes: mm.PatchUp(
+            block_size=2, soft=False, channels="shared", gamma_mode="calibrated", axes=axes, per_sample=True
+        ),
+        hard=True,
+        meets=False,
+        asks=False,
+        per_sample=True,
+    ),
+    Method(
+        "DropBlock",
+        lambda axes: mm.DropBlock(block_size=2, drop_prob=0.3, axes=axes),
+        hard=True,
+        partner=False,
+        per_sample=True,
+        letters=True,
+        scales=True,
+    ),
     Method("NoMix", lambda axes: mm.NoMix(axes=axes), hard=True, partner=False, any_rank=True),
     Method(
         "OneOf",
@@ -86,6 +135,7 @@ TABLE = [
 ]
 
 PARTNERED = [method for method in TABLE if method.partner]
+ASKED = [method for method in PARTNERED if method.asks]
 GRIDS = [(9,), (1,), (5, 8), (1, 6), (3, 4, 5), (2, 1, 3, 4)]
 """Ranks 1 to 4, odd sizes, axes of size 1."""
 
@@ -102,7 +152,7 @@ def over_grids(methods: Sequence[Method], grids: Sequence[tuple[int, ...]] = GRI
     return pytest.mark.parametrize(("method", "grid"), cases, ids=names)
 
 
-def roll(batch: int) -> torch.Tensor:
+def roll(batch: int) -> Tensor:
     """Partners that are never the sample itself (in a batch of two or more)."""
     return torch.arange(batch).roll(1)
 

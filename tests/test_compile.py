@@ -73,15 +73,15 @@ def test_a_step_with_given_parts_and_padding_is_one_graph(method: Method) -> Non
     x, y, weight = batch()
     mixer = method.build("b c *")
     valid, index, lam = torch.rand(4, 5, 6) > 0.3, torch.tensor([1, 1, 3, 0]), torch.rand(4)
-    function = compiled(lambda x, y, w, v, i, lam: step(mixer, x, y, w, valid=v, index=i, lam=lam))
+    function = compiled(lambda x, y, w, v, i, lam: step(mixer, x, y, w, valid=v, index=i, **method.ask(lam)))
     torch.manual_seed(1)
-    expected = step(mixer, x, y, weight, valid=valid, index=index, lam=lam)
+    expected = step(mixer, x, y, weight, valid=valid, index=index, **method.ask(lam))
     torch.manual_seed(1)
     for got, value in zip(function(x, y, weight, valid, index, lam), expected, strict=True):
         torch.testing.assert_close(got, value)
 
 
-@over([method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix", "FMix-soft")])
+@over([method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix", "FMix-soft", "PatchUp-shared")])
 def test_a_record_replays_in_compiled_code(method: Method) -> None:
     """Criteria as modules, dense labels, class weights, gradients."""
     x = torch.randn(3, 2, 5, 6, requires_grad=True)
@@ -99,7 +99,7 @@ def test_a_record_replays_in_compiled_code(method: Method) -> None:
     assert criterion.reduction == "mean"
 
 
-@over([method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix")])
+@over([method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix", "PatchUp", "PatchUp-hard")])
 def test_batches_of_other_sizes_compile(method: Method) -> None:
     """The odd last batch, and grids that vary: with automatic dynamic shapes."""
     mixer = method.build("b c *")
@@ -162,10 +162,14 @@ def test_nothing_is_read_by_the_host(method: Method, padded: bool) -> None:
     """
     x, y = torch.empty(4, 2, 5, 6, device="meta"), torch.empty(4, device="meta", dtype=torch.long)
     index, valid = torch.empty(4, device="meta", dtype=torch.long), torch.empty(4, 5, 6, device="meta").bool()
+    soft = torch.empty(4, 60, device="meta")
     mixer = method.build("b c *")
     for lam in (0.5, torch.empty((), device="meta"), torch.empty(4, device="meta")):
-        mixed, mix = mixer(x, lam=lam, **({"valid": valid, "index": index} if padded else {}))
-        results = [mixed, mixer.draw(x, lam=lam)(x), mix.targets(y, num_classes=3), mix.resize((3, 4)).mask]
+        asked = method.ask(lam)
+        mixed, mix = mixer(x, **asked, **({"valid": valid, "index": index} if padded else {}))
+        results = [mixed, mixer.draw(x, **asked)(x), mix.targets(y, num_classes=3), mix.loss(mixed.flatten(1), soft)]
+        if not (method.letters and padded):  # which cannot be resized
+            results += [mix.resize((2, 3, 4) if method.letters else (3, 4)).mask]
         results += [mix.loss(mixed.flatten(1), y), mix.accuracy(mixed.flatten(1), y), mix.lam, mix.mask, mix.index]
         assert {result.device.type for result in results} == {"meta"}
 

@@ -172,7 +172,7 @@ def test_a_whole_own_share_is_the_plain_loss(criterion: Any, y: Tensor) -> None:
 @cases
 def test_a_record_without_a_partner_has_the_plain_loss(criterion: Any, y: Tensor) -> None:
     preds = torch.randn(5, 4, dtype=torch.float64)
-    for mixer in (mm.NoMix(), mm.Cutout(size=2)):
+    for mixer in (mm.NoMix(), mm.Cutout(size=2), mm.DropBlock(block_size=2)):
         mix = mixer.draw(torch.empty(5, 3, 4, 4))
         close(mix.loss(preds, y, criterion), criterion(preds, y))
         assert len(mix.terms) == 1
@@ -326,8 +326,10 @@ def dense_by_hand(mix: mm.Mix, preds: Tensor, y: Tensor, weight: Tensor | None =
 @over([method for method in TABLE if method.partner])
 @pytest.mark.parametrize("grid", [(6,), (3, 5), (2, 1, 3)])
 def test_dense_labels_are_weighed_location_by_location(method: Method, grid: tuple[int, ...]) -> None:
-    x, y = torch.randn(3, 2, *grid), torch.randint(4, (3, *grid))
-    preds = torch.randn(3, 4, *grid, dtype=torch.float64)
+    """Where every channel has a mask of its own, dense labels are of each channel."""
+    x = torch.randn(3, 2, *grid)
+    y = torch.randint(4, x.shape if method.letters else (3, *grid))
+    preds = torch.randn(3, 4, *y.shape[1:], dtype=torch.float64)
     _, mix = method.build("b c *")(x)
     expected = dense_by_hand(mix, preds, y)
     close(mix.loss(preds, y, reduction="none", axes="b *"), expected)

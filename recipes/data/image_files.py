@@ -1,8 +1,9 @@
-"""Decode the published files of CIFAR-10, CIFAR-100 and Fashion-MNIST.
+"""Decode the published files of CIFAR-10, CIFAR-100, Fashion-MNIST and SVHN.
 
 Sizes are checked against the published ones, so that a truncated download is found before training starts.
 
-Source: https://www.cs.toronto.edu/~kriz/cifar.html and https://github.com/zalandoresearch/fashion-mnist.
+Source: https://www.cs.toronto.edu/~kriz/cifar.html, https://github.com/zalandoresearch/fashion-mnist and
+http://ufldl.stanford.edu/housenumbers.
 """
 
 import gzip
@@ -139,6 +140,7 @@ FASHION_MNIST = IdxLayout(
     test=("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 10_000),
     size=(28, 28),
 )
+SVHN = {"train_32x32.mat": 73_257, "test_32x32.mat": 26_032}
 
 
 def read_cifar(bases: tuple[Path, ...], layouts: tuple[CifarLayout, ...]) -> tuple[Examples, Examples]:
@@ -159,7 +161,7 @@ def read_cifar(bases: tuple[Path, ...], layouts: tuple[CifarLayout, ...]) -> tup
             if _is_layout(place, layout):
                 return _read_layout(place, layout)
     names = ", ".join(name for layout in layouts for name in (f"{layout.folder}/", layout.archive))
-    raise FileNotFoundError(f"none of {names} is in {_listed(bases)}")
+    raise FileNotFoundError(f"none of {names} is in {listed(bases)}")
 
 
 def read_idx(bases: tuple[Path, ...], layout: IdxLayout) -> tuple[Examples, Examples]:
@@ -181,7 +183,55 @@ def read_idx(bases: tuple[Path, ...], layout: IdxLayout) -> tuple[Examples, Exam
     for base in bases:
         if any(base.glob(f"{layout.train[0]}*")):
             return split(base, *layout.train), split(base, *layout.test)
-    raise FileNotFoundError(f"{layout.train[0]}[.gz] is not in {_listed(bases)}")
+    raise FileNotFoundError(f"{layout.train[0]}[.gz] is not in {listed(bases)}")
+
+
+def read_svhn(bases: tuple[Path, ...], layout: Mapping[str, int]) -> tuple[Examples, Examples]:
+    """Read SVHN's cropped digits from the first of ``bases`` that holds one of its MATLAB files.
+
+    Args:
+        bases: folders to look in.
+        layout: name and number of images of the training and of the test file.
+
+    Returns:
+        training and test examples, images (N, 3, 32, 32) uint8 and labels (N,) int64.
+
+    Raises:
+        ImportError: the package ``scipy`` is missing.
+        FileNotFoundError: a file is not there.
+        ValueError: a file is truncated or of another form.
+    """
+    base = next((base for base in bases if any((base / name).is_file() for name in layout)), None)
+    if base is None:
+        raise FileNotFoundError(f"neither of {', '.join(layout)} is in {listed(bases)}")
+    train, test = (_read_mat(base / name, count) for name, count in layout.items())
+    return train, test
+
+
+def _read_mat(path: Path, images: int) -> Examples:
+    """Decode one MATLAB file of SVHN: images ``X`` (32, 32, 3, N), labels ``y`` (N, 1) from 1 to 10, which means 0."""
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError as error:
+        raise ImportError("svhn needs scipy: pip install 'mixmodal[recipes]'") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} lacks {path.name}")
+    try:
+        content = loadmat(path, variable_names=["X", "y"])
+        pixels, labels = content["X"], content["y"]
+    except (MatReadError, LookupError, TypeError, NotImplementedError, ValueError, *UNREADABLE) as error:
+        raise ValueError(f"{path} is no SVHN file or is truncated ({error}): fetch it again") from error
+    expected = (32, 32, 3, images)
+    if pixels.shape != expected or pixels.dtype != np.uint8 or labels.shape != (images, 1):
+        raise ValueError(
+            f"{path} has pixels {pixels.dtype} {pixels.shape} and labels {labels.shape}, expected uint8 {expected} and "
+            f"{(images, 1)}"
+        )
+    if not 1 <= labels.min() <= labels.max() <= 10:
+        raise ValueError(f"{path} has labels {labels.min()} to {labels.max()}, expected 1 to 10")
+    digits = torch.from_numpy(labels[:, 0].astype(np.int64)) % 10
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(3, 2, 0, 1))), digits
 
 
 def _is_layout(place: Path, layout: CifarLayout) -> bool:
@@ -234,6 +284,6 @@ def _joined(parts: list[Examples]) -> Examples:
     return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
 
-def _listed(bases: tuple[Path, ...]) -> str:
+def listed(bases: tuple[Path, ...]) -> str:
     """Name the places that were looked at."""
     return " or ".join(str(base) for base in bases)

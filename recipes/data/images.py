@@ -1,19 +1,18 @@
-"""Small image classification sets, held in memory: digits, CIFAR-10, CIFAR-100 and Fashion-MNIST.
-
-Mean, standard deviation, padding and flip are those of the FMix code. Another recipe changes them with
-``dataclasses.replace``; PatchUp, for instance, pads by 2.
-"""
+"""Image classification sets, held in memory: digits, the sets of the FMix and PatchUp papers, and folders of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, Examples, read_cifar, read_idx
+from recipes.data.facts import FACTS, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
+from recipes.data.hub import read_hub
+from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, Examples, read_cifar, read_idx, read_svhn
+from recipes.data.image_folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
+
+NAMES = ("digits", *FACTS, "folder")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +20,7 @@ class ImageSet:
     """A labelled image set with what its augmentation needs.
 
     Args:
-        name: name of the set, extended by ``subset``.
+        name: name of the set, extended by ``subset`` and ``split_off``.
         train_x: training images (N, C, H, W) uint8.
         train_y: training labels (N,) int64, below the number of classes.
         test_x: test images (M, C, H, W) uint8.
@@ -59,80 +58,22 @@ class ImageSet:
                 raise ValueError(f"{self.name}: {split}_y must hold labels in 0..{len(self.classes) - 1}")
 
 
-@dataclass(frozen=True)
-class HubSource:
-    """Where a set lives on the Hugging Face hub: repository, image column and label column."""
-
-    repo: str
-    image: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a set before its files are read; ``url`` is where it comes from."""
-
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    url: str
-    hub: HubSource
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Split at spaces."""
-    return tuple(text.split())
-
-
-CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar.html"
-FACTS = {
-    "cifar10": Facts(
-        classes=_words("airplane automobile bird cat deer dog frog horse ship truck"),
-        mean=CIFAR_MEAN,
-        std=CIFAR_STD,
-        url=CIFAR_URL,
-        hub=HubSource("uoft-cs/cifar10", "img", "label"),
-    ),
-    "cifar100": Facts(
-        classes=_words(
-            "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel "
-            "can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur "
-            "dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion "
-            "lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree "
-            "pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea "
-            "seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table "
-            "tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman "
-            "worm"
-        ),
-        mean=CIFAR_MEAN,
-        std=CIFAR_STD,
-        url=CIFAR_URL,
-        hub=HubSource("uoft-cs/cifar100", "img", "fine_label"),
-    ),
-    "fashion-mnist": Facts(
-        classes=(*_words("T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag"), "Ankle boot"),
-        mean=(0.1307,),
-        std=(0.3081,),
-        url="https://github.com/zalandoresearch/fashion-mnist",
-        hub=HubSource("zalando-datasets/fashion_mnist", "image", "label"),
-    ),
-}
-NAMES = ("digits", *FACTS)
-
-
-def load(name: str, *, root: Path | None = None, hub: bool = False) -> ImageSet:
+def load(name: str, *, root: Path | None = None, hub: bool = False, side: int | None = None) -> ImageSet:
     """Load an image set by name.
 
+    Mean, standard deviation, padding and flip are those of ``recipes.data.facts``.
+
     Args:
-        name: ``"digits"`` (part of scikit-learn: ``root`` and ``hub`` play no part), ``"cifar10"``, ``"cifar100"`` or
-            ``"fashion-mnist"``.
+        name: ``"digits"`` (part of scikit-learn: ``root`` and ``hub`` play no part), ``"cifar10"``, ``"cifar100"``,
+            ``"fashion-mnist"``, ``"svhn"``, ``"tiny-imagenet"`` or ``"folder"``.
         root: folder of the published files, or its parent, or a folder with the published archives. CIFAR is read in
-            its binary and its Python form, unpacked or not, Fashion-MNIST as idx files, gzipped or not.
+            its binary and its Python form, unpacked or not, Fashion-MNIST as idx files, gzipped or not, SVHN's cropped
+            digits as MATLAB files, Tiny-ImageNet as its unpacked folder. For ``"folder"``, see ``read_folder``.
         hub: fetch the set from the Hugging Face hub instead.
+        side: pixels that the images of ``"folder"`` are resized and cropped to.
 
     Raises:
-        ValueError: the name is unknown, both ``root`` and ``hub`` are given, or a file is damaged.
+        ValueError: the name is unknown, options contradict each other, or a file is damaged.
         FileNotFoundError: the files are not there.
         ConnectionError: the hub cannot be reached.
         ImportError: an optional package is missing.
@@ -140,15 +81,31 @@ def load(name: str, *, root: Path | None = None, hub: bool = False) -> ImageSet:
     >>> load("digits").train_x.shape
     torch.Size([1442, 1, 8, 8])
     """
+    if name not in NAMES:
+        raise ValueError(f"name={name!r} is unknown: choose {', '.join(NAMES)}")
+    if side is not None and name != "folder":
+        raise ValueError(f"side={side} is for 'folder' alone, not for {name!r}: leave it out")
     if name == "digits":
         return _digits()
-    if name not in FACTS:
-        raise ValueError(f"name={name!r} is unknown: choose {', '.join(NAMES)}")
+    if name == "folder":
+        return _folder(root, hub, side)
     if hub and root is not None:
         raise ValueError(f"root={str(root)!r} and hub=True exclude each other: give one")
     facts = FACTS[name]
-    train, test = read_hub(facts.hub) if hub else _read_files(name, root)
-    return ImageSet(name, *train, *test, facts.classes, facts.mean, facts.std, pad=4, flip=True)
+    train, test, classes = read_hub(facts.hub) if hub else _read_files(name, root)
+    return ImageSet(name, *train, *test, facts.classes or classes, facts.mean, facts.std, facts.pad, facts.flip)
+
+
+def as_in_patchup(data: ImageSet) -> ImageSet:
+    """Return a set of the PatchUp paper, whole or a part, with the mean, deviation, padding and flip of its code.
+
+    Raises:
+        ValueError: the paper does not have the set.
+    """
+    facts = next((facts for name, facts in PATCHUP.items() if f"{data.name}-".startswith(f"{name}-")), None)
+    if facts is None:
+        raise ValueError(f"{data.name} is not in the PatchUp paper, which has {', '.join(PATCHUP)}")
+    return replace(data, mean=facts.mean, std=facts.std, pad=facts.pad, flip=facts.flip)
 
 
 def subset(data: ImageSet, per_class: int, *, seed: int = 0) -> ImageSet:
@@ -167,46 +124,82 @@ def subset(data: ImageSet, per_class: int, *, seed: int = 0) -> ImageSet:
     return replace(data, name=name, train_x=data.train_x[kept], train_y=data.train_y[kept])
 
 
-def read_hub(source: HubSource) -> tuple[Examples, Examples]:
-    """Fetch the ``train`` and ``test`` splits of a hub repository, or of a local folder of the same form.
+def split_off(data: ImageSet, per_class_limit: int, validation: int, *, seed: int = 0) -> tuple[ImageSet, Examples]:
+    """Split every class of the training images at random, as PatchUp does: validation first, then training.
+
+    The images of a class are shuffled. The first ``validation`` are the validation images, of the others the first
+    ``per_class_limit`` are the training images and the rest is left out. A class may have fewer: of 5,000 images,
+    ``per_class_limit=5000, validation=500`` leaves 4,500. Images keep their original order. The draw depends on
+    ``seed`` alone: the global random state is neither used nor changed. The test split stays whole.
+
+    Args:
+        data: set whose training images are split.
+        per_class_limit: most training images of a class.
+        validation: validation images of every class.
+        seed: of the shuffle.
+
+    Returns:
+        the set with fewer training images, and the validation images (V, C, H, W) uint8 and labels (V,) int64.
 
     Raises:
-        ImportError: the package ``datasets`` is missing.
-        ConnectionError: the repository cannot be reached.
+        ValueError: a number is below 1, or a class has no image left for training.
+
+    Source: Faramarzi et al. 2020 (PatchUp), from their published code. ``recipes.data.facts.PATCHUP_SPLITS`` has its
+    numbers.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise ImportError("hub=True needs the package datasets: pip install 'mixmodal[recipes]'") from error
-    try:
-        splits = datasets.load_dataset(source.repo)
-    except OSError as error:
-        raise ConnectionError(
-            f"{source.repo} cannot be fetched from the Hugging Face hub ({type(error).__name__}): check the network, "
-            "or give the published files with --data-root"
-        ) from error
-    return to_tensors(splits["train"], source), to_tensors(splits["test"], source)
+    if per_class_limit < 1 or validation < 1:
+        raise ValueError(f"per_class_limit={per_class_limit} and validation={validation} must be at least 1")
+    members = _shuffled(data.train_y, len(data.classes), seed)
+    for label, of_class in enumerate(members):
+        if len(of_class) <= validation:
+            raise ValueError(
+                f"validation={validation} leaves no training image of class {label}, which has {len(of_class)}"
+            )
+    kept = torch.cat([each[validation : validation + per_class_limit] for each in members]).sort().values
+    held = torch.cat([each[:validation] for each in members]).sort().values
+    name = f"{data.name}-without-{validation}-per-class-seed-{seed}"
+    fewer = replace(data, name=name, train_x=data.train_x[kept], train_y=data.train_y[kept])
+    return fewer, (data.train_x[held], data.train_y[held])
 
 
-def to_tensors(split: Any, source: HubSource) -> Examples:
-    """Decode a ``datasets.Dataset`` into images (N, C, H, W) uint8 and labels (N,) int64."""
-    images = torch.from_numpy(np.stack([np.asarray(image) for image in split[source.image]]))
-    labels = torch.tensor(list(split[source.label]), dtype=torch.int64)
-    return images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2).contiguous(), labels
+def _read_files(name: str, root: Path | None) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """Read the published files of ``name`` from ``root`` or the folders under it where they are usually put.
 
-
-def _read_files(name: str, root: Path | None) -> tuple[Examples, Examples]:
-    """Read the published files of ``name`` from ``root`` or the folders under it where they are usually put."""
+    The third is the names of the classes, where the files have them.
+    """
     facts = FACTS[name]
     remedy = f"get {name} from {facts.url} and give its folder with --data-root, or fetch {facts.hub.repo} with --hub"
     if root is None:
         raise FileNotFoundError(f"no folder was given for {name}: {remedy}")
     try:
+        if name == "tiny-imagenet":
+            return read_tiny_imagenet((root, root / name), TINY_IMAGENET)
         if name == "fashion-mnist":
-            return read_idx((root, root / name, root / "FashionMNIST" / "raw"), FASHION_MNIST)
-        return read_cifar((root, root / name), CIFAR10 if name == "cifar10" else CIFAR100)
+            train, test = read_idx((root, root / name, root / "FashionMNIST" / "raw"), FASHION_MNIST)
+        elif name == "svhn":
+            train, test = read_svhn((root, root / name), SVHN)
+        else:
+            train, test = read_cifar((root, root / name), CIFAR10 if name == "cifar10" else CIFAR100)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name} was not found, {error}: {remedy}") from error
+    return train, test, ()
+
+
+def _folder(root: Path | None, hub: bool, side: int | None) -> ImageSet:
+    """Return the set in ``root``, with ImageNet's mean and deviation."""
+    form = "give --data-root DIR with images in DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/"
+    if hub:
+        raise ValueError(f"hub=True is for named sets, not for 'folder': {form}")
+    if side is not None and side < 1:
+        raise ValueError(f"side={side} must be a number of pixels of at least 1")
+    if root is None:
+        raise FileNotFoundError(f"no folder was given for 'folder': {form}")
+    try:
+        train, test, names = read_folder(root, side)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}: {form}") from error
+    name = f"folder-{root.resolve().name}"
+    return ImageSet(name, *train, *test, names, IMAGENET_MEAN, IMAGENET_STD, pad=4, flip=True)
 
 
 def _digits() -> ImageSet:
@@ -234,11 +227,16 @@ def _digits() -> ImageSet:
 
 def _pick(labels: Tensor, per_class: Sequence[int], seed: int) -> Tensor:
     """Return the sorted indices of ``per_class[c]`` random examples of every class ``c``."""
-    generator = torch.Generator().manual_seed(seed)
     picked = []
-    for label, count in enumerate(per_class):
-        members = (labels == label).nonzero().squeeze(1)
+    for label, (members, count) in enumerate(zip(_shuffled(labels, len(per_class), seed), per_class, strict=True)):
         if count > len(members):
             raise ValueError(f"per_class={count} exceeds the {len(members)} training images of class {label}")
-        picked.append(members[torch.randperm(len(members), generator=generator)[:count]])
+        picked.append(members[:count])
     return torch.cat(picked).sort().values
+
+
+def _shuffled(labels: Tensor, classes: int, seed: int) -> list[Tensor]:
+    """Return the indices of the examples of every class, in an order that follows from ``seed`` alone."""
+    generator = torch.Generator().manual_seed(seed)
+    members = ((labels == label).nonzero().squeeze(1) for label in range(classes))
+    return [each[torch.randperm(len(each), generator=generator)] for each in members]

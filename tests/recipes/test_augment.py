@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recipes.data.augment import Augment
-from recipes.data.images import load
+from recipes.data.images import ImageSet, as_in_patchup, load
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -105,6 +105,19 @@ def test_nothing_is_read_back_from_the_device() -> None:
 def test_of_takes_over_the_settings_of_the_data() -> None:
     data = load("digits")
     assert Augment.of(data) == Augment(data.mean, data.std, pad=1, flip=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "means", "deviations"),
+    [("cifar10", (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)), ("svhn", (127.5,) * 3, (127.5,) * 3)],
+)
+def test_patchups_pixels(name: str, means: tuple[float, ...], deviations: tuple[float, ...]) -> None:
+    x, y = coded(2), torch.tensor([0, 1])
+    data = as_in_patchup(ImageSet(name, x, y, x, y, ("a", "b"), MEAN, STD, pad=0, flip=True))
+    augment = Augment.of(data)
+    expected = (x - torch.tensor(means).view(3, 1, 1)) / torch.tensor(deviations).view(3, 1, 1)
+    torch.testing.assert_close(augment(x, train=False), expected)
+    assert (augment.pad, augment.flip) == (2, name != "svhn")
 
 
 def test_wrong_arguments_are_named() -> None:

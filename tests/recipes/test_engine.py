@@ -17,6 +17,7 @@ import mixmodal as mm
 from recipes import engine, records
 from recipes.data.loading import ShuffledBatches, ordered_loader, shuffled_loader
 from recipes.engine import Task, Training
+from recipes.mixing import AtSites
 
 SIZE, CLASSES = 50, 3
 CONFIG = {"recipe": "toy", "method": "toy"}
@@ -37,13 +38,14 @@ def toy(
     model = nn.Sequential(
         nn.Flatten(), nn.Linear(12, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, CLASSES)
     )
+    policy = mm.Alternate([mm.FMix(), mm.MixUp(), mm.CutMix()]) if mixer is None else mixer
     task = Task(
         model=model,
         train=shuffled_loader(x, y, batch_size=16, seed=seed),
         test=ordered_loader(x[:20], y[:20], batch_size=16),
-        mixer=mm.Alternate([mm.FMix(), mm.MixUp(), mm.CutMix()]) if mixer is None else mixer,
+        mixing=AtSites(model, {model: policy}),
         prepare=prepare or (lambda batch, train: (batch[0], batch[1])),
-        picture=lambda x, y, mixer: Figure(),
+        picture=lambda samples, y: Figure(),
     )
     return replace(task, **changes)
 
@@ -153,6 +155,7 @@ def test_evaluation_neither_mixes_nor_augments(tmp_path: Path) -> None:
 
     class Loud(mm.mixer.Draws):
         calls = 0
+        partner = False
 
         def draw(self, x: Tensor, **given: Any) -> mm.Mix:
             self.calls += 1
@@ -160,7 +163,7 @@ def test_evaluation_neither_mixes_nor_augments(tmp_path: Path) -> None:
 
     mixer = Loud()
     fit(toy(mixer=mixer, prepare=prepare), training(epochs=1), tmp_path)
-    assert mixer.calls == 4
+    assert mixer.calls == 4 + 1  # the picture's
     assert asked == [True] * 4 + [False] * 2 + [False] * 4 + [True]  # train, test, train as it is, picture
 
 
@@ -168,6 +171,14 @@ def test_the_score_counts_every_sample_once(tmp_path: Path) -> None:
     seen = []
     fit(toy(score=lambda preds, y: float(seen.append(len(y)) or 0)), training(epochs=1), tmp_path)
     assert seen == [20, SIZE]
+
+
+@pytest.mark.parametrize(("mixer", "factor"), [(mm.MixUp(), 2.0), (mm.NoMix(), 1.0)])
+def test_batches_that_are_mixed_have_their_weight(tmp_path: Path, mixer: mm.Mixer, factor: float) -> None:
+    how = training(epochs=1, lr=0.0, weight_decay=0.0)
+    fit(toy(mixer=mixer), how, tmp_path / "one")
+    fit(toy(mixer=mixer, mixed_weight=2.0), how, tmp_path / "two")
+    assert losses(tmp_path / "two")[0] == pytest.approx(factor * losses(tmp_path / "one")[0])
 
 
 def test_the_folder_of_a_run(tmp_path: Path) -> None:

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import mixmodal as mm
-from recipes import images
-from recipes.images import METHODS, MODELS, Choice, Settings, with_preset
+from recipes import images, methods
+from recipes.data.images import ImageSet
+from recipes.images import MODELS, Choice, Settings, with_preset
+from recipes.methods import METHODS, Method
+from recipes.models import preact_resnet
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,16 +80,83 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "result.json").read_text())["device"].startswith("2 x cpu")
 
 
+def network() -> nn.Module:
+    return preact_resnet(18, width=4)
+
+
+def made(name: str, **settings: Any) -> tuple[dict[str, Any], Any]:
+    """The mixers of a method by the names of its sites, or by "saliency"; and its mixing."""
+    net = network()
+    sites = [net, net.layer1, net.layer2]
+    mixing = methods.make(Method(method=name, **settings), methods.Place(net, sites, "b c *", 32))
+    if name == "puzzlemix":
+        return {"saliency": mixing.mixer}, mixing
+    names = {module: name or "input" for name, module in net.named_modules()}
+    return {names[site]: mixer for site, mixer in mixing.hidden.at.items()}, mixing
+
+
 def test_methods_are_the_librarys() -> None:
-    settings = Settings(alpha=0.3, decay_power=2.0)
-    made = {name: make(settings, 32) for name, make in METHODS.items()}
-    assert made["baseline"] == mm.NoMix()
-    assert made["mixup"] == mm.MixUp(alpha=0.3)
-    assert made["cutmix"] == mm.CutMix(alpha=0.3)
-    assert made["fmix"] == mm.FMix(alpha=0.3, decay_power=2.0)
-    assert made["cutout"] == mm.Cutout(size=16)
-    first = {name: made[name].choose() for name in METHODS if "+" in name}
-    assert first == {"fmix+mixup": made["fmix"], "cutmix+mixup": made["mixup"], "fmix+cutmix": made["fmix"]}
+    given = {"alpha": 0.3, "decay_power": 2.0, "block_size": 3, "gamma": 0.4, "drop_prob": 0.2}
+    fmix, mixup, cutmix = mm.FMix(alpha=0.3, decay_power=2.0), mm.MixUp(alpha=0.3), mm.CutMix(alpha=0.3)
+    soft = mm.PatchUp(block_size=3, gamma=0.4, alpha=0.3)
+    hard = mm.PatchUp(block_size=3, gamma=0.4, alpha=0.3, soft=False)
+    blocks = mm.DropBlock(block_size=3, drop_prob=0.2)
+    everywhere = ("input", "layer1", "layer2")
+    expected = {
+        "baseline": {"input": mm.NoMix()},
+        "mixup": {"input": mixup},
+        "cutmix": {"input": cutmix},
+        "fmix": {"input": fmix},
+        "cutout": {"input": mm.Cutout(size=16)},
+        "manifold-mixup": dict.fromkeys(everywhere, mixup),
+        "feature-cutmix": dict.fromkeys(everywhere, cutmix),
+        "patchup-soft": {"input": mm.CutMix(), "layer1": soft, "layer2": soft},
+        "patchup-hard": {"input": mm.CutMix(), "layer1": hard, "layer2": hard},
+        "dropblock": {"layer1": blocks, "layer2": blocks},
+        "puzzlemix": {"saliency": mm.PuzzleMix(alpha=0.3)},
+    }
+    hybrids = {"fmix+mixup": [fmix, mixup], "cutmix+mixup": [mixup, cutmix], "fmix+cutmix": [fmix, cutmix]}
+    assert METHODS.keys() == expected.keys() | hybrids.keys()
+    for name, mixers in expected.items():
+        assert made(name, **given)[0] == mixers
+    for name, turns in hybrids.items():
+        policy = made(name, **given)[0]["input"]
+        assert [policy.choose(), policy.choose(), policy.choose()] == [*turns, turns[0]]
+
+
+def test_methods_have_their_own_alpha() -> None:
+    assert made("mixup")[0]["input"] == mm.MixUp(alpha=1.0)
+    assert made("manifold-mixup")[0]["layer1"] == mm.MixUp(alpha=2.0)
+    assert made("patchup-soft")[0]["layer1"] == mm.PatchUp(alpha=2.0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_mix_with_their_probability(method: str) -> None:
+    if method == "baseline":
+        return
+    mixers, mixing = made(method, prob=0.25)
+    if method == "puzzlemix":
+        assert mixing.prob == 0.25
+    for mixer in mixers.values() if method != "puzzlemix" else ():
+        assert mixer.p == (0.25, 0.75)
+        assert mixer.mixers[1] == mm.NoMix()
+
+
+def test_puzzlemix_mixes_at_its_rate_by_the_saliency_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, mixing = made("puzzlemix", prob=0.5)
+    asked = []
+
+    def saliency(net: nn.Module, x: torch.Tensor, y: torch.Tensor, *, keep: float) -> torch.Tensor:
+        asked.append((net, x, y, keep))
+        return torch.ones(len(x), *x.shape[2:])
+
+    monkeypatch.setattr("recipes.mixing.saliency", saliency)
+    x, y = torch.randn(2, 3, 8, 8), torch.tensor([0, 1])
+    n = 200
+    mixed = sum(mixing(mixing.net, x, y)[1].partner for _ in range(n))
+    assert len(asked) == mixed
+    assert asked[0] == (mixing.net, x, y, 0.0)
+    assert abs(mixed - n / 2) < 4.5 * (n / 4) ** 0.5
 
 
 @pytest.mark.parametrize(
@@ -100,7 +171,7 @@ def test_methods_are_the_librarys() -> None:
 def test_the_papers_settings(
     data: str, model: str, epochs: int, batch: int, milestones: tuple[int, ...], width: int
 ) -> None:
-    settings = with_preset(Choice("fmix-paper", data, model))
+    settings = with_preset(Choice("fmix-paper", data, model, "fmix"))
     training = settings.training
     assert (training.epochs, training.batch_size, training.milestones) == (epochs, batch, milestones)
     assert (training.lr, training.momentum, training.nesterov, training.weight_decay) == (0.1, 0.9, False, 1e-4)
@@ -110,6 +181,56 @@ def test_the_papers_settings(
     count = sum(parameter.numel() for parameter in network.parameters())
     expected = {("cifar10", "preact18"): 11_171_274, ("cifar100", "wrn28-10"): 36_536_884}
     assert count == expected.get((data, model), count)
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "method", "epochs", "milestones", "mixing", "changes"),
+    [
+        ("cifar10", "preact18", "patchup-soft", 2000, (500, 1000, 1500), {"gamma": 0.75}, {"mixed_weight": 2.0}),
+        ("cifar100", "preact34", "patchup-hard", 2000, (500, 1000, 1500), {"gamma": 0.5, "prob": 0.7}, {"width": 64}),
+        ("svhn", "wrn28-10", "cutmix", 400, (200, 300), {"prob": 0.4}, {"width": 160, "mixed_weight": 1.0}),
+        ("svhn", "preact18", "cutout", 2000, (500, 1000, 1500), {"cutout_size": 20}, {}),
+        ("cifar10", "wrn28-10", "cutout", 400, (200, 300), {"cutout_size": 8}, {}),
+        ("cifar10", "preact18", "cutout", 2000, (500, 1000, 1500), {"cutout_size": 16}, {"validation": True}),
+        ("cifar10", "preact18", "manifold-mixup", 2000, (500, 1000, 1500), {"alpha": 1.5}, {"loss": "softmax-bce"}),
+        ("tiny-imagenet", "preact101", "manifold-mixup", 400, (200, 300), {"alpha": 0.2}, {"stem_stride": 2}),
+    ],
+)
+def test_the_patchup_papers_settings(
+    data: str,
+    model: str,
+    method: str,
+    epochs: int,
+    milestones: tuple[int, ...],
+    mixing: dict[str, Any],
+    changes: dict[str, Any],
+) -> None:
+    settings = with_preset(Choice("patchup-paper", data, model, method))
+    training = settings.training
+    assert (training.epochs, training.batch_size, training.milestones) == (epochs, 100, milestones)
+    assert (training.lr, training.momentum, training.nesterov, training.weight_decay) == (0.1, 0.9, True, 1e-4)
+    assert (settings.variant, settings.facts, settings.loss) == ("patchup", "patchup", "softmax-bce")
+    assert settings.validation == (data != "tiny-imagenet")
+    for name, value in mixing.items():
+        assert getattr(settings.mixing, name) == value
+    for name, value in changes.items():
+        assert getattr(settings, name) == value
+
+
+def test_validation_images_are_left_out_of_the_training_and_scored_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = torch.randint(256, (40, 3, 4, 4), dtype=torch.uint8), torch.arange(40) % 2
+    whole = ImageSet("cifar10", x, y, x[:6], y[:6], ("a", "b"), (0.5,) * 3, (0.2,) * 3, pad=4, flip=True)
+    monkeypatch.setattr(images.images, "load", lambda *a, **k: whole)
+    monkeypatch.setattr(images, "PATCHUP_SPLITS", {"cifar10": (20, 5)})
+    for score_on in ("test", "validation"):
+        data = images.load(Settings(data="cifar10", validation=True, score_on=score_on, facts="patchup"))
+        assert len(data.train_x) == 30
+        kept = {tuple(image.flatten().tolist()) for image in data.train_x}
+        scored = {tuple(image.flatten().tolist()) for image in data.test_x}
+        assert data.pad == 2
+        assert len(data.test_x) == (6 if score_on == "test" else 10)
+        if score_on == "validation":
+            assert not kept & scored
 
 
 def test_options_win_over_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +268,14 @@ def test_options_win_over_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--preset", "fmix-paper"], r"preset='fmix-paper' has no digits with preact18; it has cifar10 with preact18"),
         (["--width", "0"], r"width=0"),
         (["--model", "wrn28-10", "--width", "24"], r"width=24 must be a multiple of 16"),
+        (["--preset", "patchup-paper"], r"preset='patchup-paper' has no digits with preact18; it has the data cifar10"),
+        (["--prob", "1.5"], r"prob=1.5 must be in \[0, 1\]"),
+        (
+            ["--method", "patchup-soft", "--sites", "layer9"],
+            r"sites: 'layer9' is no module of this network; choose from",
+        ),
+        (["--score-on", "validation"], r"score_on='validation' needs --validation"),
+        (["--validation"], r"validation: digits has no published split; cifar10"),
         (["--alpha", "0"], r"alpha=0.0 must be a positive number"),
         (["--epochs", "0"], r"epochs"),
     ],

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from recipes.models import PreActResNet, Variant, WideResNet, preact_resnet
 from recipes.models.preact_resnet import Block as PreActBlock
+from recipes.models.preact_resnet import Bottleneck
 from recipes.models.wide_resnet import Block as WideBlock
 
 SMALL: list[tuple[str, Callable[[], nn.Module]]] = [
     ("preact-fmix", lambda: preact_resnet(18, width=4, variant="fmix")),
     ("preact-patchup", lambda: preact_resnet(18, width=4, variant="patchup")),
+    ("preact-bottleneck", lambda: PreActResNet((2, 1, 1, 1), width=4, variant="patchup", bottleneck=True)),
     ("wide-fmix", lambda: WideResNet(depth=16, widen=1, variant="fmix")),
     ("wide-patchup", lambda: WideResNet(depth=16, widen=1, variant="patchup")),
 ]
@@ -54,6 +56,43 @@ def test_preact_parameter_counts_are_the_papers(
         assert parameters(preact_resnet(depth, channels=channels, classes=classes, variant=variant)) == expected
 
 
+def bottleneck_parameters(blocks: tuple[int, ...], channels: int, classes: int, width: int) -> int:
+    """The weights of convolutions and batch norms, counted layer by layer; a batch norm of n channels has 2n."""
+    total, inputs = 9 * channels * width, width
+    for stage, count in enumerate(blocks):
+        inside = width * 2**stage
+        outputs = 4 * inside
+        for _ in range(count):
+            norms = 2 * inputs + 2 * inside + 2 * inside
+            convolutions = inputs * inside + 9 * inside * inside + inside * outputs
+            projection = inputs * outputs if inputs != outputs else 0
+            total += norms + convolutions + projection
+            inputs = outputs
+    return total + (inputs + 1) * classes
+
+
+@pytest.mark.parametrize(("depth", "blocks"), [(101, (3, 4, 23, 3)), (152, (3, 8, 36, 3))])
+@pytest.mark.parametrize(("channels", "classes", "width"), [(3, 200, 64), (3, 10, 64), (1, 7, 16)])
+def test_bottleneck_parameter_counts(
+    depth: int, blocks: tuple[int, ...], channels: int, classes: int, width: int
+) -> None:
+    with torch.device("meta"):
+        net = preact_resnet(depth, channels=channels, classes=classes, width=width, variant="patchup")
+    assert parameters(net) == bottleneck_parameters(blocks, channels, classes, width)
+
+
+@pytest.mark.parametrize("depth", [101, 152])
+def test_bottleneck_convolutions_are_torchvisions(depth: int) -> None:
+    """Its post-activation networks have the same convolutions but for the stem, of 7x7 in place of 3x3 weights."""
+    torchvision = pytest.importorskip("torchvision.models")
+    with torch.device("meta"):
+        nets = preact_resnet(depth, variant="patchup"), getattr(torchvision, f"resnet{depth}")()
+    ours, theirs = (sorted(m.weight.numel() for m in net.modules() if isinstance(m, nn.Conv2d)) for net in nets)
+    ours.remove(9 * 3 * 64)
+    theirs.remove(49 * 3 * 64)
+    assert ours == theirs
+
+
 @pytest.mark.parametrize(
     ("classes", "variant", "expected"),
     [
@@ -76,6 +115,14 @@ def test_preact_stages_have_the_right_shapes(variant: Variant, stem_stride: int)
     shapes = shapes_of(net, torch.zeros(3, 2, 32, 48), ["stem", "layer1", "layer2", "layer3", "layer4"])
     h, w = 32 // stem_stride, 48 // stem_stride
     assert shapes == [(3, 4, h, w), (3, 4, h, w)] + [(3, 4 * k, h // k, w // k) for k in (2, 4, 8)] + [(3, 7)]
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_bottleneck_stages_have_the_right_shapes(stem_stride: int) -> None:
+    net = preact_resnet(101, channels=2, classes=7, width=2, stem_stride=stem_stride, variant="patchup")
+    shapes = shapes_of(net, torch.zeros(3, 2, 32, 48), ["stem", "layer1", "layer2", "layer3", "layer4"])
+    h, w = 32 // stem_stride, 48 // stem_stride
+    assert shapes == [(3, 2, h, w), (3, 8, h, w)] + [(3, 8 * k, h // k, w // k) for k in (2, 4, 8)] + [(3, 7)]
 
 
 @variants
@@ -136,6 +183,21 @@ def test_preact_block_by_hand(variant: Variant, inputs: int, outputs: int, strid
     torch.testing.assert_close(block(x), residual + shortcut)
 
 
+@pytest.mark.parametrize(("inputs", "outputs", "stride"), [(8, 8, 1), (2, 8, 1), (8, 8, 2), (8, 16, 2)])
+def test_bottleneck_by_hand(inputs: int, outputs: int, stride: int) -> None:
+    block = scrambled(Bottleneck(inputs, outputs, stride=stride))
+    state = block.state_dict()
+    x = torch.randn(3, inputs, 8, 6, dtype=torch.float64)
+    o = activated(state, "bn1", x)
+    residual = F.conv2d(o, state["conv1.weight"])
+    assert residual.shape == (3, outputs // 4, 8, 6)
+    residual = F.conv2d(activated(state, "bn2", residual), state["conv2.weight"], stride=stride, padding=1)
+    residual = F.conv2d(activated(state, "bn3", residual), state["conv3.weight"])
+    same = inputs == outputs and stride == 1
+    shortcut = x if same else F.conv2d(o, state["projection.weight"], stride=stride)
+    torch.testing.assert_close(block(x), residual + shortcut)
+
+
 @variants
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(4, 4, 1), (4, 6, 1), (4, 8, 2)])
 def test_wide_block_by_hand(variant: Variant, inputs: int, outputs: int, stride: int) -> None:
@@ -183,10 +245,21 @@ def test_wide_stem_and_head_by_hand(variant: Variant) -> None:
     torch.testing.assert_close(net(x), pooled @ state["head.weight"].T + state["head.bias"])
 
 
-@pytest.mark.parametrize(("depth", "blocks"), [(18, (2, 2, 2, 2)), (34, (3, 4, 6, 3))])
-def test_preact_depth_chooses_the_blocks(depth: int, blocks: tuple[int, ...]) -> None:
-    net = preact_resnet(depth, width=1)
-    assert tuple(len(stage) for stage in (net.layer1, net.layer2, net.layer3, net.layer4)) == blocks
+@pytest.mark.parametrize(
+    ("depth", "kind", "blocks"),
+    [
+        (18, PreActBlock, (2, 2, 2, 2)),
+        (34, PreActBlock, (3, 4, 6, 3)),
+        (101, Bottleneck, (3, 4, 23, 3)),
+        (152, Bottleneck, (3, 8, 36, 3)),
+    ],
+)
+def test_preact_depth_chooses_the_blocks(depth: int, kind: type[nn.Module], blocks: tuple[int, ...]) -> None:
+    net = preact_resnet(depth, width=1, variant="patchup")
+    stages = (net.layer1, net.layer2, net.layer3, net.layer4)
+    assert tuple(len(stage) for stage in stages) == blocks
+    assert all(type(block) is kind for stage in stages for block in stage)
+    assert [name for name, _ in net.named_children()] == ["stem", "layer1", "layer2", "layer3", "layer4", "head"]
 
 
 def test_wide_final_norm_momentum_is_the_papers() -> None:
@@ -222,7 +295,9 @@ def test_gradients_reach_every_parameter(build: Callable[[], nn.Module]) -> None
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: preact_resnet(50), "depth=50 is not available: choose 18 or 34"),
+        (lambda: preact_resnet(50), "depth=50 is not available: choose 18, 34, 101, 152"),
+        (lambda: preact_resnet(101), "variant='fmix' has no network of bottlenecks: choose variant='patchup'"),
+        (lambda: preact_resnet(152, variant=OTHER), "variant='textbook' is unknown"),
         (lambda: PreActResNet((2, 2, 2)), r"blocks=\(2, 2, 2\) must be four numbers"),
         (lambda: PreActResNet((2, 2, 0, 2)), r"blocks=\(2, 2, 0, 2\) must be four numbers"),
         (lambda: preact_resnet(18, width=0), "width=0 must be a whole number of at least 1"),

@@ -1,0 +1,102 @@
+"""The published ways to mix inside networks, as `HiddenMix` with sites and mixers set."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from mixmodal import sites
+from mixmodal.hidden import HiddenMix, Site
+from mixmodal.methods import CutMix, MixUp, NoMix
+from mixmodal.mixer import Draws
+from mixmodal.patches import PatchUp
+from mixmodal.policies import OneOf
+
+
+def manifold_mixup(
+    net: nn.Module,
+    at: Sequence[Site] | None = None,
+    *,
+    alpha: float = 2.0,
+    axes: str = "b c *",
+    valid: str | None = None,
+) -> HiddenMix:
+    """Manifold Mixup: MixUp at one of several sites.
+
+    Args:
+        net: the network.
+        at: the sites; the input and after the first two stages of a ResNet if None.
+        alpha: see `MixUp`; 2 on CIFAR and SVHN, 0.2 on Tiny-ImageNet.
+        axes: axes pattern at the sites, which padding needs.
+        valid: see `HiddenMix`.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    >>> manifold_mixup(net, [net, net[2]]).at[net]
+    MixUp(axes='b c *', per_sample=False, alpha=2.0)
+
+    Source: Verma et al., Manifold Mixup (ICML 2019), sections 2 and 5.
+    """
+    chosen = [net, *sites.resnet(net)[2:4]] if at is None else at
+    return HiddenMix(net, {site: MixUp(alpha=alpha, axes=axes) for site in chosen}, valid=valid)
+
+
+def feature_cutmix(
+    net: nn.Module,
+    at: Sequence[Site] | None = None,
+    *,
+    alpha: float = 1.0,
+    axes: str = "b c *",
+    valid: str | None = None,
+) -> HiddenMix:
+    """Feature CutMix: CutMix at one of several sites.
+
+    Args:
+        net: the network.
+        at: the sites; the input, after the stem and after the first two stages of a ResNet if None.
+        alpha: see `CutMix`.
+        axes: axes pattern at the sites.
+        valid: see `HiddenMix`.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    >>> len(feature_cutmix(net, [net, net[2]]).at)
+    2
+
+    Source: Yun et al., CutMix (ICCV 2019), section 4.1 (feature-level CutMix).
+    """
+    chosen = sites.resnet(net)[:4] if at is None else at
+    return HiddenMix(net, {site: CutMix(alpha=alpha, axes=axes) for site in chosen}, valid=valid)
+
+
+def patchup(
+    net: nn.Module,
+    at: Sequence[Site] | None = None,
+    *,
+    soft: bool = True,
+    prob: float | None = None,
+    block_size: int = 7,
+    axes: str = "b c *",
+    valid: str | None = None,
+) -> HiddenMix:
+    """PatchUp as published: blocks of feature maps, and at the input one box, as CutMix cuts it.
+
+    Args:
+        net: the network, itself the site of the input.
+        at: the sites; the input, after the stem and after the first stage of a ResNet if None.
+        soft: see `PatchUp`.
+        prob: share of the batches that are mixed; 1 if soft and 0.7 if not, as on CIFAR and SVHN, if None.
+        block_size: see `PatchUp`.
+        axes: axes pattern at the sites.
+        valid: see `HiddenMix`.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    >>> patchup(net, [net, net[2]]).at[net]
+    CutMix(axes='b c *', per_sample=False, alpha=1.0, adjust_lam=True)
+
+    Source: Faramarzi et al., PatchUp (AAAI 2022), section 3 and appendix; the sites are those of the authors' runs.
+    """
+    chosen = sites.resnet(net)[:3] if at is None else at
+    share = (1.0 if soft else 0.7) if prob is None else prob
+    box, blocks = CutMix(axes=axes), PatchUp(soft=soft, block_size=block_size, axes=axes)
+    mixers: dict[Site, Draws] = {site: box if site is net else blocks for site in chosen}
+    if share < 1:
+        mixers = {site: OneOf([mixer, NoMix(axes=axes)], p=[share, 1 - share]) for site, mixer in mixers.items()}
+    return HiddenMix(net, mixers, valid=valid)

@@ -1,0 +1,293 @@
+"""Puzzle Mix: what matters to a model in its input, and a mask that keeps what matters of both partners."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixmodal.cuts import channels, min_cut, puzzle_energy, relaxed_cut
+from mixmodal.grids import grid_of, own_share
+from mixmodal.methods import MixUp
+from mixmodal.mix import Mix, check, check_tensor
+from mixmodal.mixer import Draws, is_number, require
+from mixmodal.transport import Blocks, plan
+
+Transport = Literal["heuristic", "exact", "none"]
+Solver = Literal["exact", "torch"]
+
+
+def saliency(
+    model: nn.Module,
+    x: Tensor,
+    y: Any,
+    criterion: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    *,
+    axes: str = "b c *",
+    keep: float = 0.0,
+) -> Tensor:
+    """How much the loss depends on each location of the input, by one forward and one backward pass.
+
+    Args:
+        model: called with `x`.
+        x: the batch before mixing, (B, ...), floating or complex; stays as it is, whether it requires grad or not.
+        y: its labels, as `criterion` takes them.
+        criterion: makes one number of `model(x)` and `y`, a mean over the batch.
+        axes: axes pattern of `x`.
+        keep: if 0, the model is in evaluation mode for these passes, and its gradients and buffers stay as they are. If
+            above 0, the model runs in the mode it is in, and the gradient of `keep` times the loss is added to that of
+            its parameters, so that the step on the mixed batch learns from the clean one too. A gradient scaler's scale
+            must be multiplied in.
+
+    Returns:
+        (B, *grid), float32 at least, 0 or more: the root mean square of the loss's gradient over the named axes.
+
+    Raises:
+        TypeError: `model` is no module; `x` is no tensor, or holds integers.
+        ValueError: `x` does not fit `axes`; `keep` is negative; the loss is not one number, or does not depend on `x`.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    >>> saliency(model, torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 2, 3])).shape
+    torch.Size([4, 2, 2])
+
+    Gradients of a small loss vanish in float16, not in bfloat16. The recurrent nets of cuDNN have no backward pass in
+    evaluation mode: use `keep`, or turn cuDNN off for the call.
+
+    Source: Kim et al., Puzzle Mix (ICML 2020); the code published with it, main.py, where `keep` comes from clean_lam:
+    0 on CIFAR-100 and ImageNet; on Tiny-ImageNet clean_lam = 1 and `keep` = 2 · clean_lam / num_classes, for a loss of
+    the mixed batch that is a mean over the classes; in the ImageNet code `keep` = clean_lam.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type(model).__name__} and must be a torch.nn.Module, whose mode can be switched")
+    check_tensor(x, "x")
+    grid_of(x, axes)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(
+            f"x is {x.dtype}, and integers have no gradient: pass embeddings, as in saliency(model, embed(ids), y, "
+            f"axes='b * d') with a model that takes them, or images as floats"
+        )
+    require(is_number(keep) and keep >= 0, "keep", keep, "be a number, 0 or more")
+    with torch.enable_grad(), nullcontext() if keep else _evaluating(model):
+        leaf = x.detach().requires_grad_()
+        loss = criterion(model(leaf), y)
+        if loss.numel() != 1:
+            raise ValueError(f"criterion gives losses of shape {tuple(loss.shape)} and must give their mean")
+        gradient = _gradient(loss, leaf, keep) if loss.requires_grad else None
+    if gradient is None:
+        raise ValueError("the loss does not depend on x; pass as x what the model computes its output from")
+    square = channels(gradient.abs(), axes).square()
+    return square.mean(1).sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PuzzleMix(Draws):
+    """Keep in each block what is salient in one partner or the other, with few borders, and move it where it shows.
+
+    Args:
+        alpha: `lam` ~ Beta(alpha, alpha) is the share that the prior asks for; what is salient decides what it becomes.
+        n_labels: levels of the mask, 2, 3 or 4: 2 for 0 and 1, 3 for 0, 1/2 and 1.
+        beta: cost of neighbouring blocks with different labels, 0 or more.
+        gamma: how much of that cost depends on how the images fit together there, in [0, 1].
+        eta: weight of the prior, 0 or more.
+        neigh_size: side of the cells whose mean is compared across a border, 1 or more.
+        blocks: block counts along an axis of which each batch draws one; an axis of fewer cells has a block for each.
+        transport: "heuristic" moves salient blocks to where the mask shows them as the authors' code does; "exact" by
+            an optimal assignment, which needs scipy; "none" leaves them in place.
+        t_eps: cost of moving a block, 0 or more.
+        solver: "exact" for a minimum cut on the CPU, which needs scipy; "torch" for `cuts.relaxed_cut` on the batch's
+            own device, which hardly ever labels a block in another way.
+        axes: see `Mixer`.
+        per_sample: a `lam` for every sample; one for the whole batch if False. Masks always differ by sample.
+
+    >>> x, y, model = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
+    >>> mixed, mix = PuzzleMix()(x, saliency=saliency(model, x, y))
+    >>> mix.mask.shape, bool(torch.isclose(mix.lam, mix.mask.mean((1, 2))).all())
+    (torch.Size([4, 8, 8]), True)
+
+    Source: Kim et al., Puzzle Mix (ICML 2020); the code published with it, mixup.py. Deviations: any rank, sizes and
+    number of channels; images are scaled to [0, 1] by the range of each channel in the batch, not by the data set's
+    mean and deviation, so that no border is cheaper cut than not; the energy of a labelling is least, not that of swap
+    moves; blocks are moved whole (t_size = -1 there); no adversarial noise; `cuts` and `transport` have their own. In
+    another rank than 2 a straight cut through the grid costs, as in theirs, beta / 16.
+    """
+
+    alpha: float = 1.0
+    n_labels: int = 3
+    beta: float = 1.2
+    gamma: float = 0.5
+    eta: float = 0.2
+    neigh_size: int = 4
+    blocks: Sequence[int] = (2, 4, 8, 16)
+    transport: Transport = "heuristic"
+    t_eps: float = 0.8
+    solver: Solver = "exact"
+    axes: str = "b c *"
+    per_sample: bool = False
+
+    partner: ClassVar[bool] = True  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        self._pairs()
+        require(type(self.n_labels) is int and 2 <= self.n_labels <= 4, "n_labels", self.n_labels, "be 2, 3 or 4")
+        for name in ("beta", "eta", "t_eps"):
+            value = getattr(self, name)
+            require(is_number(value) and value >= 0, name, value, "be a number, 0 or more")
+        require(is_number(self.gamma) and 0 <= self.gamma <= 1, "gamma", self.gamma, "be a number in [0, 1]")
+        whole = type(self.neigh_size) is int and self.neigh_size > 0
+        require(whole, "neigh_size", self.neigh_size, "be a whole number of cells, 1 or more")
+        counts = self.blocks if isinstance(self.blocks, Sequence) and not isinstance(self.blocks, str) else ()
+        fine = len(counts) > 0 and all(type(count) is int and count > 0 for count in counts)
+        require(fine, "blocks", self.blocks, "hold one whole number or more, 1 or more each, as in (2, 4, 8, 16)")
+        object.__setattr__(self, "blocks", tuple(counts))
+        require(self.transport in get_args(Transport), "transport", self.transport, "be 'heuristic', 'exact' or 'none'")
+        require(self.solver in get_args(Solver), "solver", self.solver, "be 'exact' or 'torch'")
+
+    def draw(
+        self,
+        x: Tensor,
+        *,
+        saliency: Tensor | None = None,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Mix:
+        """Draw a record for a batch without mixing it.
+
+        Args:
+            x: the batch, (B, ...).
+            saliency: of each location, floating (B, *grid), finite, 0 or more; needed. Its scale makes no difference.
+            valid: must be None.
+            index: see `Draws.draw`.
+            lam: share that the prior asks for, see `Draws.draw`.
+            generator: see `Draws.draw`. The number of blocks is drawn from it too, which waits for its device; from
+                the CPU's global generator if None.
+
+        Returns:
+            The record: a mask (B, *grid) for each sample and, unless `transport` is "none", `moves`.
+
+        Raises:
+            TypeError: no `saliency`; `valid` is given; or as in `Draws.draw`.
+            ValueError: `saliency` has another shape, or is negative or not finite; `x` is not finite; or as in
+                `Draws.draw`.
+            ImportError: scipy is needed and missing.
+        """
+        if saliency is None:
+            raise TypeError(
+                "PuzzleMix needs to know what is salient: saliency = mm.saliency(model, x, y, criterion), then "
+                "mixer(x, saliency=saliency)"
+            )
+        if valid is not None:
+            raise TypeError("PuzzleMix takes no padding, and valid is given: use MixUp, CutMix or FMix, which do")
+        pair = self._pairs().draw(x, index=index, lam=lam, generator=generator)
+        grid = grid_of(x, self.axes)
+        _check_saliency(saliency, (len(x), *grid))
+        device = "cpu" if generator is None else generator.device
+        count = self.blocks[int(torch.randint(len(self.blocks), (), device=device, generator=generator))]
+        blocks = Blocks(tuple(grid), tuple(min(count, size) for size in grid))
+        with torch.no_grad():
+            salient = blocks.shares(saliency.to(x.device, torch.float32))
+            energy = puzzle_energy(
+                x,
+                salient,
+                pair.index,
+                pair.lam,
+                blocks,
+                axes=self.axes,
+                n_labels=self.n_labels,
+                beta=self.beta,
+                gamma=self.gamma,
+                eta=self.eta,
+                neigh_size=self.neigh_size,
+            )
+            labels = min_cut(energy) if self.solver == "exact" else relaxed_cut(energy)
+            shown = 1 - labels / (self.n_labels - 1)
+            moves = self._moves(salient, shown, pair.index, blocks)
+            mask = blocks.spread(shown)
+        return Mix(
+            index=pair.index,
+            mask=mask,
+            lam=own_share(mask, pair.index),
+            axes=self.axes,
+            hard=self.n_labels == 2,
+            moves=moves,
+        )
+
+    def __call__(
+        self,
+        x: Tensor,
+        *,
+        saliency: Tensor | None = None,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+        out: Tensor | None = None,
+    ) -> tuple[Tensor, Mix]:
+        """Draw a record and mix the batch by it: `draw`, then `Mix.__call__`.
+
+        Args:
+            x: the batch, (B, ...).
+            saliency: see `draw`.
+            valid: see `draw`.
+            index: see `draw`.
+            lam: see `draw`.
+            generator: see `draw`.
+            out: buffer for the result, see `Mix.__call__`.
+
+        Returns:
+            The mixed batch, like `x`, and the record.
+
+        Raises:
+            TypeError, ValueError: see `draw` and `Mix.__call__`.
+        """
+        mix = self.draw(x, saliency=saliency, valid=valid, index=index, lam=lam, generator=generator)
+        return mix(x, out=out), mix
+
+    def _pairs(self) -> MixUp:
+        """Draws who is mixed with whom, and the share asked for."""
+        return MixUp(alpha=self.alpha, axes=self.axes, per_sample=self.per_sample)
+
+    def _moves(self, salient: Tensor, shown: Tensor, index: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor] | None:
+        """For both sides the cell that each cell takes its value from."""
+        if self.transport == "none":
+            return None
+        own = plan(blocks, salient, shown, t_eps=self.t_eps, method=self.transport)
+        other = plan(blocks, salient.index_select(0, index), 1 - shown, t_eps=self.t_eps, method=self.transport)
+        return blocks.cells(own), blocks.cells(other)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; each module then gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _gradient(loss: Tensor, x: Tensor, keep: float) -> Tensor | None:
+    """Gradient of the loss in `x`; with `keep` that of the parameters is added to theirs."""
+    if not keep:
+        return torch.autograd.grad(loss, x, allow_unused=True)[0]
+    torch.autograd.backward(keep * loss.sum())
+    return None if x.grad is None else x.grad / keep
+
+
+def _check_saliency(saliency: Tensor, shape: tuple[int, ...]) -> None:
+    """`saliency` is finite, 0 or more, and of this `shape` of batch and grid."""
+    check_tensor(saliency, "saliency")
+    if not saliency.is_floating_point():
+        raise TypeError(f"saliency is {saliency.dtype} and must be floating, as mm.saliency gives it")
+    if saliency.shape != shape:
+        raise ValueError(
+            f"saliency has shape {tuple(saliency.shape)} and must have the shape {shape} of batch and grid; give "
+            f"mm.saliency the same axes as PuzzleMix"
+        )
+    check(torch.isfinite(saliency) & (saliency >= 0), "saliency must be finite and 0 or more", saliency)

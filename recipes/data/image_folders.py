@@ -1,0 +1,182 @@
+"""Decode sets that are folders of image files: Tiny-ImageNet as published, and one folder for each class.
+
+Source: http://cs231n.stanford.edu/tiny-imagenet-200.zip.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from recipes.data.image_files import Examples, listed
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
+TEST_FOLDERS = ("test", "val")
+ONE_SIZE = "a set must have one size (a folder of images is resized with --side)"
+
+
+@dataclass(frozen=True)
+class TinyLayout:
+    """The published form of Tiny-ImageNet.
+
+    Args:
+        folder: name of the unpacked folder.
+        classes: number of classes.
+        per_class: number of training images of every class.
+        test: number of images of the ``val`` split, which is the test set: the published test has no labels.
+    """
+
+    folder: str
+    classes: int
+    per_class: int
+    test: int
+
+
+TINY_IMAGENET = TinyLayout("tiny-imagenet-200", classes=200, per_class=500, test=10_000)
+
+
+def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """Read Tiny-ImageNet from the first of ``bases`` that is its unpacked folder or holds it.
+
+    Labels count the sorted WordNet ids, as on the hub; ``words.txt`` names them, by its first synonym.
+
+    Returns:
+        training and test examples, images (N, 3, H, W) uint8 and labels (N,) int64, and the names of the classes.
+
+    Raises:
+        FileNotFoundError: the folder is not there.
+        ValueError: a file is missing from a folder that is there, or damaged.
+    """
+    places = (place for base in bases for place in (base, base / layout.folder))
+    root = next((place for place in places if (place / "wnids.txt").is_file()), None)
+    if root is None:
+        raise FileNotFoundError(f"no unpacked {layout.folder}/ with its wnids.txt is in {listed(bases)}")
+    ids = sorted(_lines(root / "wnids.txt", layout.classes))
+    words = dict(line.split("\t")[:2] for line in _lines(root / "words.txt") if "\t" in line)
+    label_of = {wnid: label for label, wnid in enumerate(ids)}
+    train = [_images_in(root / "train" / wnid / "images") for wnid in ids]
+    for wnid, paths in zip(ids, train, strict=True):
+        if len(paths) != layout.per_class:
+            raise ValueError(
+                f"{root / 'train' / wnid / 'images'} has {len(paths):,} images, expected {layout.per_class:,}: unpack "
+                "it again"
+            )
+    annotations = root / "val" / "val_annotations.txt"
+    test: list[list[Path]] = [[] for _ in ids]
+    for line in _lines(annotations, layout.test):
+        file, wnid = (*line.split("\t"), "")[:2]
+        if wnid not in label_of:
+            raise ValueError(f"{annotations} has {file!r} in {wnid!r}, which wnids.txt lacks: unpack it again")
+        test[label_of[wnid]].append(root / "val" / "images" / file)
+    names = tuple(words.get(wnid, wnid).split(",")[0] for wnid in ids)
+    return _decoded(train), _decoded(test), names
+
+
+def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple[str, ...]]:
+    """Read ``root/train/CLASS/*`` and ``root/test/CLASS/*``, or ``root/val`` where ``test`` has no class.
+
+    Labels count the sorted names of the folders in ``train``. Grey images become RGB.
+
+    Args:
+        root: folder with the two splits.
+        side: resize the shorter side of every image to so many pixels and cut out the square in the middle, which is
+            torchvision's ``Resize`` and ``CenterCrop``; by default images stay as they are, and must have one size.
+
+    Returns:
+        as from ``read_tiny_imagenet``.
+
+    Raises:
+        FileNotFoundError: there are no such folders.
+        ValueError: a class has no image, the test split has a class that training lacks, images differ in size, or an
+            image is damaged.
+    """
+    names = _classes(root / "train")
+    tests = [(root / folder, _classes(root / folder)) for folder in TEST_FOLDERS]
+    test, test_names = next((found for found in tests if found[1]), (root, ()))
+    if not names or not test_names:
+        lacking = "train" if not names else " or ".join(TEST_FOLDERS)
+        raise FileNotFoundError(f"{root} has no folder {lacking} with a folder of images for each class")
+    unknown = sorted({*test_names} - {*names})
+    if unknown:
+        raise ValueError(f"{test} has classes that {root / 'train'} lacks: {', '.join(unknown)}")
+    train_examples = _decoded([_images_in(root / "train" / name) for name in names], side)
+    test_examples = _decoded([_images_in(test / name) if name in test_names else [] for name in names], side)
+    train_size, test_size = (f"{x.shape[-1]}x{x.shape[-2]}" for x, _ in (train_examples, test_examples))
+    if train_size != test_size:
+        raise ValueError(f"{root / 'train'} has images of {train_size} pixels, {test} of {test_size}: {ONE_SIZE}")
+    return train_examples, test_examples, names
+
+
+def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: str = "RGB") -> Tensor:
+    """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, converted to ``mode``.
+
+    Raises:
+        ValueError: an image differs in size from the first.
+    """
+    stacked = np.empty(0, dtype=np.uint8)
+    first = ""
+    for index, (name, image) in enumerate(images):
+        pixels = np.asarray(image.convert(mode))
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        if not index:
+            stacked, first = np.empty((count, *planes.shape), dtype=np.uint8), name
+        if planes.shape != stacked.shape[1:]:
+            sizes = [f"{shape[-1]}x{shape[-2]}" for shape in (planes.shape, stacked.shape)]
+            raise ValueError(f"{name} has {sizes[0]} pixels and {first} {sizes[1]}: {ONE_SIZE}")
+        stacked[index] = planes
+    return torch.from_numpy(stacked)
+
+
+def _decoded(by_class: list[list[Path]], side: int | None = None) -> Examples:
+    """Decode the files of every class, in order."""
+    paths = [path for members in by_class for path in members]
+    labels = torch.arange(len(by_class)).repeat_interleave(torch.tensor([len(members) for members in by_class]))
+    images = (_opened(path) if side is None else _middle(_opened(path), side) for path in paths)
+    return stack_images(zip(map(str, paths), images, strict=True), len(paths)), labels
+
+
+def _opened(path: Path) -> Image.Image:
+    """Decode an image file."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be decoded ({error})") from error
+
+
+def _middle(image: Image.Image, side: int) -> Image.Image:
+    """Resize the shorter side to ``side`` and cut out the square in the middle, as torchvision does."""
+    shorter = min(image.size)
+    width, height = (side * length // shorter for length in image.size)
+    left, top = round((width - side) / 2), round((height - side) / 2)
+    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    """Name the folders in ``folder``, sorted; none if it is not there."""
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """List the image files in ``folder``, sorted by name."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    if not paths:
+        raise ValueError(f"{folder} has no images ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
+    return paths
+
+
+def _lines(file: Path, expected: int | None = None) -> list[str]:
+    """Read the lines of a text file, which must be ``expected`` ones."""
+    if not file.is_file():
+        raise ValueError(f"{file.parent} lacks {file.name}: unpack it again")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if expected not in (None, len(lines)):
+        raise ValueError(f"{file} has {len(lines):,} lines, expected {expected:,}: unpack it again")
+    return lines

@@ -1,0 +1,124 @@
+"""The one table of methods, shared by all recipes, and the settings that it reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+import mixmodal as mm
+from mixmodal.hidden import Site
+from mixmodal.mixer import Draws
+from recipes.mixing import AtSites, Mixing, WithSaliency
+
+
+@dataclass(frozen=True)
+class Method:
+    """What mixes, and how: the part of the command line that all recipes share."""
+
+    method: str = "fmix"
+    """baseline; at the input mixup, cutmix, fmix, cutout, puzzlemix, or in turn fmix+mixup, cutmix+mixup, fmix+cutmix;
+    at hidden sites manifold-mixup, feature-cutmix, patchup-soft, patchup-hard, dropblock."""
+    prob: float = 1.0
+    """Share of the batches that are mixed."""
+    alpha: float | None = None
+    """Beta parameter of the share; 1 by default, and 2 for Manifold Mixup and PatchUp."""
+    decay_power: float = 3.0
+    """Decay power of FMix."""
+    cutout_size: int | None = None
+    """Side of Cutout's box in cells; half the input by default, as on CIFAR-10."""
+    block_size: int = 7
+    """Side of a block of PatchUp and DropBlock in cells."""
+    gamma: float | None = None
+    """Share of a feature map that PatchUp alters, nominally; 0.75 if soft, 0.5 if hard by default."""
+    drop_prob: float = 0.1
+    """Share of a feature map that DropBlock drops, nominally."""
+    clean_lam: float = 0.0
+    """Weight of the loss of the batch as it is, which Puzzle Mix adds."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r} is unknown; choose {', '.join(METHODS)}")
+        if not 0 <= self.prob <= 1:
+            raise ValueError(f"prob={self.prob} must be in [0, 1]")
+
+    def beta(self, default: float = 1.0) -> float:
+        """`alpha`, or a method's own."""
+        return default if self.alpha is None else self.alpha
+
+    def sometimes(self, mixer: Draws) -> Draws:
+        """The mixer, with the probability of these settings."""
+        return mixer if self.prob == 1 else mm.OneOf([mixer, mm.NoMix()], p=[self.prob, 1 - self.prob])
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a method can mix.
+
+    Args:
+        net: the network, the site of the input.
+        sites: where methods of hidden sites mix, the network among them or not.
+        axes: axes pattern of the input and of hidden tensors.
+        side: size of the input along an axis of its grid.
+    """
+
+    net: nn.Module
+    sites: Sequence[Site]
+    axes: str
+    side: int
+
+
+def make(method: Method, place: Place) -> Mixing:
+    """The mixing of a method."""
+    return METHODS[method.method](method, place)
+
+
+def _input(m: Method, at: Place, mixer: Draws) -> Mixing:
+    return AtSites(at.net, {at.net: m.sometimes(mixer)})
+
+
+def _anywhere(m: Method, at: Place, mixer: Draws) -> Mixing:
+    return AtSites(at.net, dict.fromkeys(at.sites, m.sometimes(mixer)))
+
+
+def _patchup(m: Method, at: Place, *, soft: bool) -> Mixing:
+    """One box at the input, as the paper has it, blocks within."""
+    blocks = mm.PatchUp(block_size=m.block_size, gamma=m.gamma, soft=soft, alpha=m.beta(2.0), axes=at.axes)
+    box = mm.CutMix(axes=at.axes)
+    return AtSites(at.net, {site: m.sometimes(box if site is at.net else blocks) for site in at.sites})
+
+
+def _dropblock(m: Method, at: Place) -> Mixing:
+    blocks = mm.DropBlock(block_size=m.block_size, drop_prob=m.drop_prob, axes=at.axes)
+    return AtSites(at.net, {site: m.sometimes(blocks) for site in at.sites if site is not at.net})
+
+
+def _mixup(m: Method, at: Place, alpha: float = 1.0) -> mm.MixUp:
+    return mm.MixUp(alpha=m.beta(alpha), axes=at.axes)
+
+
+def _cutmix(m: Method, at: Place) -> mm.CutMix:
+    return mm.CutMix(alpha=m.beta(), axes=at.axes)
+
+
+def _fmix(m: Method, at: Place) -> mm.FMix:
+    return mm.FMix(alpha=m.beta(), decay_power=m.decay_power, axes=at.axes)
+
+
+METHODS: dict[str, Callable[[Method, Place], Mixing]] = {
+    "baseline": lambda m, at: AtSites(at.net, {at.net: mm.NoMix(axes=at.axes)}),
+    "mixup": lambda m, at: _input(m, at, _mixup(m, at)),
+    "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
+    "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
+    "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
+    "fmix+mixup": lambda m, at: _input(m, at, mm.Alternate([_fmix(m, at), _mixup(m, at)])),
+    "cutmix+mixup": lambda m, at: _input(m, at, mm.Alternate([_mixup(m, at), _cutmix(m, at)])),
+    "fmix+cutmix": lambda m, at: _input(m, at, mm.Alternate([_fmix(m, at), _cutmix(m, at)])),
+    "manifold-mixup": lambda m, at: _anywhere(m, at, _mixup(m, at, 2.0)),
+    "feature-cutmix": lambda m, at: _anywhere(m, at, _cutmix(m, at)),
+    "patchup-soft": lambda m, at: _patchup(m, at, soft=True),
+    "patchup-hard": lambda m, at: _patchup(m, at, soft=False),
+    "dropblock": _dropblock,
+    "puzzlemix": lambda m, at: WithSaliency(
+        at.net, mm.PuzzleMix(alpha=m.beta(), axes=at.axes), prob=m.prob, keep=m.clean_lam
+    ),
+}

@@ -1,0 +1,87 @@
+"""The papers' settings of image classification, by data, model and method."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recipes.data.facts import PATCHUP_SPLITS
+from recipes.engine import Training
+from recipes.methods import Method
+
+STEPS = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 1e-4, "schedule": "step"}
+LONG = {"epochs": 300, "batch_size": 32, "milestones": (100, 150, 225), **STEPS}
+SHORT = {"epochs": 200, "batch_size": 128, "milestones": (100, 150), **STEPS}
+FMIX: dict[tuple[str, str], dict[str, Any]] = {
+    ("cifar10", "preact18"): SHORT,
+    ("cifar100", "preact18"): SHORT,
+    ("fashion-mnist", "preact18"): SHORT,
+    ("cifar10", "wrn28-10"): SHORT,
+    ("cifar100", "wrn28-10"): SHORT,
+    ("fashion-mnist", "wrn28-10"): LONG,
+}
+"""Training in the FMix paper."""
+
+PATCHUP_TRAINING = {"batch_size": 100, "nesterov": True, **STEPS}
+PATCHUP: dict[str, dict[str, Any]] = {
+    "preact18": {"epochs": 2000, "milestones": (500, 1000, 1500), **PATCHUP_TRAINING},
+    "preact34": {"epochs": 2000, "milestones": (500, 1000, 1500), **PATCHUP_TRAINING},
+    "wrn28-10": {"epochs": 400, "milestones": (200, 300), **PATCHUP_TRAINING},
+    "preact101": {"epochs": 400, "milestones": (200, 300), **PATCHUP_TRAINING},
+    "preact152": {"epochs": 400, "milestones": (200, 300), **PATCHUP_TRAINING},
+}
+"""Training in the PatchUp paper. The bottleneck networks, of Tiny-ImageNet, have the settings of WRN-28-10: the paper
+does not print theirs."""
+
+PATCHUP_METHODS: dict[str, dict[str, Any]] = {
+    "manifold-mixup": {"alpha": 1.5},
+    "cutmix": {"prob": 0.4},
+    "patchup-soft": {"gamma": 0.75},
+    "patchup-hard": {"gamma": 0.5, "prob": 0.7},
+}
+"""Methods in the PatchUp paper, where they differ from the recipe's."""
+TINY_ALPHA = {"mixup": 0.2, "manifold-mixup": 0.2, "puzzlemix": 0.2}
+CUTOUT = {"svhn": 20, "wrn28-10": 8}
+"""Sides of Cutout's box that are not 16."""
+DOUBLED = ("patchup-soft", "patchup-hard")
+"""Methods whose loss has two terms of full weight in the paper, and halves in the library."""
+
+
+def fmix_paper(data: str, model: str, _method: str) -> Mapping[str, Any]:
+    """Settings of the FMix paper (its Table II).
+
+    Raises:
+        ValueError: the paper has no such experiment.
+    """
+    if (data, model) not in FMIX:
+        known = ", ".join(f"{data} with {model}" for data, model in FMIX)
+        raise ValueError(f"preset='fmix-paper' has no {data} with {model}; it has {known}")
+    return {"width": 160 if model == "wrn28-10" else 64, "training": Training(**FMIX[data, model])}
+
+
+def patchup_paper(data: str, model: str, method: str) -> Mapping[str, Any]:
+    """Settings of the PatchUp paper (its Tables 1 and 2), but that the score is the last epoch's.
+
+    Raises:
+        ValueError: the paper has no such experiment.
+    """
+    tiny = data == "tiny-imagenet"
+    if (data not in PATCHUP_SPLITS and not tiny) or model not in PATCHUP:
+        known = f"{', '.join(PATCHUP_SPLITS)} and tiny-imagenet, and the models {', '.join(PATCHUP)}"
+        raise ValueError(f"preset='patchup-paper' has no {data} with {model}; it has the data {known}")
+    training = PATCHUP["wrn28-10" if tiny else model]
+    chosen = {"cutout_size": CUTOUT.get(data, CUTOUT.get(model, 16))} | PATCHUP_METHODS.get(method, {})
+    if tiny and method in TINY_ALPHA:
+        chosen["alpha"] = TINY_ALPHA[method]
+    return {
+        "width": 160 if model == "wrn28-10" else 64,
+        "variant": "patchup",
+        "stem_stride": 2 if tiny else 1,
+        "facts": "patchup",
+        "validation": not tiny,
+        "loss": "softmax-bce",
+        "mixed_weight": 2.0 if method in DOUBLED else 1.0,
+        "mixing": Method(method=method, **chosen),
+        "training": Training(**training),
+    }
+
+
+PRESETS = {"fmix-paper": fmix_paper, "patchup-paper": patchup_paper}
