@@ -1,8 +1,8 @@
 """What mixing a batch costs, beside torchvision and beside the least that torch can do: `python -m recipes.speed`.
 
-The floor is `torch.where` of two batches that exist into a buffer that exists. Figures of FMix's own code were measured
-against the same floor on another day (numpy masks, one for the batch, made on the CPU and applied in torch), so they
-are compared as ratios to the floor. Everything else is measured here, in one run: medians of 29 after 2 warm-ups.
+The floor is `torch.where` of two batches that exist into a buffer that exists. Figures of FMix's and PatchUp's own code
+were measured against the same floor on another day (one mask for the batch), so they are compared as ratios to the
+floor. Everything else is measured here, in one run: medians of 29 after 2 warm-ups.
 """
 
 import statistics
@@ -27,6 +27,13 @@ UPSTREAM = {
     (64, 300, 200): 44 / 1.9,
 }
 """FMix's own code, mask and application, in multiples of the floor, by the shape of the batch."""
+
+PATCHUP = {
+    (128, 64, 32, 32): (501 / 6.9, 304 / 6.9),
+    (128, 128, 16, 16): (160 / 2.4, 196 / 2.4),
+    (100, 160, 32, 32): (832 / 35, 745 / 35),
+}
+"""PatchUp's own code, soft and hard, in multiples of the floor, by the shape of the features."""
 
 CHANNELS_LAST = {(64, 300, 200)}
 
@@ -67,6 +74,23 @@ def fmix_row(shape: tuple[int, ...]) -> str:
     return f"| {shape} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |"
 
 
+def patchup_rows(shape: tuple[int, ...]) -> list[str]:
+    """Floor, soft and hard PatchUp and upstream for features of this shape."""
+    x = torch.rand(shape)
+    y, out = x.clone(), torch.empty_like(x)
+    keep = torch.rand(1, *shape[1:]) > 0.5
+    floor = milliseconds(lambda: torch.where(keep, x, y, out=out))
+    rows = []
+    for soft, upstream in zip((True, False), PATCHUP[shape], strict=True):
+        blocks = mm.PatchUp(soft=soft)
+        calls = (lambda: blocks.draw(x), lambda: blocks(x), lambda: blocks(x, out=out))
+        draw, new, buffer = map(milliseconds, calls)
+        cells = [floor, draw, new, buffer, upstream, upstream * floor / new, upstream * floor / buffer]
+        name = "soft" if soft else "hard"
+        rows.append(f"| {shape} | {name} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |")
+    return rows
+
+
 def torchvision_row(shape: tuple[int, ...], ours: mm.Mixer, theirs: Callable[..., object]) -> str:
     """A mixer alone and with soft targets, and torchvision's, which always makes them, for a batch of this shape."""
     x, y = torch.rand(shape), torch.randint(10, shape[:1])
@@ -102,6 +126,13 @@ def table(settings: Settings) -> str:
             "| upstream / floor | times as fast as upstream |",
             "|---|---|---|---|---|---|---|---|",
             *[fmix_row(shape) for shape in UPSTREAM],
+            "",
+            "## PatchUp, a pattern for each channel, shared by the batch",
+            "",
+            "| features | | floor (ms) | draw (ms) | `patchup(x)` (ms) | `patchup(x, out=)` (ms) | upstream / floor "
+            "| times as fast as upstream | with `out=` |",
+            "|---|---|---|---|---|---|---|---|---|",
+            *[row for shape in PATCHUP for row in patchup_rows(shape)],
             "",
             "## MixUp and CutMix, beside torchvision",
             "",

@@ -119,16 +119,20 @@ def needed_by(package: str) -> set[str]:
 BLOCKED = """
 import sys
 
-class Hide:
+class Only:
+    """A finder that knows some packages and the standard library."""
+
     allowed = set({allowed!r})
+
+    def __init__(self, finder):
+        self.finder = finder
 
     def find_spec(self, name, path=None, target=None):
         root = name.partition(".")[0]
-        own = root in sys.stdlib_module_names or root.startswith("_sysconfigdata")
-        if root not in self.allowed and not own:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        own = root in self.allowed or root in sys.stdlib_module_names or root.startswith("_sysconfigdata")
+        return self.finder.find_spec(name, path, target) if own else None
 
-sys.meta_path.insert(0, Hide())
+sys.meta_path[:] = map(Only, sys.meta_path)
 sys.path.insert(0, {path!r})
 for name in ("numpy", "scipy", "torchvision", "matplotlib", "accelerate"):
     try:
