@@ -74,21 +74,17 @@ def fmix_row(shape: tuple[int, ...]) -> str:
     return f"| {shape} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |"
 
 
-def patchup_rows(shape: tuple[int, ...]) -> list[str]:
-    """Floor, soft and hard PatchUp and upstream for features of this shape."""
+def patchup_row(shape: tuple[int, ...], blocks: mm.PatchUp, upstream: float) -> str:
+    """Floor, PatchUp and upstream for features of this shape."""
     x = torch.rand(shape)
     y, out = x.clone(), torch.empty_like(x)
     keep = torch.rand(1, *shape[1:]) > 0.5
     floor = milliseconds(lambda: torch.where(keep, x, y, out=out))
-    rows = []
-    for soft, upstream in zip((True, False), PATCHUP[shape], strict=True):
-        blocks = mm.PatchUp(soft=soft)
-        calls = (lambda: blocks.draw(x), lambda: blocks(x), lambda: blocks(x, out=out))
-        draw, new, buffer = map(milliseconds, calls)
-        cells = [floor, draw, new, buffer, upstream, upstream * floor / new, upstream * floor / buffer]
-        name = "soft" if soft else "hard"
-        rows.append(f"| {shape} | {name} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |")
-    return rows
+    draw, new, buffer = (
+        milliseconds(call) for call in (lambda: blocks.draw(x), lambda: blocks(x), lambda: blocks(x, out=out))
+    )
+    cells = [floor, draw, new, buffer, upstream, upstream * floor / new, upstream * floor / buffer]
+    return f"| {shape} | {'soft' if blocks.soft else 'hard'} | " + " | ".join(f"{cell:.3g}" for cell in cells) + " |"
 
 
 def torchvision_row(shape: tuple[int, ...], ours: mm.Mixer, theirs: Callable[..., object]) -> str:
@@ -132,7 +128,11 @@ def table(settings: Settings) -> str:
             "| features | | floor (ms) | draw (ms) | `patchup(x)` (ms) | `patchup(x, out=)` (ms) | upstream / floor "
             "| times as fast as upstream | with `out=` |",
             "|---|---|---|---|---|---|---|---|---|",
-            *[row for shape in PATCHUP for row in patchup_rows(shape)],
+            *[
+                patchup_row(shape, mm.PatchUp(soft=soft), upstream)
+                for shape, both in PATCHUP.items()
+                for soft, upstream in zip((True, False), both, strict=True)
+            ],
             "",
             "## MixUp and CutMix, beside torchvision",
             "",
