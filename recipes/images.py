@@ -43,9 +43,6 @@ class Settings:
 
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
-    sites: tuple[str, ...] = ("input", "layer1", "layer2")
-    """Modules before which the methods of hidden sites mix: layer1 comes after the stem. DropBlock leaves out the
-    input."""
     data: str = "digits"
     """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, or folder for images in DIR/train/CLASS and
     DIR/test/CLASS."""
@@ -77,8 +74,6 @@ class Settings:
     """Stride of the first convolution; 2 on Tiny-ImageNet in the PatchUp paper."""
     loss: Literal["cross-entropy", "softmax-bce"] = "cross-entropy"
     """Cross entropy, or the PatchUp code's binary cross entropy of softmax, a mean over the classes."""
-    mixed_weight: float = 1.0
-    """Factor of the loss of mixed batches; the PatchUp paper's loss is twice the library's."""
     preset: Literal["none", "fmix-paper", "patchup-paper"] = "none"
     """Defaults of a paper's experiments in place of those here; other options still win."""
     out: Path | None = None
@@ -172,7 +167,7 @@ def run(settings: Settings, *, command: str) -> dict[str, Any]:
         prepare=prepare,
         picture=picture,
         criterion=LOSSES[settings.loss],
-        mixed_weight=settings.mixed_weight,
+        mixed_weight=settings.mixing.mixed_weight,
     )
     config = {"recipe": "images", **asdict(settings)}
     config |= config.pop("mixing") | config.pop("training")
@@ -198,13 +193,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _sites(settings: Settings, net: nn.Module) -> list[nn.Module]:
-    """The modules of `sites`."""
+    """Where the methods of hidden sites mix; layer1 comes after the stem."""
+    chosen = ("input", "layer1", "layer2") if settings.mixing.sites is None else settings.mixing.sites
     modules = {name or "input": module for name, module in net.named_modules()}
-    for name in settings.sites:
+    for name in chosen:
         if name not in modules:
             known = ", ".join(name for name in modules if "." not in name)
             raise ValueError(f"sites: {name!r} is no module of this network; choose from {known}")
-    return [modules[name] for name in settings.sites]
+    return [modules[name] for name in chosen]
 
 
 def _preact(s: Settings, depth: int, channels: int, classes: int) -> nn.Module:

@@ -41,7 +41,7 @@ def softmax_bce(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Te
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction={reduction!r} must be 'mean', 'sum' or 'none'")
     log_p = preds.to(torch.promote_types(preds.dtype, torch.float32)).log_softmax(1)
-    log_rest = _log_one_minus(log_p)
+    log_rest = log_one_minus(log_p)
     if target.is_floating_point():
         share = target.to(log_p.dtype)
     else:
@@ -52,7 +52,7 @@ def softmax_bce(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Te
     return each.mean() if reduction == "mean" else each.sum()
 
 
-def _log_one_minus(log_p: Tensor) -> Tensor:
+def log_one_minus(log_p: Tensor) -> Tensor:
     """Return log(1 - p) for log p (B, C) whose p sum to 1: of the likeliest class, the log of the sum of the others.
 
     All others have a p of at most 1/2, where ``log1p`` is exact.

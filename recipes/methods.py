@@ -34,6 +34,11 @@ class Method:
     """Share of a feature map that DropBlock drops, nominally."""
     clean_lam: float = 0.0
     """Weight of the loss of the batch as it is, which Puzzle Mix adds."""
+    sites: tuple[str, ...] | None = None
+    """Modules of the network before which the methods of hidden sites mix, "input" for itself; DropBlock leaves that
+    out. By default those of the PatchUp paper: the input, after the stem and after the first stage."""
+    mixed_weight: float = 1.0
+    """Factor of the loss of mixed batches; the PatchUp paper's loss is twice the library's."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -34,15 +34,14 @@ does not print theirs."""
 PATCHUP_METHODS: dict[str, dict[str, Any]] = {
     "manifold-mixup": {"alpha": 1.5},
     "cutmix": {"prob": 0.4},
-    "patchup-soft": {"gamma": 0.75},
-    "patchup-hard": {"gamma": 0.5, "prob": 0.7},
+    "patchup-soft": {"gamma": 0.75, "mixed_weight": 2.0},
+    "patchup-hard": {"gamma": 0.5, "prob": 0.7, "mixed_weight": 2.0},
 }
-"""Methods in the PatchUp paper, where they differ from the recipe's."""
+"""Methods in the PatchUp paper, where they differ from the recipe's. Its loss has two terms of full weight for PatchUp,
+and halves in the library."""
 TINY_ALPHA = {"mixup": 0.2, "manifold-mixup": 0.2, "puzzlemix": 0.2}
 CUTOUT = {"svhn": 20, "wrn28-10": 8}
 """Sides of Cutout's box that are not 16."""
-DOUBLED = ("patchup-soft", "patchup-hard")
-"""Methods whose loss has two terms of full weight in the paper, and halves in the library."""
 
 
 def fmix_paper(data: str, model: str, _method: str) -> Mapping[str, Any]:
@@ -78,7 +77,6 @@ def patchup_paper(data: str, model: str, method: str) -> Mapping[str, Any]:
         "facts": "patchup",
         "validation": not tiny,
         "loss": "softmax-bce",
-        "mixed_weight": 2.0 if method in DOUBLED else 1.0,
         "mixing": Method(method=method, **chosen),
         "training": Training(**training),
     }

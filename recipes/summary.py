@@ -4,13 +4,16 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from recipes.methods import Method
+
 BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
-
+OF_METHODS = frozenset(field.name for field in fields(Method))
+"""Settings that belong to a method, and may differ between methods."""
 ABSENT = "absent"
 
 
@@ -123,10 +126,10 @@ def find_runs(root: Path) -> tuple[list[Run], list[Path]]:
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Pass if the runs differ in method and seed only.
+    """Pass if the runs differ in method, its own settings and seed only.
 
-    A setting that some methods do not have at all may be there for the others; two values of one setting may not, nor
-    may runs of one method have different settings.
+    A setting that some methods do not have at all may be there for the others; two values of one setting may not, but
+    for those of `recipes.methods.Method`, nor may runs of one method have different settings.
 
     Raises: ReportError naming the setting, both values and both runs, or the two runs of one method and seed.
     """
@@ -141,7 +144,9 @@ def check_comparable(runs: Sequence[Run]) -> None:
             )
         sibling = first_of.setdefault(run.method, run)
         pairs = [(key, sibling) for key in sorted(run.settings.keys() ^ sibling.settings.keys())]
-        pairs += [(key, first_with.setdefault(key, run)) for key in sorted(run.settings)]
+        pairs += [
+            (key, sibling if key in OF_METHODS else first_with.setdefault(key, run)) for key in sorted(run.settings)
+        ]
         for key, other in pairs:
             here, there = run.settings.get(key, ABSENT), other.settings.get(key, ABSENT)
             if here != there:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recipes.published import Published
-from recipes.summary import Difference, Row, Run
+from recipes.summary import ABSENT, Difference, Row, Run
 
 
 @dataclass(frozen=True)
@@ -134,14 +134,14 @@ def commands(row: Row) -> list[str]:
 
 
 def settings_tables(report: Report) -> str:
-    """What all runs share, and the settings that only some methods have."""
+    """What all runs share, and the settings that are not the same for all methods."""
 
     def shown(value: object) -> str:
         return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
     runs = report.runs
     keys = sorted({key for run in runs for key in run.settings})
-    shared = [key for key in keys if all(key in run.settings for run in runs)]
+    shared = [key for key in keys if len({json.dumps(run.settings.get(key, ABSENT)) for run in runs}) == 1]
     text = markdown_table(["setting", "value"], ([key, shown(runs[0].settings[key])] for key in shared))
     own = [
         [row.method, key, shown(row.runs[0].settings[key])]
@@ -150,7 +150,9 @@ def settings_tables(report: Report) -> str:
         if key not in shared and key in row.runs[0].settings
     ]
     if own:
-        text += "\n\nSettings that only some methods have:\n\n" + markdown_table(["method", "setting", "value"], own)
+        text += "\n\nSettings that are not the same for all methods:\n\n" + markdown_table(
+            ["method", "setting", "value"], own
+        )
     return text
 
 

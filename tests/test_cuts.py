@@ -244,15 +244,17 @@ OWN = [
 ]
 
 
+@pytest.mark.parametrize(("beta", "bound"), [(1.2, 0.001), (8.0, 0.02)])
 @pytest.mark.parametrize(("grid", "count"), OWN, ids=str)
 @pytest.mark.parametrize("n_labels", [2, 3, 4])
-def test_the_relaxed_cut_is_all_but_the_least(n_labels: int, grid: tuple[int, ...], count: int) -> None:
-    """Its energy is within 0.5 % of the least for each of 32 samples, and within 0.05 % on average."""
-    energy = puzzle(32, n_labels, grid, count)
+def test_the_relaxed_cut_is_all_but_the_least(
+    n_labels: int, grid: tuple[int, ...], count: int, beta: float, bound: float
+) -> None:
+    """For each of 32 samples within 0.1 % at the published beta, and within 2 % where borders cost far more."""
+    energy = puzzle(32, n_labels, grid, count, beta=beta)
     found, exact = energy(relaxed_cut(energy)).double(), energy(min_cut(energy)).double()
     assert (found >= exact * (1 - 1e-5)).all()
-    assert (found <= exact * 1.005).all()
-    assert found.mean() <= exact.mean() * 1.0005
+    assert (found <= exact * (1 + bound)).all()
 
 
 @small

@@ -26,6 +26,11 @@ def soft() -> mm.Mix:
     return record(mask=torch.full((1, 6, 5), 0.5), hard=False)
 
 
+def blocks(valid: Tensor | None = None, **settings: Any) -> mm.Mix:
+    return mm.PatchUp(**settings).draw(X, valid=valid)
+
+
+BLOCKS = [mm.PatchUp(), mm.DropBlock()]
 Case = tuple[Callable[[], Any], type[Exception], str]
 
 
@@ -39,7 +44,10 @@ AXES = ["c b *", "b c", "* b", "b * *", "b c c *", "b b *", "", "bc*", "*", None
 
 
 @pytest.mark.parametrize("axes", AXES, ids=repr)
-@pytest.mark.parametrize("build", [mm.MixUp, mm.CutMix, mm.FMix, mm.NoMix, lambda axes: mm.Cutout(size=2, axes=axes)])
+@pytest.mark.parametrize(
+    "build",
+    [mm.MixUp, mm.CutMix, mm.FMix, mm.NoMix, mm.PatchUp, mm.DropBlock, lambda axes: mm.Cutout(size=2, axes=axes)],
+)
 def test_wrong_axes(build: Any, axes: Any) -> None:
     with pytest.raises(ValueError, match=r"axes=.*'b'.*'\*'.*as in 'b c \*'") as info:
         build(axes=axes)
@@ -81,7 +89,7 @@ def test_too_few_axes(call: Callable[[], Any], error: type[Exception], message: 
 
 
 @pytest.mark.parametrize("alpha", [0, 0.0, -1, math.nan, math.inf, "1", None, True], ids=repr)
-@pytest.mark.parametrize("build", [mm.MixUp, mm.CutMix, mm.FMix])
+@pytest.mark.parametrize("build", [mm.MixUp, mm.CutMix, mm.FMix, mm.PatchUp])
 def test_wrong_alpha(build: Any, alpha: Any) -> None:
     with pytest.raises(ValueError, match=r"alpha=.*positive.*NoMix") as info:
         build(alpha=alpha)
@@ -114,14 +122,54 @@ def test_wrong_size(size: Any) -> None:
         mm.Cutout(size=size)
 
 
+@pytest.mark.parametrize("block_size", [0, -1, 1.5, 3.0, True, None, "7", (3, 3)], ids=repr)
+@pytest.mark.parametrize("build", [mm.PatchUp, mm.DropBlock])
+def test_wrong_block_size(build: Any, block_size: Any) -> None:
+    with pytest.raises(ValueError, match=r"block_size=.*whole number of cells, 1 or more") as info:
+        build(block_size=block_size)
+    assert f"block_size={block_size!r}" in str(info.value)
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, 7, math.nan, math.inf, "0.5", True, (0.5,)], ids=repr)
+@pytest.mark.parametrize(("build", "name"), [(mm.PatchUp, "gamma"), (mm.DropBlock, "drop_prob")])
+def test_wrong_share_of_blocks(build: Any, name: str, share: Any) -> None:
+    with pytest.raises(ValueError, match=rf"{name}=.*number in \[0, 1\]") as info:
+        build(**{name: share})
+    assert f"{name}={share!r}" in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("channels", ("independent", "shared")),
+        ("seed_region", ("everywhere", "valid")),
+        ("gamma_mode", ("nominal", "calibrated")),
+    ],
+)
+@pytest.mark.parametrize("value", ["Shared", "", None, 0, True, ["shared"]], ids=repr)
+def test_wrong_choices_of_blocks(name: str, choices: tuple[str, ...], value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name}=.*{choices[0]}.*{choices[1]}") as info:
+        mm.PatchUp(**{name: value})
+    assert f"{name}={value!r}" in str(info.value)
+    for choice in choices:
+        assert getattr(mm.PatchUp(**{name: choice}), name) == choice  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("soft", [1, 0, "hard", None], ids=repr)
+def test_wrong_soft(soft: Any) -> None:
+    with pytest.raises(ValueError, match=r"soft=.*True or False") as info:
+        mm.PatchUp(soft=soft)
+    assert f"soft={soft!r}" in str(info.value)
+
+
 @pytest.mark.parametrize("per_sample", [1, 0, "yes", None], ids=repr)
-@pytest.mark.parametrize("build", [mm.MixUp, mm.FMix, mm.NoMix])
+@pytest.mark.parametrize("build", [mm.MixUp, mm.FMix, mm.NoMix, mm.PatchUp, mm.DropBlock])
 def test_wrong_per_sample(build: Any, per_sample: Any) -> None:
     with pytest.raises(ValueError, match=r"per_sample=.*True or False"):
         build(per_sample=per_sample)
 
 
-@pytest.mark.parametrize("build", [mm.MixUp, mm.CutMix, mm.FMix, mm.Cutout, mm.NoMix])
+@pytest.mark.parametrize("build", [mm.MixUp, mm.CutMix, mm.FMix, mm.Cutout, mm.NoMix, mm.PatchUp, mm.DropBlock])
 def test_hyper_parameters_are_keywords(build: Any) -> None:
     with pytest.raises(TypeError, match="positional"):
         build(1.0)
@@ -132,7 +180,9 @@ def test_hyper_parameters_are_keywords(build: Any) -> None:
 # ---------------------------------------------------------------- parts of a draw
 
 
-@pytest.mark.parametrize("mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.OneOf([mm.FMix()]), mm.Cutout(size=2)])
+@pytest.mark.parametrize(
+    "mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.OneOf([mm.FMix()]), mm.Cutout(size=2), *BLOCKS]
+)
 @pytest.mark.parametrize("lam", [-0.01, 1.01, 2, math.nan, math.inf, "0.5", True], ids=repr)
 def test_wrong_lam(mixer: Any, lam: Any) -> None:
     with pytest.raises(ValueError, match=r"lam=.*\[0, 1\]") as info:
@@ -160,7 +210,17 @@ def test_wrong_lam_shape_or_dtype(call: Callable[[], Any], error: type[Exception
         call()
 
 
-@pytest.mark.parametrize("mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.Alternate([mm.FMix()]), mm.NoMix()])
+@pytest.mark.parametrize("lam", [0, 1, 0.5, 1.5, "0.5", torch.tensor(0.5), torch.rand(4)], ids=repr)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_hard_blocks_have_no_share_to_ask_for(lam: Any, per_sample: bool) -> None:
+    mixer = mm.PatchUp(soft=False, per_sample=per_sample)
+    for call in (mixer.draw, mixer, mm.OneOf([mixer])):
+        with pytest.raises(ValueError, match=r"lam=.*hard blocks are exchanged whole.*leave it out.*soft=True") as info:
+            call(X, lam=lam)
+        assert f"lam={lam!r}" in str(info.value)
+
+
+@pytest.mark.parametrize("mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.Alternate([mm.FMix()]), mm.NoMix(), *BLOCKS])
 @pytest.mark.parametrize(
     ("index", "error", "message"),
     [
@@ -181,7 +241,9 @@ def test_wrong_index(mixer: Any, index: Any, error: type[Exception], message: st
         mixer(X, index=index)
 
 
-@pytest.mark.parametrize("mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.OneOf([mm.FMix()]), mm.Cutout(size=2)])
+@pytest.mark.parametrize(
+    "mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.OneOf([mm.FMix()]), mm.Cutout(size=2), *BLOCKS]
+)
 @pytest.mark.parametrize(
     ("valid", "message"),
     [
@@ -223,6 +285,26 @@ def test_wrong_valid(mixer: Any, valid: Any, message: str) -> None:
         "soft on bytes": (lambda: mm.MixUp()(X.byte()), TypeError, r"torch.uint8.*chosen, never blended"),
         "soft on bools": (lambda: mm.FMix(max_soft=0.1)(X.bool()), TypeError, r"torch.bool.*chosen, never blended"),
         "grid of resize": (lambda: record().resize((6,)), ValueError, r"grid=\(6,\).*2 sizes.*\(6, 5\)"),
+        "other channels": (
+            lambda: blocks()(torch.zeros(4, 5, 6, 5)),
+            ValueError,
+            r"\(4, 5, 6, 5\).*grid \(5, 6, 5\).*axes='b \*'.*grid \(3, 6, 5\)",
+        ),
+        "label map, a mask for each channel": (
+            lambda: blocks(soft=False)(torch.zeros(4, 6, 5).long()),
+            ValueError,
+            r"\(4, 6, 5\).*grid \(6, 5\).*grid \(3, 6, 5\)",
+        ),
+        "resize of a mask for each channel under padding": (
+            lambda: blocks(valid=torch.ones(4, 6, 5).bool()).resize((3, 3, 5)),
+            ValueError,
+            r"resized under padding.*channels='shared'",
+        ),
+        "resize of moved cells": (
+            lambda: record(moves=(torch.zeros(4, 6, 5).long(),) * 2).resize((3, 5)),
+            ValueError,
+            r"moves cells.*its own grid",
+        ),
         "size of resize": (lambda: record().resize((6, 0)), ValueError, r"grid=\(6, 0\).*1 or more"),
     }
 )

@@ -270,7 +270,7 @@ def test_every_training_forward_mixes_and_no_evaluation_forward_does() -> None:
 
 def test_in_evaluation_a_site_gets_the_very_tensor() -> None:
     net = Net().eval()
-    mm.HiddenMix(net, sites(net))
+    mm.HiddenMix(net, {net: mm.CutMix(), net.layer1: mm.DropBlock(block_size=3, drop_prob=0.5)})
     given: list[Tensor] = []
     net.layer1.register_forward_pre_hook(lambda module, args: given.append(args[0]))
     made: list[Tensor] = []
@@ -425,6 +425,7 @@ def test_outputs_and_named_arguments_are_sites() -> None:
 
     net = Named()
     x = torch.randn(3, 6, 4)
+    assert mm.sites.recurrent(net) == [(net.rnn, "output")]
     plain = net(x)
     for site in ((net.rnn, "output"), (net.inner, "hidden_states")):
         with mm.HiddenMix(net, {site: mm.CutMix(axes="b * d")}) as hidden:
@@ -635,23 +636,69 @@ def test_gradient_checkpointing_of_an_encoder() -> None:
     torch.testing.assert_close(found[0], found[1])
 
 
+class Attending(nn.Module):
+    """Adds the mean of what may be attended to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+        weight = attention_mask / attention_mask.sum(1, keepdim=True)
+        return torch.tanh(self.linear(hidden_states)) + (weight[..., None] * hidden_states).sum(1, keepdim=True)
+
+
+class Attended(nn.Module):
+    """Layers of which all are checkpointed together, or none."""
+
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Attending(), Attending(), Attending()])
+        self.checkpointed = checkpointed
+
+    def body(self, x: Tensor, mask: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
+    def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+        if self.checkpointed:
+            return checkpoint(self.body, x, attention_mask, use_reentrant=False)
+        return self.body(x, attention_mask)
+
+
+def test_in_a_recomputed_forward_masks_follow_from_the_same_layer_on() -> None:
+    plain = Attended(False)
+    twin = copy.deepcopy(plain)
+    twin.checkpointed = True
+    real = torch.arange(6) < torch.tensor([6, 4, 2])[:, None]
+    found = []
+    for net in (plain, twin):
+        hidden = mm.HiddenMix(net, {mm.sites.encoder(net)[1]: mm.FMix(axes="b * d")}, valid="attention_mask")
+        torch.manual_seed(8)
+        for _ in range(4):
+            output, _ = hidden(torch.randn(3, 6, 4), attention_mask=real)
+            output.square().sum().backward()
+        found.append(gradients(net))
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_a_name_for_what_is_real_must_be_an_argument() -> None:
     with pytest.raises(ValueError, match="valid='attention_mask' is no argument of Net"):
         mm.HiddenMix(Net(), {}, valid="attention_mask")
 
 
 def test_follow_combines_masks_of_all_kinds() -> None:
-    mix = mm.MixUp(axes="b *")(
-        torch.zeros(2, 3), valid=torch.tensor([[True, True, False], [True, False, False]]), index=torch.tensor([1, 0])
-    )[1]
     own = torch.tensor([[1, 1, 0], [1, 0, 0]])
-    both = torch.tensor([[1, 1, 0], [1, 1, 0]])
+    after = torch.tensor([[1, 0, 0], [1, 1, 0]])  # where all but the last location is the partner's
+    index = torch.tensor([1, 0])
+    mix = mm.Mix(index=index, mask=torch.tensor([[0.0, 0.0, 1.0]]), lam=torch.zeros(2), valid=after.bool(), hard=True)
     causal = torch.ones(3, 3).tril().bool()
     square = own.bool()[:, None, None] & causal
-    expected = both.bool()[:, None, None] & causal
+    expected = after.bool()[:, None, None] & causal
     follow = mm.arguments.follow
-    assert torch.equal(follow(own, mix), both)
-    assert torch.equal(follow(own.bool(), mix), both.bool())
+    assert torch.equal(follow(own, mix), after)
+    assert torch.equal(follow(own.bool(), mix), after.bool())
     assert torch.equal(follow(square, mix), expected)
     low = torch.finfo(torch.float32).min
     bias = torch.zeros(2, 1, 3, 3).masked_fill(~square, low)

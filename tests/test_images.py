@@ -65,7 +65,15 @@ def test_draws_repeat_from_a_seed(workers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "mixer", [mm.FMix(), mm.MixUp(per_sample=True), mm.CutMix(), mm.OneOf([mm.FMix(), mm.MixUp()])]
+    "mixer",
+    [
+        mm.FMix(),
+        mm.MixUp(per_sample=True),
+        mm.CutMix(),
+        mm.OneOf([mm.FMix(), mm.MixUp()]),
+        mm.PatchUp(block_size=3, channels="shared"),
+        mm.PatchUp(block_size=3, soft=False, channels="shared", per_sample=True),
+    ],
 )
 def test_targets_are_the_shares_in_the_images(mixer: Any) -> None:
     """The mean of a mixed image by channel is its soft target; through a worker."""
@@ -74,7 +82,16 @@ def test_targets_are_the_shares_in_the_images(mixer: Any) -> None:
         torch.testing.assert_close(x.mean((2, 3)), y, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("mixer", [mm.FMix(), mm.CutMix(per_sample=True), mm.NoMix()], ids=str)
+@pytest.mark.parametrize(
+    "mixer",
+    [
+        mm.FMix(),
+        mm.CutMix(per_sample=True),
+        mm.PatchUp(block_size=3, soft=False, channels="shared"),
+        mm.NoMix(),
+    ],
+    ids=str,
+)
 def test_label_maps_follow_the_draw_of_their_images(mixer: Any) -> None:
     changed = False
     for x, y in epochs(mm.MixCollate(mixer, label_axes="b *"), 1, workers=2, count=1)[0]:

@@ -119,9 +119,7 @@ def needed_by(package: str) -> set[str]:
 BLOCKED = """
 import sys
 
-class Only:
-    """A finder that knows some packages and the standard library."""
-
+class Only:  # a finder that knows some packages and the standard library
     allowed = set({allowed!r})
 
     def __init__(self, finder):

@@ -374,6 +374,25 @@ def test_dense_labels_without_a_partner(method: Method) -> None:
     close(mix.loss(preds, y, axes="b *", reduction="none"), F.cross_entropy(preds, y, reduction="none"))
 
 
+@pytest.mark.parametrize("hard", [True, False])
+def test_dense_labels_are_moved_where_cells_are(hard: bool) -> None:
+    """Each side's labels are those of the cells that were put there; without a cell an integer stays."""
+    sources = torch.randint(-1, 6, (2, 3, 6))
+    mask = torch.rand(3, 6).round() if hard else torch.rand(3, 6)
+    mix = mm.Mix(index=INDEX[:3], mask=mask, lam=mask.mean(1), hard=hard, moves=(sources[0], sources[1]))
+    y, preds = torch.randint(4, (3, 6)), torch.randn(3, 4, 6, dtype=torch.float64)
+    expected = torch.zeros(3, 6, dtype=torch.float64)
+    for b, i in enumerate(INDEX[:3].tolist()):
+        for cell in range(6):
+            log = preds[b, :, cell].log_softmax(0)
+            for share, sample, source in ((mask[b, cell], b, sources[0]), (1 - mask[b, cell], i, sources[1])):
+                there = int(source[b, cell])
+                expected[b, cell] -= share * log[y[sample, there if there >= 0 else cell]]
+    close(mix.loss(preds, y, axes="b *", reduction="none"), expected)
+    if hard:
+        close(mix.loss(preds, y, axes="b *"), F.cross_entropy(preds, mix(y, axes="b *")))
+
+
 def test_token_labels_move_with_their_tokens() -> None:
     """Tagging of padded text: padding carries -100."""
     valid = torch.arange(8) < torch.tensor([8, 5, 3])[:, None]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mixmodal as mm
-from mixmodal import masks
+from mixmodal import masks, selection
 
 CPU = torch.device("cpu")
 SHAPES = [(9,), (16,), (1,), (5, 8), (1, 6), (7, 1), (3, 4, 5), (2, 1, 3, 4)]
@@ -88,7 +88,7 @@ def test_floor_and_ceil_come_with_even_odds(lam: float) -> None:
 @pytest.fixture(params=[True, False], ids=["host", "device"])
 def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """The top share is selected in one way where values can be read, in another where they cannot."""
-    monkeypatch.setattr(masks, "on_host", lambda field: request.param)
+    monkeypatch.setattr(selection, "on_host", lambda field: request.param)
     return request.param
 
 
@@ -414,7 +414,11 @@ def draw_hole(generator: torch.Generator | None) -> Tensor:
     return masks.hole(torch.full((6, 2), 5), (17, 16), generator=generator)
 
 
-@pytest.mark.parametrize("draw", [draw_fourier, draw_soft, draw_upstream, draw_box, draw_hole])
+def draw_blocks(generator: torch.Generator | None) -> Tensor:
+    return masks.blocks(6, (17, 16), 3, 0.4, device=CPU, generator=generator)
+
+
+@pytest.mark.parametrize("draw", [draw_fourier, draw_soft, draw_upstream, draw_box, draw_hole, draw_blocks])
 def test_a_generator_is_the_only_source_of_randomness(draw: Callable[[torch.Generator | None], Tensor]) -> None:
     before = torch.get_rng_state()
     a, b = draw(torch.Generator().manual_seed(7)), draw(torch.Generator().manual_seed(7))

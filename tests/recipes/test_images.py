@@ -186,9 +186,9 @@ def test_the_papers_settings(
 @pytest.mark.parametrize(
     ("data", "model", "method", "epochs", "milestones", "mixing", "changes"),
     [
-        ("cifar10", "preact18", "patchup-soft", 2000, (500, 1000, 1500), {"gamma": 0.75}, {"mixed_weight": 2.0}),
+        ("cifar10", "preact18", "patchup-soft", 2000, (500, 1000, 1500), {"gamma": 0.75, "mixed_weight": 2.0}, {}),
         ("cifar100", "preact34", "patchup-hard", 2000, (500, 1000, 1500), {"gamma": 0.5, "prob": 0.7}, {"width": 64}),
-        ("svhn", "wrn28-10", "cutmix", 400, (200, 300), {"prob": 0.4}, {"width": 160, "mixed_weight": 1.0}),
+        ("svhn", "wrn28-10", "cutmix", 400, (200, 300), {"prob": 0.4, "mixed_weight": 1.0}, {"width": 160}),
         ("svhn", "preact18", "cutout", 2000, (500, 1000, 1500), {"cutout_size": 20}, {}),
         ("cifar10", "wrn28-10", "cutout", 400, (200, 300), {"cutout_size": 8}, {}),
         ("cifar10", "preact18", "cutout", 2000, (500, 1000, 1500), {"cutout_size": 16}, {"validation": True}),

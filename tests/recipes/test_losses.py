@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mixmodal import CutMix
-from recipes.losses import softmax_bce
+from recipes.losses import log_one_minus, softmax_bce
 
 classes = pytest.mark.parametrize("count", [2, 3, 10, 100])
 
@@ -94,6 +94,12 @@ def test_float32_keeps_the_digits_of_float64(gap: float) -> None:
     torch.testing.assert_close(
         softmax_bce(preds.float(), target).double(), softmax_bce(preds, target), rtol=1e-6, atol=0
     )
+
+
+def test_the_logarithm_of_almost_one_keeps_its_digits() -> None:
+    """log(1 - p) is -p for a small p, which is lost where 1 - p is rounded, and log(2e-10) for p = 1 - 2e-10."""
+    found = log_one_minus(torch.tensor([[0.0, math.log(1e-10), math.log(1e-10)]]))
+    torch.testing.assert_close(found, torch.tensor([[math.log(2e-10), -1e-10, -1e-10]]), rtol=1e-5, atol=0)
 
 
 def test_ties_at_the_top() -> None:

@@ -165,6 +165,18 @@ def test_settings_of_one_method(runs: Path) -> None:
         report(runs)
 
 
+def test_methods_may_differ_in_their_own_settings(runs: Path) -> None:
+    for seed in range(3):
+        write_run(runs / f"p{seed}", "patchup", seed, 80.0, alpha=1.5, prob=0.7)
+    text, _ = report(runs)
+    assert "| patchup | prob | 0.7 |" in text
+    assert "| patchup | alpha | 1.5 |" in text
+    assert "| baseline | prob" not in text
+    write_run(runs / "p3", "patchup", 3, 80.0, alpha=1.0, prob=0.7)
+    with pytest.raises(ReportError, match=r"alpha is 1.5 in .*p0 but 1.0 in .*p3"):
+        report(runs)
+
+
 def test_one_method_with_and_without_a_setting(runs: Path) -> None:
     write_run(runs / "p0", "patchup", 0, 80.0, block_size=7)
     write_run(runs / "p1", "patchup", 1, 80.0)
