@@ -18,7 +18,7 @@ class Sample:
     """What a mixer does at a site, for a picture.
 
     Args:
-        name: of the site; "input" for the input space.
+        name: of the site, such as "input" or "input of layer1".
         before: tensor before mixing, (B, ...).
         after: tensor after mixing, of the same shape.
         mix: the record.
@@ -68,13 +68,11 @@ class AtSites(Mixing):
         return preds, self.hidden.mix
 
     def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
-        names = {module: name or "input" for name, module in model.named_modules()}
         shown = []
         for site, mixer in self.hidden.at.items():
             before = _seen_at(site, model, x)
             after, mix = mixer(before)
-            name = f"{names[site[0]]} ({site[1]})" if isinstance(site, tuple) else names[site]
-            shown.append(Sample(name, before, after, mix))
+            shown.append(Sample(_name(model, site), before, after, mix))
         return shown
 
 
@@ -107,6 +105,13 @@ class WithSaliency(Mixing):
     def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
         mixed, mix = self.mixer(x, saliency=saliency(model, x, y))
         return [Sample("input", x, mixed, mix)]
+
+
+def _name(model: nn.Module, site: Site) -> str:
+    """What a picture calls a site."""
+    module, what = site if isinstance(site, tuple) else (site, "input")
+    names = [name for name, each in model.named_modules() if each is module]
+    return f"{what} of {names[0]}" if names[0] else what
 
 
 @torch.no_grad()

@@ -46,12 +46,11 @@ def samples(
         mean: mean of each channel of the images.
         std: standard deviation of each channel of the images.
     """
-    count = min(SHOWN, len(y))
-    figure = Figure(figsize=(1.7 * count + 0.6, 7.4 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(1.7 * SHOWN + 0.6, 7.4 * len(shown)), layout="constrained")
     for part, sample in zip(figure.subfigures(len(shown), squeeze=False)[:, 0], shown, strict=True):
         columns = _images(sample, y, classes, mean, std) if sample.name == "input" else _channels(sample)
-        part.suptitle("at the input" if sample.name == "input" else f"before {sample.name}: channels of a sample")
-        _rows(part, columns[:count])
+        part.suptitle(f"at the {sample.name}" + ("" if sample.name == "input" else ": channels of a sample"))
+        _rows(part, columns)
     return figure
 
 

@@ -1,6 +1,7 @@
 """Saliency against gradients by hand, and Puzzle Mix's laws."""
 
 import copy
+import functools
 import importlib
 import itertools
 import math
@@ -513,6 +514,18 @@ def test_any_batch_and_grid_will_do(batch: int, grid: tuple[int, ...]) -> None:
     assert mixed.shape == x.shape
     assert mix.loss(model(mixed), y).isfinite()
     assert mix.index.sort().values.tolist() == list(range(batch))
+
+
+@pytest.mark.parametrize("grid", [(9,), (5, 8)], ids=str)
+def test_with_torch_alone_no_device_is_waited_for(monkeypatch: pytest.MonkeyPatch, grid: tuple[int, ...]) -> None:
+    """Tensors of the meta device hold no values: whatever looked at one would raise, as would two devices in one."""
+    monkeypatch.setattr(MODULE, "relaxed_cut", functools.partial(MODULE.relaxed_cut, rounds=2))
+    x, y = torch.empty(4, 3, *grid, device="meta"), torch.empty(4, dtype=torch.int64, device="meta")
+    salient = saliency(plain(*grid).to("meta"), x, y)
+    mixed, mix = PuzzleMix(solver="torch", blocks=(2,))(x, saliency=salient)
+    assert mix.moves is not None
+    assert {each.device.type for each in (salient, mixed, mix.index, mix.mask, mix.lam, *mix.moves)} == {"meta"}
+    assert mixed.shape == x.shape
 
 
 def test_a_mixer_is_frozen_hashable_and_picklable() -> None:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import mixmodal as mm
 from recipes.models import PreActResNet, Variant, WideResNet, preact_resnet
 from recipes.models.preact_resnet import Block as PreActBlock
 from recipes.models.preact_resnet import Bottleneck
@@ -312,3 +313,13 @@ def test_gradients_reach_every_parameter(build: Callable[[], nn.Module]) -> None
 def test_wrong_arguments_are_named(build: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("net", [preact_resnet(18, width=4), WideResNet(depth=10, widen=1)], ids=["preact", "wide"])
+def test_the_networks_have_the_papers_insertion_points(net: nn.Module) -> None:
+    stages = [net.get_submodule(f"layer{k}") for k in (1, 2, 3)]
+    assert mm.sites.resnet(net)[:4] == [net, *stages]
+    with mm.presets.patchup(net, block_size=3) as hidden:
+        logits, mix = hidden(torch.randn(4, 3, 16, 16))
+    assert list(hidden.at) == [net, *stages[:2]]
+    mix.loss(logits, torch.tensor([0, 1, 2, 3])).backward()
