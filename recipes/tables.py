@@ -6,10 +6,14 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from recipes.methods import Method
 from recipes.published import Published
 from recipes.summary import ABSENT, Difference, Row, Run
+
+DEFAULTS = asdict(Method())
+"""What a setting of a method is unless it is given."""
 
 
 @dataclass(frozen=True)
@@ -147,10 +151,10 @@ def settings_tables(report: Report) -> str:
         [row.method, key, shown(row.runs[0].settings[key])]
         for row in report.rows
         for key in keys
-        if key not in shared and key in row.runs[0].settings
+        if key not in shared and row.runs[0].settings.get(key, DEFAULTS.get(key)) != DEFAULTS.get(key)
     ]
     if own:
-        text += "\n\nSettings that are not the same for all methods:\n\n" + markdown_table(
+        text += "\n\nSettings that are not the same for all methods, but for defaults:\n\n" + markdown_table(
             ["method", "setting", "value"], own
         )
     return text

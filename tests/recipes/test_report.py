@@ -155,13 +155,14 @@ def test_trained_epochs_and_metric_are_settings(runs: Path) -> None:
 
 
 def test_settings_of_one_method(runs: Path) -> None:
-    write_run(runs / "p0", "patchup", 0, 80.0, block_size=7, resume="x")
+    write_run(runs / "p0", "patchup", 0, 80.0, block_size=3, prob=1.0, resume="x")
     text, _ = report(runs)
-    assert "| patchup | block_size | 7 |" in text
+    assert "| patchup | block_size | 3 |" in text
+    assert "| patchup | prob" not in text  # the default
     assert "| lr | 0.1 |" in text
     assert "resume" not in text
-    write_run(runs / "p1", "patchup", 1, 80.0, block_size=5)
-    with pytest.raises(ReportError, match=r"block_size is 7 in .*p0 but 5 in .*p1"):
+    write_run(runs / "p1", "patchup", 1, 80.0, block_size=5, prob=1.0)
+    with pytest.raises(ReportError, match=r"block_size is 3 in .*p0 but 5 in .*p1"):
         report(runs)
 
 
