@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.selection import on_host, ramp, top
+from mixmodal.selection import on_host, ramp, source, top
 
 Spectrum = Literal["paper", "upstream"]
 SeedRegion = Literal["everywhere", "valid"]
@@ -60,7 +60,7 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
     """
     (n, rank), device = sides.shape, sides.device
-    centre = [torch.randint(size, (n,), device=device, generator=generator) for size in shape]
+    centre = [torch.randint(size, (n,), device=device, **source(generator)) for size in shape]
     if on_host(sides):
         return _cut(sides.tolist(), zip(*(along.tolist() for along in centre), strict=True), shape)
     low = torch.stack(centre, dim=1) - sides // 2
@@ -141,7 +141,7 @@ def fourier(
     draw = {"paper": paper_field, "upstream": upstream_field}[spectrum]
     field = draw(len(lam), shape, decay_power, device=lam.device, generator=generator).flatten(1)
     cells = field.shape[1]
-    coin = torch.rand(len(lam), device=lam.device, generator=generator) < 0.5
+    coin = torch.rand(len(lam), device=lam.device, **source(generator)) < 0.5
     count = torch.where(coin, torch.floor(lam * cells), torch.ceil(lam * cells)).long()
     if max_soft == 0:
         return top(field, count).view(-1, *shape)
@@ -180,7 +180,7 @@ def paper_field(
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
     amplitude = (square * longest**2).clamp(min=1) ** (-decay_power / 2)
     amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
-    white = torch.randn(n, *amplitude.shape, 2, device=device, generator=generator)
+    white = torch.randn(n, *amplitude.shape, 2, device=device, **source(generator))
     half_spectrum = torch.view_as_complex(white) * amplitude
     if rank > 1:
         half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(1, rank)))
@@ -229,7 +229,7 @@ def upstream_field(
         square = square[..., None] + half.square()
     rows = torch.stack([square, square + shape[0] ** -2])
     amplitude = (rows * longest**2).clamp(min=1) ** (-decay_power / 2)
-    noise = torch.randn(n, *amplitude.shape, 2, device=device, generator=generator) * amplitude[..., None]
+    noise = torch.randn(n, *amplitude.shape, 2, device=device, **source(generator)) * amplitude[..., None]
     half_spectrum = torch.complex(noise[:, 0], noise[:, 1])
     field: Tensor = torch.fft.irfftn(half_spectrum, s=tuple(shape), dim=tuple(range(1, len(shape) + 1)))
     return field
@@ -270,7 +270,7 @@ def blocks(
     algorithm 1. Deviations from PatchUp's code: any rank, sides cut to the axis, even sides, grids that are no squares.
     """
     probability = seed_probability(shape, block_size, gamma, gamma_mode=gamma_mode)
-    hit = torch.rand(n, *shape, device=device, generator=generator) < probability
+    hit = torch.rand(n, *shape, device=device, **source(generator)) < probability
     for axis, size in enumerate(shape, start=1):
         side = min(block_size, size)
         before, after = side // 2, side - 1 - side // 2
@@ -300,11 +300,13 @@ def seed_probability(
 
     Source: PatchUp, equation 2; DropBlock, equation 1.
     """
-    sides = [min(block_size, size) for size in shape]
-    if gamma_mode == "calibrated":
-        return 1.0 - math.pow(1 - gamma, 1 / math.prod(sides))
-    inside = math.prod(size - side + 1 for size, side in zip(shape, sides, strict=True))
-    return min(gamma * math.prod(shape) / (math.prod(sides) * inside), 1.0)
+    probability, cells = gamma, 1
+    for size in shape:
+        side = min(block_size, size)
+        probability *= size / (side * (size - side + 1))
+        cells *= side
+    calibrated: float = 1 - (1 - gamma) ** (1 / cells)
+    return calibrated if gamma_mode == "calibrated" else min(probability, 1.0)
 
 
 def _dilate(hit: Tensor, axis: int, side: int) -> Tensor:

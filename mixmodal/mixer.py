@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes, real_after
 from mixmodal.mix import Mix, check, check_tensor
+from mixmodal.selection import source
 
 
 class Draws(ABC):
@@ -229,7 +230,7 @@ class Mixer(Draws):
             _check_index(index, batch)
         if not self.partner:
             return torch.arange(batch, device=device)
-        return torch.randperm(batch, device=device, generator=generator) if index is None else index
+        return torch.randperm(batch, device=device, **source(generator)) if index is None else index
 
 
 def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
@@ -242,9 +243,9 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Gen
     torch.Size([3])
     """
     if alpha == 1:
-        return torch.rand(count, device=device, generator=generator)
+        return torch.rand(count, device=device, **source(generator))
     gamma = torch._standard_gamma(torch.full((2, count), alpha + 1.0, device=device), generator=generator)
-    power = torch.log1p(-torch.rand(2, count, device=device, generator=generator)) / alpha
+    power = torch.log1p(-torch.rand(2, count, device=device, **source(generator))) / alpha
     own, other = gamma.log() + power
     return torch.sigmoid(own - other)
 

@@ -1,4 +1,6 @@
-"""Selection: the largest cells of each row of a field, without a ranking where it can be helped."""
+"""What the mask generators build on: where values may be read, sources of randomness, and the selection of cells."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +16,17 @@ def on_host(x: Tensor) -> bool:
     (True, False)
     """
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def source(generator: torch.Generator | None) -> dict[str, Any]:
+    """The keyword argument of a draw for its generator; none for the global one.
+
+    In compiled code torch's draws with `generator=None` take no sizes that vary.
+
+    >>> source(None)
+    {}
+    """
+    return {} if generator is None else {"generator": generator}
 
 
 def top(field: Tensor, count: Tensor) -> Tensor:

@@ -209,9 +209,10 @@ def test_altered_shares_in_other_ranks(shape: tuple[int, ...], block_size: int, 
 def test_every_cell_is_altered_as_often_as_it_must_be(
     shape: tuple[int, ...], block_size: int, region: masks.SeedRegion
 ) -> None:
-    """Each cell of 3000 masks within 4.5 standard errors of its exact chance."""
+    """Each cell of 3000 samples within 4.5 standard errors of its exact chance."""
     n = 3000
-    mean = (1 - masks.blocks(n, shape, block_size, 0.4, seed_region=region, device=CPU)).double().mean(0)
+    mixer = mm.PatchUp(block_size=block_size, gamma=0.4, seed_region=region, channels="shared", per_sample=True)
+    mean = altered(mixer, (n, 1, *shape))[:, 0].double().mean(0)
     chances = altered_chances(shape, block_size, chance_of_a_seed(shape, block_size, 0.4), region)
     assert close_in_standard_errors(mean, chances, n)
 
@@ -340,8 +341,13 @@ def test_gamma_is_the_papers_by_default(soft: bool, gamma: float, other: float) 
     ]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
-    assert (mm.PatchUp().block_size, mm.PatchUp().alpha, mm.PatchUp().soft) == (7, 2.0, True)
-    assert (mm.DropBlock().block_size, mm.DropBlock().drop_prob, mm.DropBlock().per_sample) == (7, 0.1, True)
+
+
+def test_the_other_settings_are_the_papers_by_default() -> None:
+    blocks, drop = mm.PatchUp(), mm.DropBlock()
+    assert (blocks.block_size, blocks.alpha, blocks.soft, blocks.per_sample) == (7, 2.0, True, False)
+    assert (blocks.channels, blocks.seed_region, blocks.gamma_mode) == ("independent", "everywhere", "nominal")
+    assert (drop.block_size, drop.drop_prob, drop.per_sample, drop.partner) == (7, 0.1, True, False)
 
 
 # ---------------------------------------------------------------- channels and samples
