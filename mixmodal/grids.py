@@ -168,7 +168,8 @@ def move(x: Tensor, source: Tensor, axes: str) -> Tensor:
     place = spread(source, x, axes).flatten(before, x.ndim - after - 1)
     flat = x.flatten(before, x.ndim - after - 1)
     there = flat.gather(before, place.clamp(min=0).expand_as(flat))
-    return torch.where(place >= 0, there, 0 if x.is_floating_point() else flat).view(x.shape)
+    none = 0 if x.is_floating_point() or x.is_complex() else flat
+    return torch.where(place >= 0, there, none).view(x.shape)
 
 
 def resize_nearest(mask: Tensor, grid: Sequence[int]) -> Tensor:

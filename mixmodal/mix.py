@@ -104,7 +104,9 @@ class Mix:
             x = x.masked_fill(~spread(self.real, x, axes), 0)
         if not self.partner:
             kept = x if self.uniform else x.masked_fill(mask < 0.5, 0)
-            return give(kept if self.scale is None else kept * self.scale.to(kept.dtype), out)
+            if self.scale is not None:
+                kept = (kept.to(torch.promote_types(kept.dtype, torch.float32)) * self.scale).to(kept.dtype)
+            return give(kept, out)
         if self.moves is not None:
             own, other = self._moved(x.to(torch.promote_types(x.dtype, torch.float32)), axes)
             mixed = torch.where(mask > 0.5, own, other) if self.hard else other.lerp_(own, mask.to(own.dtype))
@@ -284,7 +286,8 @@ class Mix:
         if not self.partner:
             return [(torch.ones_like(y, dtype=self.lam.dtype), y)]
         own = self._spread(y, axes)
-        return [(own, y), (1 - own, y.index_select(0, self.index))]
+        sides = (y, y.index_select(0, self.index)) if self.moves is None else self._moved(y, axes)
+        return list(zip((own, 1 - own), sides, strict=True))
 
     def _moved(self, x: Tensor, axes: str) -> tuple[Tensor, Tensor]:
         """Both sides of the mix, each in its moved place."""

@@ -390,24 +390,35 @@ def test_channels_may_share_a_pattern(soft: bool) -> None:
         assert mixer.draw(torch.empty(shape)).axes == axes
 
 
-@pytest.mark.parametrize("build", [mm.PatchUp, lambda **s: mm.PatchUp(soft=False, **s), mm.DropBlock])
-def test_the_place_of_channels_makes_no_difference(build: Callable[..., mm.Mixer]) -> None:
+BUILDS: dict[str, Callable[..., mm.Mixer]] = {
+    "PatchUp": mm.PatchUp,
+    "PatchUp-hard": lambda **settings: mm.PatchUp(soft=False, **settings),
+    "DropBlock": mm.DropBlock,
+}
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("build", BUILDS.values(), ids=BUILDS.keys())
+def test_the_place_of_channels_makes_no_difference(build: Callable[..., mm.Mixer], padded: bool) -> None:
     """The same draw for any order of axes: an index of the letter axes is a channel, wherever they are."""
     orders: list[tuple[str, Callable[[Tensor], Tensor]]] = [
-        ("b *", lambda x: x),
         ("b * d", lambda x: x.movedim(1, -1)),
         ("b c * d", lambda x: x.unflatten(1, (3, 2)).movedim(2, -1)),
         ("b c d *", lambda x: x.unflatten(1, (3, 2))),
         ("b * c d", lambda x: x.unflatten(1, (3, 2)).movedim((1, 2), (-2, -1))),
     ]
-    x = torch.randn(4, 6, 9, 7)
-    expected, _ = build(block_size=3)(x, generator=torch.Generator().manual_seed(2))
+    x, valid = torch.randn(4, 6, 9, 7), torch.rand(4, 9, 7) < 0.7 if padded else None
+    expected, plain = build(block_size=3)(x, valid=valid, generator=torch.Generator().manual_seed(2))
     assert not torch.equal(expected, x)
-    for axes, arrange in orders[1:]:
-        mixed, mix = build(block_size=3, axes=axes)(arrange(x), generator=torch.Generator().manual_seed(2))
+    for axes, arrange in orders:
+        mixer, generator = build(block_size=3, axes=axes), torch.Generator().manual_seed(2)
+        mixed, mix = mixer(arrange(x), valid=valid, generator=generator)
         assert torch.equal(mixed, arrange(expected)), axes
         assert mix.axes == "b *"
         assert mix.mask.shape[1:] == arrange(x).shape[1:]
+        torch.testing.assert_close(mix.lam, plain.lam)
+        if padded:
+            assert torch.equal(mix.valid, plain.valid)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- the loss

@@ -15,10 +15,10 @@ from tests.methods_table import PARTNERED, TABLE, Method, over, roll
 
 
 def shares(mixer: Any, batch: int, grid: tuple[int, ...], **parts: Any) -> tuple[Tensor, mm.Mix]:
-    """(B, B): how much of each sample is in each mix, counted in a mixed batch of sample numbers."""
-    x = torch.eye(batch).view(batch, batch, *[1] * len(grid)).expand(batch, batch, *grid)
-    mixed, mix = mixer(x, **parts)
-    return mixed.flatten(2).mean(2), mix
+    """(B, B): how much of each sample is in each mix, counted in batches of which one sample is one, the rest zero."""
+    mix = mixer.draw(torch.empty(batch, 2, *grid), **parts)
+    ones = torch.eye(batch).view(batch, batch, *[1] * (1 + len(grid)))
+    return torch.stack([mix(one.expand(batch, 2, *grid)).flatten(1).mean(1) for one in ones], dim=1), mix
 
 
 @over([method for method in PARTNERED if method.exact])
