@@ -1,10 +1,12 @@
 """Blending a batch with its partners, into a new tensor or a buffer of the caller's."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from mixmodal.memory import fresh_like
 from mixmodal.selection import on_host
 
 LONG = 2**16
@@ -15,20 +17,12 @@ def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor
     """`x` where `mask` is 1, its partner where it is 0."""
     if out is None and (x.requires_grad or torch.compiler.is_compiling()):
         return torch.where(mask > 0.5, x, _partner(x, index, None))
-    if _can_be_scaled(x):  # on CPUs torch.where is no vector code, lerp is
-        return _lerp(mask.to(x.dtype), x, index, out)
+    if x.dtype in (torch.float32, torch.float64) and on_host(x):  # on CPUs torch.where is no vector code, lerp is
+        mixed = _lerp(mask.to(x.dtype), x, index, out)
+        if math.isfinite(mixed.sum().item()):  # so no difference was, and 0 and 1 times each are exact
+            return mixed
     out = _partner(x, index, out)
     return torch.where(mask > 0.5, x, out, out=out)
-
-
-def _can_be_scaled(x: Tensor) -> bool:
-    """Whether 0 and 1 times the difference of any two values are exact: no value is infinite or no number."""
-    if x.dtype not in (torch.float32, torch.float64) or x.numel() == 0:
-        return False
-    if on_host(x):
-        low, high = torch.aminmax(x)
-        return high.item() - low.item() <= torch.finfo(x.dtype).max
-    return False
 
 
 def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
@@ -50,7 +44,7 @@ def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
 
 def _lerp_each(mask: Tensor, x: Tensor, index: Sequence[int], out: Tensor | None) -> Tensor:
     """`_lerp`, sample by sample."""
-    out = torch.empty_like(x) if out is None else out
+    out = fresh_like(x) if out is None else out
     for share, own, partner, into in zip(mask.expand(len(x), *mask.shape[1:]), x, index, out, strict=True):
         torch.lerp(x[partner], own, share, out=into)
     return out
@@ -77,9 +71,11 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
 
 
 def _partner(x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    if out is not None:
-        return torch.index_select(x, 0, index, out=out)
-    return x.index_select(0, index) if x.is_contiguous() else x[index]  # which keeps a memory format
+    if out is None and not x.is_contiguous():
+        return x[index]  # which keeps a memory format
+    if out is None and x.requires_grad:
+        return x.index_select(0, index)
+    return torch.index_select(x, 0, index, out=fresh_like(x) if out is None else out)
 
 
 def _extent(x: Tensor) -> tuple[int, int]:

@@ -76,7 +76,7 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
 def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape: Sequence[int]) -> Tensor:
     """`hole` on the host: a box is written into its mask, not compared with every cell."""
     mask = torch.ones(len(sides), *shape)
-    for row, *place in zip(mask, sides, centres, strict=True):
+    for row, *place in zip(mask.unbind(), sides, centres, strict=True):
         row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(*place, strict=True))] = 0
     return mask
 

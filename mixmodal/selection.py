@@ -33,7 +33,7 @@ def top(field: Tensor, count: Tensor) -> Tensor:
     """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
     if on_host(field):
         mask = torch.empty_like(field)
-        for row, ones, into in zip(field, count.tolist(), mask, strict=True):
+        for row, ones, into in zip(field.unbind(), count.tolist(), mask.unbind(), strict=True):
             into.copy_(_top_of_row(row, ones))
         return mask
     key = _ordered(field)

@@ -2,17 +2,16 @@
 
 The floor is `torch.where` of two batches that exist into a buffer that exists. Figures of FMix's and PatchUp's own code
 were measured against the same floor on another day (one mask for the batch), so they are compared as ratios to the
-floor. Everything else is measured here, in one run: medians of 29 after 2 warm-ups.
+floor. Everything else is measured here, in one run, each for a second.
 """
 
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
+from torch.utils.benchmark import Timer
 from torchvision.transforms import v2
 
 import mixmodal as mm
@@ -48,14 +47,10 @@ class Settings:
     """Threads of torch."""
 
 
-def milliseconds(function: Callable[[], object], runs: int = 29) -> float:
-    """Median time of a call."""
-    times = []
-    for _ in range(2 + runs):
-        start = time.perf_counter()
-        function()
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[2:])
+def milliseconds(function: Callable[[], object]) -> float:
+    """Median time of a call, in blocks of calls over a second."""
+    timer = Timer("function()", globals={"function": function}, num_threads=torch.get_num_threads())
+    return 1000 * timer.blocked_autorange(min_run_time=1.0).median
 
 
 def fmix_row(shape: tuple[int, ...]) -> str:
@@ -110,8 +105,8 @@ def table(settings: Settings) -> str:
             "# Speed",
             "",
             f"Made by `{command}` at {environment['git']} with torch {environment['versions']['torch']} on "
-            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians of 29 calls after 2 warm-ups; they "
-            "move from run to run and machine to machine, ratios within a run hold.",
+            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians over a second of calls; they move "
+            "from run to run and machine to machine, ratios within a run hold.",
             "",
             "## FMix, one mask a batch",
             "",

@@ -202,7 +202,7 @@ def test_autocast(dtype: torch.dtype) -> None:
 
 
 PROCESS = """
-import torch, torch.distributed as dist
+import sys, torch, torch.distributed as dist
 import mixmodal as mm
 from torch import nn
 dist.init_process_group("gloo")
@@ -228,7 +228,7 @@ net.eval()
 ddp(x)
 assert hidden.mix is None
 dist.destroy_process_group()
-print("fine", rank)
+sys.stdout.write(f"fine {rank} ")  # in one piece: two processes write to one pipe
 """
 
 
