@@ -1,6 +1,7 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
 from mixmodal import presets, sites
+from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, from_torchtext
 from mixmodal.hidden import HiddenMix
 from mixmodal.images import MixCollate
 from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
@@ -9,6 +10,7 @@ from mixmodal.mixer import Mixer
 from mixmodal.patches import DropBlock, PatchUp
 from mixmodal.policies import Alternate, OneOf, Policy
 from mixmodal.saliency import PuzzleMix, saliency
+from mixmodal.text import KeepEnds, TokenMix, embed_ids, trainer_loss
 
 __version__ = "0.1.0"
 
@@ -19,16 +21,23 @@ __all__ = [
     "DropBlock",
     "FMix",
     "HiddenMix",
+    "KeepEnds",
+    "LengthBucketBatchSampler",
     "Mix",
     "MixCollate",
     "MixUp",
     "Mixer",
     "NoMix",
     "OneOf",
+    "PadCollate",
     "PatchUp",
     "Policy",
     "PuzzleMix",
+    "TokenMix",
+    "embed_ids",
+    "from_torchtext",
     "presets",
     "saliency",
     "sites",
+    "trainer_loss",
 ]

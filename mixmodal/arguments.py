@@ -1,7 +1,8 @@
-"""Arguments of modules: finding one, replacing one, and masks of real locations that follow a mix."""
+"""Hooks and arguments of modules: finding one, replacing one, and masks of real locations that follow a mix."""
 
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,17 @@ from mixmodal.mix import Mix
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments."""
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def untraced(function: _Function) -> _Function:
+    """A function that compiled code calls and does not trace: a hook that is traced would draw once and for all.
+
+    >>> untraced(len)([1, 2])
+    2
+    """
+    eager: _Function = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
+    return eager
 
 
 def takes(module: nn.Module, name: str) -> bool:

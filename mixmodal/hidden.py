@@ -2,14 +2,14 @@
 
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mixmodal.arguments import Call, first_tensor, follow, get, put, takes
+from mixmodal.arguments import Call, first_tensor, follow, get, put, takes, untraced
 from mixmodal.losses import Criterion
 from mixmodal.methods import NoMix
 from mixmodal.mix import Mix
@@ -20,14 +20,6 @@ Site = nn.Module | tuple[nn.Module, str]
 """A module, for its first tensor argument; or `(module, "output")`; or `(module, name of an argument)`."""
 Sites = Mapping[nn.Module, Draws] | Mapping[tuple[nn.Module, str], Draws] | Mapping[Site, Draws]
 """Mixers by site."""
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _eager(function: _Function) -> _Function:
-    """A function that compiled code calls and does not trace: a hook that is traced would draw once and for all."""
-    eager: _Function = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
-    return eager
 
 
 class HiddenMix:
@@ -139,7 +131,7 @@ class HiddenMix:
     def _begin(self, valid: str | None) -> Callable[..., None]:
         """A hook before the model: draws the site."""
 
-        @_eager
+        @untraced
         def begin(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if set(self.at) != self._sites:
                 raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
@@ -152,7 +144,7 @@ class HiddenMix:
 
         return begin
 
-    @_eager
+    @untraced
     def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """A hook after the model: the site that was drawn must have been there."""
         if self._site is not None and self._site not in self._forward:
@@ -166,7 +158,7 @@ class HiddenMix:
         module, name = site if isinstance(site, tuple) else (site, None)
         where = f"site {_name(self.model, site)}"
 
-        @_eager
+        @untraced
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             if name is None:
                 x = first_tensor(args, where)
@@ -174,7 +166,7 @@ class HiddenMix:
             x = first_tensor((get(module, (args, kwargs), name),), f"{where}: arguments of the name {name!r}")
             return put(module, (args, kwargs), name, self._apply(site, x))
 
-        @_eager
+        @untraced
         def after(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
             if isinstance(output, Tensor):
                 return self._apply(site, output)
@@ -206,7 +198,7 @@ class HiddenMix:
     def _lead(self, module: nn.Module, valid: str) -> RemovableHandle:
         """A hook that makes the marks of what is real follow the mix."""
 
-        @_eager
+        @untraced
         def lead(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
             marks, mix, followed = get(module, (args, kwargs), valid), self.mix, self._forward.followed
             if not isinstance(marks, Tensor) or mix is None or mix.valid is None:

@@ -20,7 +20,7 @@ CORE = ["selection", "memory", "masks", "grids", "blends", "losses", "mix", "mix
 INSIDE = ["replay", "arguments", "hidden", "sites", "presets"]
 PUZZLE = ["transport", "cuts", "saliency"]
 ORDER = [*CORE, *INSIDE, *PUZZLE]
-ADAPTERS = ["images", "audio", "text", "points"]
+ADAPTERS = ["images", "audio", "buckets", "text", "points", "meshes"]
 LAYERS = [*ORDER, *ADAPTERS, "__init__"]
 """A file imports only from those before it; adapters not from one another."""
 FILES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
