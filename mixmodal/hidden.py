@@ -163,7 +163,10 @@ class HiddenMix:
             if name is None:
                 x = first_tensor(args, where)
                 return tuple(self._apply(site, x) if each is x else each for each in args), kwargs
-            x = first_tensor((get(module, (args, kwargs), name),), f"{where}: arguments of the name {name!r}")
+            value = get(module, (args, kwargs), name)
+            if value is None and not self._training:
+                return args, kwargs
+            x = first_tensor((value,), f"{where}: arguments of the name {name!r}")
             return put(module, (args, kwargs), name, self._apply(site, x))
 
         @untraced

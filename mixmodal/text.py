@@ -29,7 +29,7 @@ class KeepEnds(Draws):
 
     >>> import mixmodal as mm
     >>> ids = torch.tensor([[1, 5, 5, 5, 2], [1, 7, 2, 0, 0]])
-    >>> mixed, mix = KeepEnds(mm.CutMix(axes="b *"))(ids, valid=ids > 0, lam=0.0, index=torch.tensor([1, 0]))
+    >>> mixed, mix = KeepEnds(mm.FMix(axes="b *"))(ids, valid=ids > 0, lam=0.0, index=torch.tensor([1, 0]))
     >>> mixed[1], mix.lam[1]
     (tensor([1, 5, 5, 5, 2]), tensor(0.))
     """
@@ -104,11 +104,11 @@ class TokenMix:
         for name in ("input_ids", "inputs_embeds", "attention_mask"):
             if not takes(model, name):
                 raise ValueError(f"{type(model).__name__} takes no {name}; mix it with HiddenMix at a site it has")
-        self._embed = None if ids else embed_ids(model)
-        self.hidden = HiddenMix(
-            model, {(model, "input_ids" if ids else "inputs_embeds"): mixer}, valid="attention_mask"
-        )
-        self._types = model.register_forward_pre_hook(self._mix_types, with_kwargs=True)
+        site = "input_ids" if ids else "inputs_embeds"
+        self.hidden = HiddenMix(model, {(model, site): mixer}, valid="attention_mask")
+        self._handles = [model.register_forward_pre_hook(self._mix_types, with_kwargs=True)]
+        if not ids:
+            self._handles.append(embed_ids(model))
 
     @property
     def mix(self) -> Mix | None:
@@ -134,9 +134,8 @@ class TokenMix:
     def remove(self) -> None:
         """Take all hooks away; the model is as it was before."""
         self.hidden.remove()
-        self._types.remove()
-        if self._embed is not None:
-            self._embed.remove()
+        for handle in self._handles:
+            handle.remove()
 
     def __enter__(self) -> "TokenMix":
         return self
@@ -154,7 +153,7 @@ class TokenMix:
 
 
 def embed_ids(model: nn.Module) -> torch.utils.hooks.RemovableHandle:
-    """Let a Hugging Face model take its input as embeddings, so that `(model, "inputs_embeds")` is a site.
+    """Let a Hugging Face model in training take its input as embeddings: `(model, "inputs_embeds")` is then a site.
 
     Args:
         model: a model that takes `input_ids` and `inputs_embeds`.
@@ -170,17 +169,17 @@ def embed_ids(model: nn.Module) -> torch.utils.hooks.RemovableHandle:
     @untraced
     def embed(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         ids = get(model, (args, kwargs), "input_ids")
-        if ids is None:
+        if ids is None or not model.training:
             return None
         args, kwargs = put(model, (args, kwargs), "input_ids", None)
         table = model.get_input_embeddings()  # type: ignore[operator]
         return put(model, (args, kwargs), "inputs_embeds", table(ids))
 
-    return model.register_forward_pre_hook(embed, with_kwargs=True)
+    return model.register_forward_pre_hook(embed, prepend=True, with_kwargs=True)
 
 
 def trainer_loss(
-    mixing: HiddenMix | TokenMix, criterion: Criterion = F.cross_entropy, *, axes: str | None = None
+    mixing: HiddenMix | TokenMix, *, criterion: Criterion = F.cross_entropy, axes: str | None = None
 ) -> Callable[..., Tensor]:
     """The loss of mixed batches, for `Trainer(compute_loss_func=…)` of Hugging Face.
 

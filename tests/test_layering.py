@@ -203,7 +203,7 @@ AS_DESIGNED = {
 }
 """Written with a position in the design: `mask(lam, shape, generator)`, `mix.loss(preds, y, criterion)`,
 `saliency(model, x, y, criterion)`; and `presets.patchup(net, sites)`, like `HiddenMix(net, sites)`."""
-SAID = {"load_state_dict", "to", "choose", "HiddenMix.loss"}
+SAID = {"load_state_dict", "to", "choose", "HiddenMix.loss", "TokenMix.loss"}
 """Parameters that the sentence says, or the method that it names."""
 
 
