@@ -24,6 +24,7 @@ from mixmodal import Mix
 from mixmodal.losses import Criterion
 from recipes import pictures, records
 from recipes.mixing import Mixing, Sample
+from recipes.scores import accuracy
 
 SMOKE_EPOCHS, SMOKE_BATCHES = 2, 2
 
@@ -94,11 +95,6 @@ class Training:
         return self.lr
 
 
-def accuracy(preds: Tensor, y: Tensor) -> float:
-    """Percentage of rows of `preds` (N, C) that are largest at the class `y` (N,)."""
-    return 100 * (preds.argmax(1) == y).double().mean().item()
-
-
 @dataclass(frozen=True, eq=False)
 class Task:
     """What to train: the part that a recipe provides.
@@ -109,12 +105,13 @@ class Task:
         test: loader of the test set.
         mixing: how prepared training batches are mixed and predicted.
         prepare: a raw batch, and whether it is for training, to inputs and targets on its device.
-        picture: samples of what is mixed, and targets, to a figure.
+        picture: samples of what is mixed, inputs and targets to a figure.
         criterion: see `Mix.loss`.
         mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
         score: predictions and targets of a whole set to the score, in percent.
-        mixed_score: the same for a mixed batch: record, predictions and targets to a number in [0, 1].
+        mixed_score: the same for a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
+            that a batch does not have.
     """
 
     model: nn.Module
@@ -122,12 +119,12 @@ class Task:
     test: DataLoader[Any]
     mixing: Mixing
     prepare: Callable[[Any, bool], tuple[Tensor, Tensor]]
-    picture: Callable[[Sequence[Sample], Tensor], Figure]
+    picture: Callable[[Sequence[Sample], Tensor, Tensor], Figure]
     criterion: Criterion = F.cross_entropy
     mixed_weight: float = 1.0
     metric: str = "accuracy"
     score: Callable[[Tensor, Tensor], float] = accuracy
-    mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] = Mix.accuracy
+    mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None = Mix.accuracy
 
 
 def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any], command: str) -> dict[str, Any]:
@@ -195,9 +192,8 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         pictures.curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
         seed(training.seed, epoch=0, process=0)
         x, y = task.prepare(next(iter(train)), True)
-        task.picture(task.mixing.samples(accelerator.unwrap_model(model), x, y), y).savefig(
-            out / "samples.png", dpi=120
-        )
+        shown = task.mixing.samples(accelerator.unwrap_model(model), x, y)
+        task.picture(shown, x, y).savefig(out / "samples.png", dpi=120)
         records.write_json(out / "result.json", result)
     accelerator.end_training()
     return result
@@ -236,7 +232,8 @@ def _train(
             accelerator.clip_grad_norm_(model.parameters(), training.clip)
         optimizer.step()
         loss_sum = loss_sum + loss.detach() * len(y)
-        hit_sum = hit_sum + task.mixed_score(mix, preds.detach(), y) * len(y)
+        if task.mixed_score is not None:
+            hit_sum = hit_sum + task.mixed_score(mix, preds.detach(), y) * len(y)
         samples += len(y)
     sums = torch.stack([loss_sum, hit_sum, loss_sum.new_tensor(samples)])
     totals = accelerator.reduce(sums, reduction="sum").tolist()
@@ -246,7 +243,7 @@ def _train(
         "epoch": epoch + 1,
         "lr": training.lr_at(epoch),
         "train_loss": totals[0] / totals[2],
-        "train_" + task.metric: 100 * totals[1] / totals[2],
+        **({"train_" + task.metric: 100 * totals[1] / totals[2]} if task.mixed_score is not None else {}),
         "samples": totals[2],
         "seconds": time.perf_counter() - start,
     }

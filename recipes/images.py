@@ -13,10 +13,8 @@ Manifold Mixup, CutMix, Puzzle Mix, Cutout and DropBlock there. Theirs is
 and `python -m recipes.images` alone trains a small network on scikit-learn's digits in seconds.
 """
 
-import shlex
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +25,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mixmodal.losses import Criterion
-from recipes import engine, methods, pictures, presets
+from recipes import command, engine, methods, pictures, presets
 from recipes.data import images
 from recipes.data.augment import Augment
 from recipes.data.facts import PATCHUP_SPLITS
@@ -96,20 +94,12 @@ MODELS: dict[str, Callable[[Settings, int, int], nn.Module]] = {
         variant=s.variant,
     ),
 }
+SITES = ("input", "layer1", "layer2")
+"""Where the methods of hidden sites mix: the input, after the stem and after the first stage."""
 LOSSES: dict[str, Criterion] = {"cross-entropy": F.cross_entropy, "softmax-bce": softmax_bce}
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The part of a command line that a preset depends on."""
-
-    preset: str = Settings.preset
-    data: str = Settings.data
-    model: str = Settings.model
-    method: str = methods.Method.method
-
-
-def with_preset(choice: Choice) -> Settings:
+def with_preset(choice: command.Choice) -> Settings:
     """Defaults of a command line: those of the preset that it asks for.
 
     Raises:
@@ -142,7 +132,7 @@ def load(settings: Settings) -> images.ImageSet:
     return data if settings.per_class is None else images.subset(data, settings.per_class)
 
 
-def run(settings: Settings, *, command: str) -> dict[str, Any]:
+def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
     if settings.model not in MODELS:
@@ -154,53 +144,34 @@ def run(settings: Settings, *, command: str) -> dict[str, Any]:
     def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
         return augment(batch[0], train), batch[1]
 
-    def picture(samples: Sequence[Sample], y: Tensor) -> Figure:
+    def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
         return pictures.samples(samples, y.cpu(), data.classes, mean=data.mean, std=data.std)
 
     channels, side = data.train_x.shape[1:3]
     model = MODELS[settings.model](settings, channels, len(data.classes)).to(memory_format=torch.channels_last)
+    sites = methods.named_sites(model, SITES if settings.mixing.sites is None else settings.mixing.sites)
     task = engine.Task(
         model=model,
         train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
         test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
-        mixing=methods.make(settings.mixing, methods.Place(model, _sites(settings, model), "b c *", side)),
+        mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", side)),
         prepare=prepare,
         picture=picture,
         criterion=LOSSES[settings.loss],
         mixed_weight=settings.mixing.mixed_weight,
     )
-    config = {"recipe": "images", **asdict(settings)}
-    config |= config.pop("mixing") | config.pop("training")
-    out = settings.out or Path("runs", "images", f"{settings.data}-{settings.mixing.method}-{training.seed}")
-    config = {key: str(value) if isinstance(value, Path) else value for key, value in config.items()}
-    return engine.fit(task, training, out=out, config=config, command=command)
+    config, out = command.config("images", settings), command.folder("images", settings)
+    return engine.fit(task, training, out=out, config=config, command=words)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        choice, _ = tyro.cli(Choice, args=words, return_unknown_args=True, add_help=False)
-        settings = tyro.cli(Settings, prog="python -m recipes.images", args=words, default=with_preset(choice))
-        result = run(settings, command=shlex.join(["python", "-m", "recipes.images", *words]))
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"recipes.images: {error}")
-    if result:  # one process of many writes it
-        scores = (
-            f"{result['score']:.2f} % of the {settings.score_on} set, {result['train_score']:.2f} % of the training set"
-        )
-        print(f"{settings.mixing.method}: {scores}")
 
+    def told(settings: Settings, words: str) -> str:
+        return command.sentence(settings, run(settings, words), settings.score_on)
 
-def _sites(settings: Settings, net: nn.Module) -> list[nn.Module]:
-    """Where the methods of hidden sites mix; layer1 comes after the stem."""
-    chosen = ("input", "layer1", "layer2") if settings.mixing.sites is None else settings.mixing.sites
-    modules = {name or "input": module for name, module in net.named_modules()}
-    for name in chosen:
-        if name not in modules:
-            known = ", ".join(name for name in modules if "." not in name)
-            raise ValueError(f"sites: {name!r} is no module of this network; choose from {known}")
-    return [modules[name] for name in chosen]
+    start = command.Choice(Settings.preset, Settings.data, Settings.model, methods.Method.method)
+    command.main("images", start, with_preset, told, arguments)
 
 
 def _preact(s: Settings, depth: int, channels: int, classes: int) -> nn.Module:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 import mixmodal as mm
+from mixmodal.arguments import takes
 from mixmodal.hidden import Site
 from mixmodal.mixer import Draws
 from recipes.mixing import AtSites, Mixing, WithSaliency
@@ -36,7 +37,7 @@ class Method:
     """Weight of the loss of the batch as it is, which Puzzle Mix adds."""
     sites: tuple[str, ...] | None = None
     """Modules of the network before which the methods of hidden sites mix, "input" for itself; DropBlock leaves that
-    out. By default those of the PatchUp paper: the input, after the stem and after the first stage."""
+    out. By default those of the recipe."""
     mixed_weight: float = 1.0
     """Factor of the loss of mixed batches; the PatchUp paper's loss is twice the library's."""
 
@@ -64,12 +65,14 @@ class Place:
         sites: where methods of hidden sites mix, the network among them or not.
         axes: axes pattern of the input and of hidden tensors.
         side: size of the input along an axis of its grid.
+        valid: name of the argument that tells the network what is real, see `HiddenMix`.
     """
 
     net: nn.Module
     sites: Sequence[Site]
     axes: str
     side: int
+    valid: str | None = None
 
 
 def make(method: Method, place: Place) -> Mixing:
@@ -77,24 +80,41 @@ def make(method: Method, place: Place) -> Mixing:
     return METHODS[method.method](method, place)
 
 
+def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
+    """Sites of a network by the names of its modules, "input" for itself; a layer of an encoder by its hidden states.
+
+    Raises:
+        ValueError: a name is that of no module.
+    """
+    modules = {name or "input": module for name, module in net.named_modules()}
+    for name in names:
+        if name not in modules:
+            known = ", ".join(name for name in modules if "." not in name)
+            raise ValueError(f"sites: {name!r} is no module of this network; choose from {known}")
+    found = [modules[name] for name in names]
+    return [(module, "hidden_states") if takes(module, "hidden_states") else module for module in found]
+
+
 def _input(m: Method, at: Place, mixer: Draws) -> Mixing:
-    return AtSites(at.net, {at.net: m.sometimes(mixer)})
+    return AtSites(at.net, {at.net: m.sometimes(mixer)}, valid=at.valid)
 
 
 def _anywhere(m: Method, at: Place, mixer: Draws) -> Mixing:
-    return AtSites(at.net, dict.fromkeys(at.sites, m.sometimes(mixer)))
+    return AtSites(at.net, dict.fromkeys(at.sites, m.sometimes(mixer)), valid=at.valid)
 
 
 def _patchup(m: Method, at: Place, *, soft: bool) -> Mixing:
     """One box at the input, as the paper has it, blocks within."""
     blocks = mm.PatchUp(block_size=m.block_size, gamma=m.gamma, soft=soft, alpha=m.beta(2.0), axes=at.axes)
     box = mm.CutMix(axes=at.axes)
-    return AtSites(at.net, {site: m.sometimes(box if site is at.net else blocks) for site in at.sites})
+    mixers = {site: m.sometimes(box if site is at.net else blocks) for site in at.sites}
+    return AtSites(at.net, mixers, valid=at.valid)
 
 
 def _dropblock(m: Method, at: Place) -> Mixing:
     blocks = mm.DropBlock(block_size=m.block_size, drop_prob=m.drop_prob, axes=at.axes)
-    return AtSites(at.net, {site: m.sometimes(blocks) for site in at.sites if site is not at.net})
+    mixers = {site: m.sometimes(blocks) for site in at.sites if site is not at.net}
+    return AtSites(at.net, mixers, valid=at.valid)
 
 
 def _mixup(m: Method, at: Place, alpha: float = 1.0) -> mm.MixUp:
@@ -110,7 +130,7 @@ def _fmix(m: Method, at: Place) -> mm.FMix:
 
 
 METHODS: dict[str, Callable[[Method, Place], Mixing]] = {
-    "baseline": lambda m, at: AtSites(at.net, {at.net: mm.NoMix(axes=at.axes)}),
+    "baseline": lambda m, at: _input(m, at, mm.NoMix(axes=at.axes)),
     "mixup": lambda m, at: _input(m, at, _mixup(m, at)),
     "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
     "fmix": lambda m, at: _input(m, at, _fmix(m, at)),

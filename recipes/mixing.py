@@ -53,10 +53,12 @@ class AtSites(Mixing):
     Args:
         net: the network, before anything wraps it.
         at: mixers by site.
+        valid: name of the argument that tells the network what is real, see `HiddenMix`.
     """
 
-    def __init__(self, net: nn.Module, at: Sites) -> None:
-        self.hidden = HiddenMix(net, at)
+    def __init__(self, net: nn.Module, at: Sites, *, valid: str | None = None) -> None:
+        self.net, self.valid = net, valid
+        self.hidden = HiddenMix(net, at, valid=valid)
 
     @property
     def mixers(self) -> Sequence[Draws]:
@@ -70,10 +72,41 @@ class AtSites(Mixing):
     def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
         shown = []
         for site, mixer in self.hidden.at.items():
-            before = _seen_at(site, model, x)
-            after, mix = mixer(before)
-            shown.append(Sample(_name(model, site), before, after, mix))
+            before, real = self._seen_at(site, model, x)
+            after, mix = mixer(before, valid=real)
+            shown.append(Sample(_name(self.net, site), before, after, mix))
         return shown
+
+    @torch.no_grad()
+    def _seen_at(self, site: Site, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The tensor at a site for inputs `x`, in evaluation, and what is real there."""
+        module, name = site if isinstance(site, tuple) else (site, None)
+        seen: list[Tensor] = []
+        marks: list[Tensor] = []
+
+        def whole(net: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+            if self.valid is not None:
+                marks.append(get(net, (args, kwargs), self.valid).bool())
+
+        def before(_module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+            seen.append(first_tensor(args if name is None else (get(module, (args, kwargs), name),), "the site"))
+
+        def after(_module: nn.Module, _args: tuple[object, ...], output: object) -> None:
+            seen.append(first_tensor(output if isinstance(output, tuple) else (output,), "the site"))
+
+        handles = [self.net.register_forward_pre_hook(whole, with_kwargs=True)]
+        if name == "output":
+            handles.append(module.register_forward_hook(after))
+        else:
+            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+        model.eval()
+        try:
+            model(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        found = seen[0]
+        return found.float() if found.is_floating_point() else found, marks[0] if marks else None
 
 
 class WithSaliency(Mixing):
@@ -112,27 +145,3 @@ def _name(model: nn.Module, site: Site) -> str:
     module, what = site if isinstance(site, tuple) else (site, "input")
     names = [name for name, each in model.named_modules() if each is module]
     return f"{what} of {names[0]}" if names[0] else what
-
-
-@torch.no_grad()
-def _seen_at(site: Site, model: nn.Module, x: Tensor) -> Tensor:
-    """The tensor at a site for inputs `x`, in evaluation."""
-    module, name = site if isinstance(site, tuple) else (site, None)
-    seen: list[Tensor] = []
-
-    def before(_module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        seen.append(first_tensor(args if name is None else (get(module, (args, kwargs), name),), "the site"))
-
-    def after(_module: nn.Module, _args: tuple[object, ...], output: object) -> None:
-        seen.append(first_tensor(output if isinstance(output, tuple) else (output,), "the site"))
-
-    if name == "output":
-        handle = module.register_forward_hook(after)
-    else:
-        handle = module.register_forward_pre_hook(before, with_kwargs=True)
-    model.eval()
-    try:
-        model(x)
-    finally:
-        handle.remove()
-    return seen[0].float()

@@ -19,7 +19,10 @@ def curves(entries: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     epochs = [entry["epoch"] for entry in entries]
     loss.plot(epochs, [entry["train_loss"] for entry in entries], color="black")
     loss.set_ylabel("training loss (mixed batches)")
-    score.plot(epochs, [entry[f"train_{metric}"] for entry in entries], color="0.6", label="training, mixed batches")
+    if all(f"train_{metric}" in entry for entry in entries):
+        score.plot(
+            epochs, [entry[f"train_{metric}"] for entry in entries], color="0.6", label="training, mixed batches"
+        )
     tested = [entry for entry in entries if f"test_{metric}" in entry]
     last = tested[-1][f"test_{metric}"]
     shown = [entry["epoch"] for entry in tested], [entry[f"test_{metric}"] for entry in tested]
@@ -50,12 +53,25 @@ def samples(
     for part, sample in zip(figure.subfigures(len(shown), squeeze=False)[:, 0], shown, strict=True):
         columns = _images(sample, y, classes, mean, std) if sample.name == "input" else _channels(sample)
         part.suptitle(f"at the {sample.name}" + ("" if sample.name == "input" else ": channels of a sample"))
-        _rows(part, columns)
+        rows(part, columns)
     return figure
 
 
 Column = Sequence[tuple[Tensor, str]]
 """Pictures (H, W) or (H, W, 3) in [0, 1] from top to bottom, with their titles."""
+
+
+def rows(figure: SubFigure, columns: Sequence[Column]) -> None:
+    """Draw columns of own picture, partner's, mask and mix."""
+    grid = figure.subplots(4, len(columns), squeeze=False)
+    for place, column in enumerate(columns):
+        for axes, (picture, title) in zip(grid[:, place], column, strict=True):
+            axes.imshow(picture.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set_title(title, fontsize=9)
+            axes.set_xticks([])
+            axes.set_yticks([])
+    for axes, name in zip(grid[:, 0], ("own", "partner", "own share", "mix"), strict=True):
+        axes.set_ylabel(name)
 
 
 def _images(
@@ -91,15 +107,3 @@ def _channels(sample: Sample) -> list[Column]:
         kept = f"mask, mean {mask[channel].mean():.2f}"
         columns.append([(own, f"channel {channel}"), (partner, ""), (mask[channel], kept), (mixed, "")])
     return columns
-
-
-def _rows(figure: SubFigure, columns: Sequence[Column]) -> None:
-    grid = figure.subplots(4, len(columns), squeeze=False)
-    for place, column in enumerate(columns):
-        for axes, (picture, title) in zip(grid[:, place], column, strict=True):
-            axes.imshow(picture.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set_title(title, fontsize=9)
-            axes.set_xticks([])
-            axes.set_yticks([])
-    for axes, name in zip(grid[:, 0], ("own", "partner", "own share", "mix"), strict=True):
-        axes.set_ylabel(name)

@@ -45,7 +45,7 @@ def toy(
         test=ordered_loader(x[:20], y[:20], batch_size=16),
         mixing=AtSites(model, {model: policy}),
         prepare=prepare or (lambda batch, train: (batch[0], batch[1])),
-        picture=lambda samples, y: Figure(),
+        picture=lambda samples, x, y: Figure(),
     )
     return replace(task, **changes)
 

@@ -14,8 +14,9 @@ from torch import nn
 
 import mixmodal as mm
 from recipes import images, methods
+from recipes.command import Choice
 from recipes.data.images import ImageSet
-from recipes.images import MODELS, Choice, Settings, with_preset
+from recipes.images import MODELS, Settings, with_preset
 from recipes.methods import METHODS, Method
 from recipes.models import preact_resnet
 
@@ -55,7 +56,7 @@ def test_images_are_cropped_and_flipped_unless_told_not_to(tmp_path: Path, monke
     tasks = []
     monkeypatch.setattr(images.engine, "fit", lambda task, training, **given: tasks.append(task) or {})
     for augment in ("crop-flip", "none"):
-        images.run(Settings(augment=augment, out=tmp_path), command="")
+        images.run(Settings(augment=augment, out=tmp_path), "")
     raw = next(iter(tasks[0].train))
     for task, moved in zip(tasks, (True, False), strict=True):
         as_is, _ = task.prepare(raw, False)

@@ -1,0 +1,312 @@
+"""Decode the published files of the text sets: IMDb, Jigsaw's toxic comments, Yelp, SST-2 and GoEmotions.
+
+Every reader looks into several folders, takes the first that has the training file, and returns the training and the
+test examples: texts, and labels (N,) int64 or (N, L) float32 of zeros and ones. Errors name the file and the line.
+"""
+
+import csv
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from recipes.data.image_files import UNREADABLE, listed
+
+Examples = tuple[tuple[str, ...], Tensor]
+
+SIDES = ("neg", "pos")
+REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_\d+\.txt")
+SENTENCE = re.compile(r"([^\t]+)\t([01])")
+TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
+EMOTIONS = (
+    "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
+    "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
+    "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
+)  # fmt: skip
+
+
+class Quoted(csv.excel):
+    """Commas, and quotes that are doubled inside a field."""
+
+    strict = True
+
+
+class Tabbed(csv.excel_tab):
+    """Tabs, and quotes that mean nothing."""
+
+    quoting = csv.QUOTE_NONE
+
+
+def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
+    """Read ``aclImdb/{train,test}/{neg,pos}/NUMBER_STARS.txt`` or its archive, negative first, sorted by number.
+
+    Args:
+        bases: folders that may be ``aclImdb``, or hold it or ``aclImdb_v1.tar.gz``, or the archive itself.
+
+    Returns:
+        training and test texts, and labels (N,) int64, 1 for a positive review.
+
+    Raises:
+        FileNotFoundError: no folder has it.
+        ValueError: a file has another name or is no UTF-8, a split lacks a class, or the archive is damaged.
+
+    Source: Maas et al. 2011, https://ai.stanford.edu/~amaas/data/sentiment
+    """
+    places = [place for base in bases for place in (base, base / "aclImdb", base / "aclImdb_v1.tar.gz")]
+    place = next((place for place in places if (place / "train").is_dir() or place.is_file()), None)
+    if place is None:
+        raise FileNotFoundError(f"{listed(bases)} lacks aclImdb and aclImdb_v1.tar.gz")
+    found: dict[str, list[tuple[int, int, str]]] = {"train": [], "test": []}
+    for name, raw in _review_files(place):
+        match = REVIEW_FILE.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{place / name} is no review: expected a name like 0_9.txt, the number and the stars")
+        split, side, number = match.groups()
+        found[split].append((SIDES.index(side), int(number), _decoded(raw, f"{place / name}")))
+    train, test = (_sorted_reviews(reviews, f"{place}", split) for split, reviews in found.items())
+    return train, test
+
+
+def read_toxic(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
+    """Read Jigsaw's ``train.csv``, and the rows of ``test.csv`` to which ``test_labels.csv`` gives no -1.
+
+    Returns:
+        training and test texts, and labels (N, 6) float32 in the order of ``TOXIC``.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, with the line.
+
+    Source: https://www.kaggle.com/c/jigsaw-toxic-comment-classification-challenge
+    """
+    folder = _folder(bases, "train.csv", "test.csv", "test_labels.csv")
+    train = [
+        (row[1], _flags(row[2:], place)) for place, row in _table(folder / "train.csv", ("id", "comment_text", *TOXIC))
+    ]
+    labels: dict[str, list[float] | None] = {}
+    for place, (key, *values) in _table(folder / "test_labels.csv", ("id", *TOXIC)):
+        if key in labels:
+            raise ValueError(f"{place} has the id {key} a second time: fetch it again")
+        labels[key] = None if set(values) == {"-1"} else _flags(values, place)
+    test = []
+    for place, (key, text) in _table(folder / "test.csv", ("id", "comment_text")):
+        if key not in labels:
+            raise ValueError(f"{place} has the id {key}, of which test_labels.csv has no or no second row")
+        flags = labels.pop(key)
+        if flags is not None:
+            test.append((text, flags))
+    if labels:
+        raise ValueError(f"{folder / 'test.csv'} lacks {next(iter(labels))}, which test_labels.csv has: fetch it again")
+    return _as_flags(train), _as_flags(test)
+
+
+def read_yelp(bases: tuple[Path, ...], classes: int) -> tuple[Examples, Examples]:
+    """Read ``train.csv`` and ``test.csv`` without header: a label from 1, a title or none, and a text.
+
+    A title is put before the text. See ``unescaped`` for what is undone in both.
+
+    Returns:
+        training and test texts, and labels (N,) int64 from 0.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged or has labels above ``classes``, with the line.
+
+    Source: Zhang et al. 2015, "Character-level Convolutional Networks for Text Classification"
+    """
+    folder = _folder(bases, "train.csv", "test.csv")
+    known = {str(label): label - 1 for label in range(1, classes + 1)}
+    splits = []
+    for file in ("train.csv", "test.csv"):
+        texts, labels = [], []
+        for place, row in _rows(folder / file, Quoted):
+            if len(row) not in (2, 3):
+                raise ValueError(f"{place} has {len(row)} fields, expected label and text, or label, title and text")
+            labels.append(_label(row[0], known, place))
+            texts.append(unescaped(" ".join(part for part in row[1:] if part)))
+        splits.append(_numbered(texts, labels))
+    return splits[0], splits[1]
+
+
+def read_sst2(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
+    """Read ``train.tsv`` and ``test.tsv`` without header: a sentence, a tab, and 0 or 1.
+
+    A line may hold several of these, with no break in between: a copy of the test file that is in use has such a line.
+
+    Returns:
+        training and test texts, and labels (N,) int64, 1 for a positive sentence.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, with the line.
+
+    Source: Socher et al. 2013, "Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank"
+    """
+    folder = _folder(bases, "train.tsv", "test.tsv")
+    splits = []
+    for file in ("train.tsv", "test.tsv"):
+        texts, labels = [], []
+        for place, row in _rows(folder / file, Tabbed):
+            for text, label in _sentences(row, place):
+                texts.append(text)
+                labels.append(int(label))
+        splits.append(_numbered(texts, labels))
+    return splits[0], splits[1]
+
+
+def read_goemotions(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
+    """Read ``train.tsv`` and ``test.tsv`` without header: a text, the numbers of its labels, and an id.
+
+    Returns:
+        training and test texts, and labels (N, 28) float32 in the order of ``EMOTIONS``.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, with the line.
+
+    Source: Demszky et al. 2020, "GoEmotions: A Dataset of Fine-Grained Emotions"
+    """
+    folder = _folder(bases, "train.tsv", "test.tsv")
+    known = {str(label): label for label in range(len(EMOTIONS))}
+    splits = []
+    for file in ("train.tsv", "test.tsv"):
+        texts, labels = [], []
+        for place, row in _rows(folder / file, Tabbed):
+            _expect(row, ("text", "labels", "id"), place)
+            texts.append(row[0])
+            labels.append([_label(value, known, place) for value in row[1].split(",")])
+        splits.append((tuple(texts), many_hot(labels, len(EMOTIONS))))
+    return splits[0], splits[1]
+
+
+def many_hot(labels: Sequence[Sequence[int]], classes: int) -> Tensor:
+    """Return (N, classes) float32 with a 1 for each of a text's labels, which are numbers from 0.
+
+    >>> many_hot([[0, 2], []], 3).tolist()
+    [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    y = torch.zeros(len(labels), classes)
+    for row, of_text in zip(y, labels, strict=True):
+        row[list(of_text)] = 1
+    return y
+
+
+def unescaped(text: str) -> str:
+    r"""Put line breaks for backslash n, and quotes for backslash quote, as the Yelp files have them.
+
+    >>> unescaped(r'a \"good\" one\n')
+    'a "good" one\n'
+    """
+    return text.replace(r"\n", "\n").replace(r"\"", '"')
+
+
+def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name under ``aclImdb`` and contents of the labelled reviews in a folder or an archive."""
+    if place.is_dir():
+        for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt")):
+            yield path.relative_to(place).as_posix(), path.read_bytes()
+        return
+    try:
+        with tarfile.open(place) as archive:
+            for member in archive:
+                name = member.name.partition("aclImdb/")[2]
+                file = archive.extractfile(member) if name.split("/")[1:2] in (["neg"], ["pos"]) else None
+                if file is not None:
+                    yield name, file.read()
+    except UNREADABLE as error:
+        raise ValueError(f"{place} cannot be read to its end ({error}): fetch it again") from error
+
+
+def _sorted_reviews(reviews: list[tuple[int, int, str]], place: str, split: str) -> Examples:
+    """Sort class, number and text of the reviews of a split, which must have both classes."""
+    ordered = sorted(reviews)
+    missing = [side for label, side in enumerate(SIDES) if not any(review[0] == label for review in ordered)]
+    if missing:
+        raise ValueError(f"{place} lacks reviews in {split}/{missing[0]}: fetch it again")
+    return _numbered([text for _, _, text in ordered], [label for label, _, _ in ordered])
+
+
+def _numbered(texts: list[str], labels: list[int]) -> Examples:
+    """Return examples of one label each."""
+    return tuple(texts), torch.tensor(labels, dtype=torch.int64)
+
+
+def _as_flags(rows: list[tuple[str, list[float]]]) -> Examples:
+    """Return examples of the six toxic labels."""
+    return tuple(text for text, _ in rows), torch.tensor([flags for _, flags in rows]).view(-1, len(TOXIC))
+
+
+def _folder(bases: tuple[Path, ...], *names: str) -> Path:
+    """Return the first of ``bases`` that has the first of ``names``, and must have them all."""
+    base = next((base for base in bases if (base / names[0]).is_file()), None)
+    if base is None:
+        raise FileNotFoundError(f"{listed(bases)} lacks {', '.join(names)}")
+    missing = [name for name in names if not (base / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{base} lacks {', '.join(missing)}")
+    return base
+
+
+def _table(path: Path, header: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
+    """Yield place and fields of the rows under the header of a csv file."""
+    rows = _rows(path, Quoted)
+    place, first = next(rows, (f"{path} line 1", []))
+    if tuple(first) != header:
+        raise ValueError(f"{place} is {','.join(first)!r}, expected the header {','.join(header)!r}")
+    for place, row in rows:
+        _expect(row, header, place)
+        yield place, row
+
+
+def _rows(path: Path, dialect: type[csv.Dialect]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place, which is file and line for errors, and the fields of each row of a file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, dialect)
+        try:
+            for row in reader:
+                yield f"{path} line {reader.line_num}", row
+        except csv.Error as error:
+            raise ValueError(
+                f"{path} line {reader.line_num} cannot be read ({error}), expected quotes in pairs: fetch it again"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is no UTF-8 after line {reader.line_num} ({error}): fetch it again") from error
+
+
+def _expect(row: list[str], fields: tuple[str, ...], place: str) -> None:
+    """Raise unless ``row`` has as many fields as there are ``fields``."""
+    if len(row) != len(fields):
+        raise ValueError(f"{place} has {len(row)} fields, expected {len(fields)}: {', '.join(fields)}")
+
+
+def _sentences(row: list[str], place: str) -> list[tuple[str, str]]:
+    """Return the sentences of a line with their labels, 0 or 1."""
+    line = "\t".join(row)
+    found = SENTENCE.findall(line)
+    if not line or "".join("\t".join(pair) for pair in found) != line:
+        raise ValueError(f"{place} is {line!r:.80}, expected a sentence, a tab, and the label 0 or 1")
+    return found
+
+
+def _label(value: str, known: dict[str, int], place: str) -> int:
+    """Return the class number of a label."""
+    if value not in known:
+        first, *_, last = known
+        raise ValueError(f"{place} has the label {value!r}, expected {first} to {last}")
+    return known[value]
+
+
+def _flags(values: list[str], place: str) -> list[float]:
+    """Return labels of 0 and 1 as numbers."""
+    return [float(_label(value, {"0": 0, "1": 1}, place)) for value in values]
+
+
+def _decoded(raw: bytes, file: str) -> str:
+    """Decode the bytes of ``file``."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is no UTF-8 ({error}): fetch it again") from error

@@ -1,0 +1,313 @@
+"""Words of texts: how they are split, numbered, and looked up in published word vectors."""
+
+import gzip
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+Style = Literal["toxic", "english", "basic"]
+Splitter = Callable[[str], list[str]]
+
+PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
+WIKIPEDIA_WORDS = frozenset({"wikipedia", "article", "articles", "im", "page"})
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words and their numbers.
+
+    Args:
+        words: every word once, ``"<pad>"`` and ``"<unk>"`` first: the number of a word is its place.
+
+    Raises:
+        ValueError: the first two words are others, or a word is there twice.
+
+    >>> Vocabulary(("<pad>", "<unk>", "good")).encode(["good", "film"])
+    tensor([2, 1])
+    """
+
+    words: tuple[str, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.words[:2] != (PAD, UNKNOWN):
+            raise ValueError(f"words starts with {self.words[:2]}, expected {(PAD, UNKNOWN)}: see Vocabulary.of")
+        twice = [word for word, count in Counter(self.words).items() if count > 1]
+        if twice:
+            raise ValueError(f"words has {twice[0]!r} more than once: give each word once")
+
+    @classmethod
+    def of(cls, texts: Iterable[Sequence[str]], *, least: int = 1, most: int | None = None) -> "Vocabulary":
+        """Number the words of texts by falling frequency, and equally frequent ones by alphabet.
+
+        Args:
+            texts: words of each text, as from ``split_words``.
+            least: how often a word must occur.
+            most: number of words to keep, beside the padding and the unknown word.
+
+        Raises:
+            ValueError: ``least`` or ``most`` is below 1.
+
+        >>> Vocabulary.of([["a", "film"], ["good", "film"]], most=2).words
+        ('<pad>', '<unk>', 'film', 'a')
+        """
+        if least < 1 or (most is not None and most < 1):
+            raise ValueError(f"least={least} and most={most} must be at least 1")
+        counts = Counter(word for words in texts for word in words if word not in (PAD, UNKNOWN))
+        kept = (word for word, count in counts.items() if count >= least)
+        ordered = sorted(kept, key=lambda word: (-counts[word], word))
+        return cls((PAD, UNKNOWN, *ordered[:most]))
+
+    def encode(self, words: Sequence[str]) -> Tensor:
+        """Return the numbers (T,) int64 of T words.
+
+        A text without any word becomes one unknown word, so that no text is empty. A word of a text that reads like
+        the padding is an unknown one.
+        """
+        return torch.tensor([self._numbers.get(word, 1) for word in words] or [1])
+
+    def decode(self, numbers: Tensor) -> list[str]:
+        """Return the words of numbers (T,) int64, padding among them.
+
+        Raises:
+            ValueError: a number is no word's.
+        """
+        wrong = numbers[(numbers < 0) | (numbers >= len(self.words))]
+        if len(wrong):
+            raise ValueError(
+                f"numbers has {int(wrong[0])}, expected 0 to {len(self.words) - 1}: it is not encoded here"
+            )
+        return [self.words[number] for number in numbers.tolist()]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Return the numbers of all words but the padding."""
+        return {word: number for number, word in enumerate(self.words) if number > 0}
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Vectors of a vocabulary.
+
+    Args:
+        table: vectors (V, D) float32; zeros for the padding, the unknown word, and words of which none is known.
+        found: number of words whose vector is known.
+    """
+
+    table: Tensor = field(repr=False)
+    found: int
+
+
+class StoredVectors(Protocol):
+    """What is used of ``torchtext.vocab.Vectors``: places of words, their vectors (N, D), and D."""
+
+    stoi: Mapping[str, int]
+    vectors: Tensor
+    dim: int
+
+
+def split_words(texts: Iterable[str], style: Style) -> list[list[str]]:
+    r"""Split texts into words.
+
+    Args:
+        texts: the texts.
+        style: ``"toxic"``: characters other than A-Z, a-z and whitespace are dropped, words are lower-cased, English
+            stop words and five of Wikipedia's are left out, and ``<eos>`` is appended. ``"english"``: lower-cased,
+            ``<br />`` is a space, and each punctuation mark is a word. ``"basic"``: torchtext's ``basic_english``:
+            lower-cased, double quotes are dropped, ``;``, ``:`` and ``<br />`` are spaces, and each of ``.,()!?'`` is
+            a word.
+
+    Returns:
+        the words of each text, which may be none except for ``"toxic"``.
+
+    Raises:
+        ValueError: the style is unknown.
+        ImportError: an optional package is missing.
+
+    >>> split_words(["It's a <br />good; film."], "basic")
+    [['it', "'", 's', 'a', 'good', 'film', '.']]
+
+    Source: the code of Harris et al. 2020 (FMix), for Toxic, IMDb and Yelp. They split the first two by spaCy, and
+    leave out spaCy's stop words. Here the stop words are scikit-learn's, and ``"english"`` splits like BERT ("don't"
+    is "don", "'", "t", not "do", "n't") and is lower-cased, as the words of the vectors are.
+    """
+    if style not in get_args(Style):
+        raise ValueError(f"style={style!r} is unknown: choose {', '.join(get_args(Style))}")
+    splitters: dict[str, Callable[[], Splitter]] = {"toxic": _toxic, "english": _english, "basic": _basic}
+    split = splitters[style]()
+    return [split(text) for text in texts]
+
+
+def encode_all(texts: Iterable[str], style: Style, vocabulary: Vocabulary, *, most: int | None) -> list[Tensor]:
+    """Split texts and number their words.
+
+    Args:
+        texts: N texts.
+        style: see ``split_words``.
+        vocabulary: the words that are known.
+        most: number of words after which a text is cut (an ``<eos>`` too), or ``None``.
+
+    Returns:
+        numbers (T,) int64 of each text, with T at least 1: see ``Vocabulary.encode``.
+
+    Raises:
+        ValueError: the style is unknown, or ``most`` is below 1.
+        ImportError: an optional package is missing.
+    """
+    if most is not None and most < 1:
+        raise ValueError(f"most={most} must be at least 1, or None")
+    return [vocabulary.encode(words[:most]) for words in split_words(texts, style)]
+
+
+def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
+    """Read the vectors of the words of a vocabulary from a GloVe or fastText text file, plain or gzipped.
+
+    The file has one word a line, with its D numbers, and may start with a line of two numbers, how many vectors it has
+    and D. It is read line by line. If a word is there twice, its first vector is taken. Numbers of words outside the
+    vocabulary are counted but not read. A word may contain spaces, but not the first one, nor if its last part reads
+    like a number.
+
+    Args:
+        path: the file.
+        vocabulary: words whose vectors are kept.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged or has no vectors, or a vector has another dimension than the first or what is
+            no finite number, with the line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there: get word vectors from https://fasttext.cc or https://nlp.stanford.edu/projects/glove"
+        )
+    wanted = _wanted(vocabulary)
+    rows: dict[int, list[float]] = {}
+    dim = 0
+    for place, word, numbers in _vector_lines(path):
+        dim = len(numbers)
+        if word in wanted and wanted[word] not in rows:
+            rows[wanted[word]] = _finite(numbers, place)
+    if not dim:
+        raise ValueError(f"{path} has no vectors: fetch it again")
+    table = torch.zeros(len(vocabulary.words), dim)
+    if rows:
+        table[[*rows]] = torch.tensor([*rows.values()])
+    return Vectors(table, len(rows))
+
+
+def of_torchtext(vectors: StoredVectors, vocabulary: Vocabulary) -> Vectors:
+    """Look the words of a vocabulary up in vectors of torchtext, such as ``torchtext.vocab.FastText("simple")``.
+
+    Args:
+        vectors: ``torchtext.vocab.Vectors``, or what has its ``stoi``, ``vectors`` (N, D) and ``dim``.
+        vocabulary: words whose vectors are kept.
+
+    Raises:
+        ValueError: a vector has what is no finite number.
+    """
+    known = [(number, vectors.stoi[word]) for word, number in _wanted(vocabulary).items() if word in vectors.stoi]
+    table = torch.zeros(len(vocabulary.words), vectors.dim)
+    table[[number for number, _ in known]] = vectors.vectors[[place for _, place in known]].float()
+    wrong = (~table.isfinite()).any(1).nonzero()
+    if len(wrong):
+        raise ValueError(f"vectors of {vocabulary.words[int(wrong[0])]!r} are not finite: load them anew")
+    return Vectors(table, len(known))
+
+
+def _tokenizers() -> Any:
+    """Import the package that splits texts."""
+    try:
+        import tokenizers
+    except ImportError as error:
+        raise ImportError("splitting texts needs tokenizers: pip install 'mixmodal[recipes]'") from error
+    return tokenizers
+
+
+def _toxic() -> Splitter:
+    """Return the splitter of style "toxic"; four separators are whitespace to Python and not to the tokenizers."""
+    tokenizers = _tokenizers()
+    try:
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+    except ImportError as error:
+        raise ImportError("style='toxic' needs scikit-learn: pip install 'mixmodal[recipes]'") from error
+    letters = tokenizers.normalizers.Replace(tokenizers.Regex("[^A-Za-z\\s\x1c-\x1f]"), "")
+    left_out = ENGLISH_STOP_WORDS | WIKIPEDIA_WORDS
+
+    def split(text: str) -> list[str]:
+        words = letters.normalize_str(text).lower().split()
+        return [*(word for word in words if word not in left_out), END]
+
+    return split
+
+
+def _english() -> Splitter:
+    """Return the splitter of style "english"."""
+    tokenizers = _tokenizers()
+    unbroken = tokenizers.normalizers.Replace("<br />", " ")
+    marks = tokenizers.pre_tokenizers.BertPreTokenizer()
+    return lambda text: [word for word, _ in marks.pre_tokenize_str(unbroken.normalize_str(text.lower()))]
+
+
+def _basic() -> Splitter:
+    """Return the splitter of style "basic"."""
+    tokenizers = _tokenizers()
+    changes = {mark: f" {mark} " for mark in ".,()!?'"} | {'"': "", "<br />": " ", ";": " ", ":": " "}
+    replace = tokenizers.normalizers.Replace
+    spaced = tokenizers.normalizers.Sequence([replace(old, new) for old, new in changes.items()])
+    return lambda text: spaced.normalize_str(text.lower()).split()
+
+
+def _wanted(vocabulary: Vocabulary) -> dict[str, int]:
+    """Return the numbers of the words that have vectors: all but the padding and the unknown word."""
+    return {word: number for number, word in enumerate(vocabulary.words) if number > 1}
+
+
+def _vector_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the place, which is file and line, the word and the unread numbers of every vector."""
+    dim, promised, count = 0, None, 0
+    for number, line in enumerate(_lines(path), 1):
+        place, parts = f"{path} line {number}", line.rstrip(" \r\n").split(" ")
+        if number == 1 and len(parts) == 2 and all(part.isdecimal() for part in parts):
+            promised, dim = (int(part) for part in parts)
+            continue
+        dim = dim or len(parts) - 1
+        if len(parts) <= dim or dim < 1 or (len(parts) > dim + 1 and _is_number(parts[-dim - 1])):
+            raise ValueError(f"{place} has {len(parts) - 1} numbers, expected {dim or 'at least 1'}: fetch it again")
+        count += 1
+        yield place, " ".join(parts[:-dim]), parts[-dim:]
+    if promised is not None and count != promised:
+        raise ValueError(f"{path} has {count:,} vectors, its first line says {promised:,}: fetch it again")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a plain or gzipped file; what is no UTF-8 belongs to words that no text has."""
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", errors="replace", newline="\n") as file:
+            yield from file
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+
+
+def _finite(numbers: list[str], place: str) -> list[float]:
+    """Read the numbers of a vector."""
+    wrong = [number for number in numbers if not _is_number(number) or not math.isfinite(float(number))]
+    if wrong:
+        raise ValueError(f"{place} has {wrong[0]!r}, expected a finite number: fetch it again")
+    return [float(number) for number in numbers]
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether ``text`` reads like a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

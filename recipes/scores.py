@@ -1,0 +1,37 @@
+"""What a recipe scores a test set by, in percent."""
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_auroc
+
+from mixmodal import Mix
+
+
+def accuracy(preds: Tensor, y: Tensor) -> float:
+    """Percentage of rows of `preds` (N, C) that are largest at the class `y` (N,)."""
+    return 100 * (preds.argmax(1) == y).double().mean().item()
+
+
+def label_accuracy(preds: Tensor, y: Tensor) -> float:
+    """Percentage of logits `preds` (N, L) that have the sign of the labels `y` (N, L), 0 or 1."""
+    return 100 * ((preds > 0) == (y > 0.5)).double().mean().item()
+
+
+def roc_auc(preds: Tensor, y: Tensor) -> float:
+    """Area under the ROC curve in percent, the mean over the labels `y` (N, L) that have both values.
+
+    >>> roc_auc(torch.tensor([[0.1], [0.4], [0.35], [0.8]]), torch.tensor([[0.0], [0.0], [1.0], [1.0]]))
+    75.0
+    """
+    areas = [
+        binary_auroc(logits, label.long())
+        for logits, label in zip(preds.unbind(1), y.unbind(1), strict=True)
+        if 0 < label.sum() < len(label)
+    ]
+    return 100 * torch.stack(areas).double().mean().item() if areas else float("nan")
+
+
+def mixed_label_accuracy(mix: Mix, preds: Tensor, y: Tensor) -> Tensor:
+    """The share of the labels `y` (B, L) that logits of a mixed batch have the sign of, own and partner's by `lam`."""
+    hit, partner_hit = (((preds > 0) == (side > 0.5)).float().mean(1) for side in (y, y[mix.index]))
+    return torch.lerp(partner_hit, hit, mix.lam).mean()

