@@ -69,6 +69,6 @@ def sentence(settings: Any, result: dict[str, Any], scored: str = "test") -> str
     if not result:
         return ""
     return (
-        f"{settings.mixing.method}: {result['metric']} {result['score']:.2f} % of the {scored} set, "
+        f"{settings.data}, {settings.mixing.method}: {result['metric']} {result['score']:.2f} % of the {scored} set, "
         f"{result['train_score']:.2f} % of the training set"
     )

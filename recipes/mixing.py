@@ -130,6 +130,8 @@ class WithSaliency(Mixing):
         return (self.mixer,)
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Mix]:
+        if not x.is_floating_point():
+            raise TypeError(f"saliency is a gradient by the input, which is {x.dtype} here; choose a method without it")
         if torch.rand(()).item() >= self.prob:
             return model(x), NoMix().draw(x)
         mixed, mix = self.mixer(x, saliency=saliency(self.net, x, y, keep=self.keep))
