@@ -1,6 +1,7 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
 from mixmodal import presets, sites
+from mixmodal.audio import LogMel, union_targets
 from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, from_torchtext
 from mixmodal.hidden import HiddenMix
 from mixmodal.images import MixCollate
@@ -23,6 +24,7 @@ __all__ = [
     "HiddenMix",
     "KeepEnds",
     "LengthBucketBatchSampler",
+    "LogMel",
     "Mix",
     "MixCollate",
     "MixUp",
@@ -40,4 +42,5 @@ __all__ = [
     "saliency",
     "sites",
     "trainer_loss",
+    "union_targets",
 ]

@@ -17,8 +17,9 @@ class Method:
     """What mixes, and how: the part of the command line that all recipes share."""
 
     method: str = "fmix"
-    """baseline; at the input mixup, cutmix, fmix, cutout, puzzlemix, or in turn fmix+mixup, cutmix+mixup, fmix+cutmix;
-    at hidden sites manifold-mixup, feature-cutmix, patchup-soft, patchup-hard, dropblock."""
+    """baseline; at the input mixup, cutmix, fmix, cutout, puzzlemix, in bands spec-time, spec-frequency, or in turn
+    fmix+mixup, cutmix+mixup, fmix+cutmix; at hidden sites manifold-mixup, feature-cutmix, patchup-soft, patchup-hard,
+    dropblock."""
     prob: float = 1.0
     """Share of the batches that are mixed."""
     alpha: float | None = None
@@ -134,6 +135,8 @@ METHODS: dict[str, Callable[[Method, Place], Mixing]] = {
     "mixup": lambda m, at: _input(m, at, _mixup(m, at)),
     "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
     "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
+    "spec-time": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c f *")),
+    "spec-frequency": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c * t")),
     "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
     "fmix+mixup": lambda m, at: _input(m, at, mm.Alternate([_fmix(m, at), _mixup(m, at)])),
     "cutmix+mixup": lambda m, at: _input(m, at, mm.Alternate([_mixup(m, at), _cutmix(m, at)])),

@@ -7,7 +7,7 @@ from recipes.data.facts import PATCHUP_SPLITS
 from recipes.engine import Training
 from recipes.methods import Method
 
-STEPS = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 1e-4, "schedule": "step"}
+STEPS: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 1e-4, "schedule": "step"}
 LONG = {"epochs": 300, "batch_size": 32, "milestones": (100, 150, 225), **STEPS}
 SHORT = {"epochs": 200, "batch_size": 128, "milestones": (100, 150), **STEPS}
 FMIX: dict[tuple[str, str], dict[str, Any]] = {
@@ -116,3 +116,20 @@ def fmix_paper_text(data: str, model: str, method: str) -> Mapping[str, Any]:
 
 
 TEXT_PRESETS = {"fmix-paper": fmix_paper_text}
+
+
+def fmix_paper_audio(method: str, alpha: float) -> Mapping[str, Any]:
+    """Settings of Google commands in the FMix paper's Table II."""
+    return {
+        "data": "speech-commands",
+        "words": "twelve",
+        "width": 64,
+        "mixing": Method(method=method, alpha=alpha),
+        "training": Training(epochs=90, batch_size=128, **STEPS | {"lr": 0.01, "milestones": (30, 60, 80)}),
+    }
+
+
+AUDIO_PRESETS = {
+    "fmix-paper": lambda method: fmix_paper_audio(method, 1.0),
+    "fmix-paper-0.2": lambda method: fmix_paper_audio(method, 0.2),
+}

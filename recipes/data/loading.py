@@ -29,6 +29,8 @@ class Tensors(Dataset[tuple[Tensor, ...]]):
 class ShuffledBatches(BatchSampler):
     """Batches in an order that is drawn anew for every epoch, from the seed and the epoch alone; the last may be short.
 
+    With weights (size,) samples are drawn with replacement, as often as their weights say.
+
     >>> batches = ShuffledBatches(5, 2, seed=0)
     >>> first = list(batches)
     >>> batches.set_epoch(1)
@@ -36,10 +38,11 @@ class ShuffledBatches(BatchSampler):
     ([0, 1, 2, 3, 4], False)
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, *, seed: int, weights: Tensor | None = None) -> None:
         super().__init__(SequentialSampler(range(size)), batch_size, drop_last=False)
         self.size = size
         self.seed = seed
+        self.weights = weights
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -48,14 +51,20 @@ class ShuffledBatches(BatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.size, generator=generator).tolist()
+        if self.weights is None:
+            order = torch.randperm(self.size, generator=generator).tolist()
+        else:
+            order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator).tolist()
         return (order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size))
 
 
-def shuffled_loader(*tensors: Tensor, batch_size: int, seed: int) -> DataLoader[tuple[Tensor, ...]]:
+def shuffled_loader(
+    *tensors: Tensor, batch_size: int, seed: int, weights: Tensor | None = None
+) -> DataLoader[tuple[Tensor, ...]]:
     """A loader of shuffled batches."""
     data = Tensors(*tensors)
-    return DataLoader(data, batch_sampler=ShuffledBatches(len(data), batch_size, seed=seed), collate_fn=as_is)
+    batches = ShuffledBatches(len(data), batch_size, seed=seed, weights=weights)
+    return DataLoader(data, batch_sampler=batches, collate_fn=as_is)
 
 
 def ordered_loader(*tensors: Tensor, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:

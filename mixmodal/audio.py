@@ -1,0 +1,296 @@
+"""Audio: log-mel spectrograms with padding, and targets for events that sound together.
+
+Waveforms and spectrograms need no method of their own, only the axes that a mask varies on:
+
+| batch | shape | axes |
+|---|---|---|
+| waveforms | (B, T) | "b *" |
+| waveforms | (B, 1, T) | "b c *" |
+| spectrograms, in time and frequency | (B, 1, mels, frames) | "b c *" |
+| spectrograms, in time only | (B, 1, mels, frames) | "b c f *" |
+| spectrograms, in frequency only | (B, 1, mels, frames) | "b c * t" |
+
+A mask in frequency only is the same in every frame, so it knows no padding in time.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mixmodal.mix import Mix, check, check_tensor
+from mixmodal.mixer import require
+
+SMALLEST = 1e-5
+"""The smallest magnitude that decibels tell from silence, as in librosa."""
+
+
+class LogMel(nn.Module):
+    """Mel spectrograms in decibels below the loudest band of each clip.
+
+    With the defaults these are librosa's `melspectrogram` and `power_to_db(ref=np.max)`: Hann window, frames centred on
+    every `hop`-th sample with zeros beyond the ends, Slaney's mel scale and norm. A `scaled` result has another
+    unit. A silent clip is 0 dB everywhere, since it is as loud as its maximum.
+
+    Padding changes nothing: samples after the length of a clip count as zero, which is what lies beyond its end, so its
+    real frames are those of the clip alone. Frames of padding hold -`floor` dB, and the maximum does not see them.
+
+    It computes in float32 at least, also under autocast, and returns the dtype of the waveform.
+
+    Args:
+        sample_rate: of the waveforms, in Hz.
+        n_fft: samples of a window, even.
+        hop: samples from one frame to the next.
+        n_mels: number of mel bands.
+        f_min: lower end of the lowest band, in Hz.
+        f_max: upper end of the highest band, in Hz; half the sample rate if None.
+        power: exponent of the magnitudes that are summed in a band, 2 for energy. Decibels are those of the magnitude.
+        floor: what lies further below the maximum is set to this distance, in dB.
+        scaled: map [-floor, 0] dB to [-1/2, 1/2].
+
+    Raises:
+        ImportError: the package `torchaudio` is missing.
+        ValueError: a number is out of its range.
+
+    >>> import mixmodal as mm
+    >>> logmel = LogMel()
+    >>> wave, lengths = torch.randn(4, 16000), torch.tensor([16000, 12000, 9000, 16000])
+    >>> spec = logmel(wave, lengths=lengths)
+    >>> real = logmel.valid(lengths, spec.shape[-1])
+    >>> mixed, mix = mm.FMix()(spec, valid=real[:, None])
+    >>> mixed.shape, mix.valid.shape
+    (torch.Size([4, 1, 32, 32]), torch.Size([4, 32, 32]))
+
+    Source: McFee et al. 2015, "librosa: Audio and Music Signal Analysis in Python"; its version 0.11 is the reference
+    of the tests. The defaults are the inputs of Google commands in the code of Harris et al. 2020 (FMix).
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16000,
+        n_fft: int = 2048,
+        hop: int = 512,
+        n_mels: int = 32,
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        power: float = 2.0,
+        floor: float = 80.0,
+        scaled: bool = True,
+    ) -> None:
+        super().__init__()
+        try:
+            from torchaudio.functional import melscale_fbanks
+        except ImportError as error:
+            raise ImportError("LogMel needs torchaudio: pip install 'mixmodal[audio]'") from error
+        require(sample_rate > 0, "sample_rate", sample_rate, "be a number of Hz above 0")
+        require(n_fft >= 2 and n_fft % 2 == 0, "n_fft", n_fft, "be an even number of samples of 2 or more")
+        require(hop >= 1, "hop", hop, "be a number of samples of 1 or more")
+        require(n_mels >= 1, "n_mels", n_mels, "be a number of bands of 1 or more")
+        f_max = sample_rate / 2 if f_max is None else f_max
+        require(0 < f_max <= sample_rate / 2, "f_max", f_max, f"lie in (0, {sample_rate / 2:g}], in Hz")
+        require(0 <= f_min < f_max, "f_min", f_min, f"lie in [0, f_max={f_max:g}), in Hz")
+        require(power > 0, "power", power, "be an exponent above 0")
+        require(floor > 0, "floor", floor, "be a number of dB above 0")
+        self.sample_rate, self.n_fft, self.hop, self.n_mels = sample_rate, n_fft, hop, n_mels
+        self.f_min, self.f_max, self.exponent, self.floor, self.scaled = f_min, f_max, power, floor, scaled
+        bands = melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate, norm="slaney", mel_scale="slaney")
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("bands", bands, persistent=False)
+        self.window: Tensor
+        self.bands: Tensor
+
+    def forward(self, wave: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        """The spectrograms of a batch.
+
+        Args:
+            wave: floating (B, T) or (B, 1, T), finite, full scale at 1.
+            lengths: number of real samples of each clip, int64 (B,), from 0 to T; all of them if None.
+
+        Returns:
+            (B, 1, mels, frames) with 1 + T // hop frames, in [-1/2, 1/2] if `scaled`, else in [-floor, 0] dB.
+
+        Raises:
+            TypeError: `wave` is not floating, or `lengths` is not int64.
+            ValueError: another shape, an empty batch or clip, values that are not finite, or a length out of range.
+
+        >>> LogMel(n_mels=8)(torch.zeros(2, 1024)).shape
+        torch.Size([2, 1, 8, 3])
+        """
+        valid = None
+        if lengths is not None:
+            wave = self._flat(wave)
+            _check_lengths(lengths, wave)
+            lengths = lengths.to(wave.device)
+            wave = wave.masked_fill(torch.arange(wave.shape[1], device=wave.device) >= lengths[:, None], 0)
+            valid = self.valid(lengths, 1 + wave.shape[1] // self.hop)
+        return self.of_power(self.power(wave), valid=valid).to(wave.dtype)
+
+    def stft(self, wave: Tensor) -> Tensor:
+        """The short-time Fourier transform of a batch, complex (B, n_fft // 2 + 1, 1 + T // hop).
+
+        Args:
+            wave: see `forward`.
+
+        Raises:
+            TypeError, ValueError: see `forward`.
+        """
+        wave = self._flat(wave)
+        wave = wave.to(torch.promote_types(wave.dtype, torch.float32))
+        window = self.window.to(wave.dtype)
+        return torch.stft(wave, self.n_fft, self.hop, window=window, pad_mode="constant", return_complex=True)
+
+    def power(self, wave: Tensor) -> Tensor:
+        """The magnitudes of `stft`, raised to `power`: (B, n_fft // 2 + 1, frames), in float32 at least.
+
+        Args:
+            wave: see `forward`.
+
+        Raises:
+            TypeError, ValueError: see `forward`.
+        """
+        stft = self.stft(wave)
+        if self.exponent == 2:
+            return torch.addcmul(stft.real.square(), stft.imag, stft.imag)
+        return stft.abs() ** self.exponent
+
+    def of_power(self, power: Tensor, *, valid: Tensor | None = None) -> Tensor:
+        """The spectrograms that `forward` makes of what `power` gives, so that one can alter what is between.
+
+        Args:
+            power: floating (B, n_fft // 2 + 1, frames), 0 or more.
+            valid: real frames, bool (B, frames); all of them if None.
+
+        Returns:
+            (B, 1, mels, frames), in float32 at least.
+
+        Raises:
+            TypeError: `valid` is not bool.
+            ValueError: another shape.
+
+        >>> logmel, wave = LogMel(), torch.randn(2, 4000)
+        >>> bool((logmel.of_power(logmel.power(wave)) == logmel(wave)).all())
+        True
+        """
+        if power.ndim != 3 or power.shape[1] != len(self.bands):
+            raise ValueError(
+                f"power has shape {tuple(power.shape)} and must be (B, {len(self.bands)}, frames), n_fft // 2 + 1 "
+                f"frequencies, as LogMel.power gives it"
+            )
+        if valid is not None:
+            _check_frames(valid, power)
+        power = power.to(torch.promote_types(power.dtype, torch.float32))
+        with torch.autocast(power.device.type, enabled=False):
+            mel = self.bands.to(power.dtype).T @ power
+        if valid is not None:
+            mel = mel.masked_fill(~valid[:, None], 0)
+        level = 20 / self.exponent * mel.clamp(min=SMALLEST**self.exponent).log10()
+        level = (level - level.amax((1, 2), keepdim=True)).clamp(min=-self.floor)
+        if valid is not None:
+            level = level.masked_fill(~valid[:, None], -self.floor)
+        return ((level + self.floor / 2) / self.floor if self.scaled else level)[:, None]
+
+    def frames(self, lengths: Tensor) -> Tensor:
+        """The number of real frames of each clip: 1 + length // hop, or 0 where there is no sample.
+
+        Args:
+            lengths: numbers of samples, int64 (B,).
+
+        Returns:
+            int64 (B,).
+
+        >>> LogMel(hop=512).frames(torch.tensor([0, 1, 511, 512, 16000]))
+        tensor([ 0,  1,  1,  2, 32])
+        """
+        return torch.where(lengths > 0, 1 + torch.div(lengths, self.hop, rounding_mode="floor"), 0)
+
+    def valid(self, lengths: Tensor, frames: int) -> Tensor:
+        """Which frames are real: `valid[:, None]` is what a mixer of (mels, frames) takes, `valid` one of (frames).
+
+        Args:
+            lengths: numbers of samples, int64 (B,).
+            frames: number of frames of the spectrograms.
+
+        Returns:
+            bool (B, frames).
+
+        >>> LogMel(hop=512).valid(torch.tensor([0, 600]), 3)
+        tensor([[False, False, False],
+                [ True,  True, False]])
+        """
+        return torch.arange(frames, device=lengths.device) < self.frames(lengths)[:, None]
+
+    def _flat(self, wave: Tensor) -> Tensor:
+        """`wave` as (B, T), checked."""
+        check_tensor(wave, "wave")
+        if not wave.is_floating_point():
+            raise TypeError(f"wave is {wave.dtype} and must be floating; of int16 samples, pass wave.float() / 32768")
+        if wave.ndim not in (2, 3) or (wave.ndim == 3 and wave.shape[1] != 1) or 0 in wave.shape:
+            raise ValueError(
+                f"wave has shape {tuple(wave.shape)} and must be (B, T) or (B, 1, T), not empty; pass "
+                f"wave[None] for one clip, wave.mean(1) for stereo"
+            )
+        check(wave.isfinite(), "wave must be finite; leave out or mend clips with infinite or missing samples", wave)
+        return wave if wave.ndim == 2 else wave[:, 0]
+
+
+def union_targets(mix: Mix, y: Tensor) -> Tensor:
+    """Targets for tagging: the events of both clips, each at its full weight.
+
+        y' = max([lam > 0] · y, [lam < 1] · y[index])
+
+    For multi-label data whose labels say that an event sounds somewhere in a clip: in a mixed clip the events of both
+    sides sound, and a share of the mask is no share of an event. Where labels exclude one another, or say how much, use
+    `Mix.targets` and `Mix.loss`.
+
+    Args:
+        mix: the record of the draw; without a partner, labels stay.
+        y: labels of the batch before mixing, bool or floating (B, K), in [0, 1].
+
+    Returns:
+        (B, K), in the dtype of `y`, at least float32.
+
+    Raises:
+        TypeError: `y` holds integers.
+        ValueError: another shape, wrong batch, or values outside [0, 1].
+
+    >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
+    >>> union_targets(mix, torch.tensor([[True, False, False], [False, False, True]]))
+    tensor([[1., 0., 1.],
+            [1., 0., 1.]])
+
+    Source: in sets for tagging, such as AudioSet (Gemmeke et al. 2017), labels say which events a clip holds; the union
+    is what follows for two clips.
+    """
+    check_tensor(y, "y")
+    if not (y.is_floating_point() or y.dtype == torch.bool):
+        raise TypeError(f"y is {y.dtype} and must be bool or floating (B, K); write y.bool(), or F.one_hot(y).bool()")
+    if y.ndim != 2 or len(y) != len(mix.index):
+        raise ValueError(
+            f"y has shape {tuple(y.shape)} and must be (B, K) with the batch of the record, {len(mix.index)}"
+        )
+    check((y >= 0) & (y <= 1), "y must lie in [0, 1]", y)
+    y = y.to(torch.promote_types(y.dtype, torch.float32))
+    own, other = (mix.lam > 0)[:, None], (mix.lam < 1)[:, None]
+    return torch.maximum(y * own, y.index_select(0, mix.index) * other)
+
+
+def _check_lengths(lengths: Tensor, wave: Tensor) -> None:
+    """`lengths` says how many samples of each clip of `wave` (B, T) are real."""
+    if not isinstance(lengths, Tensor) or lengths.dtype != torch.int64:
+        raise TypeError(f"lengths must be an int64 tensor, got {getattr(lengths, 'dtype', type(lengths).__name__)}")
+    if lengths.shape != wave.shape[:1]:
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)} and must say one length per clip, ({len(wave)},)")
+    check((lengths >= 0) & (lengths <= wave.shape[1]), f"lengths must lie in [0, {wave.shape[1]}]", lengths)
+
+
+def _check_frames(valid: Tensor, power: Tensor) -> None:
+    """`valid` marks the real frames of `power` (B, frequencies, frames)."""
+    if not isinstance(valid, Tensor) or valid.dtype != torch.bool:
+        raise TypeError(
+            f"valid must be a bool tensor, True where a frame is real, got "
+            f"{getattr(valid, 'dtype', type(valid).__name__)}; write logmel.valid(lengths, frames)"
+        )
+    if valid.shape != (len(power), power.shape[2]):
+        raise ValueError(
+            f"valid has shape {tuple(valid.shape)} and must be (B, frames), {(len(power), power.shape[2])}, as "
+            f"logmel.valid(lengths, frames) gives it"
+        )

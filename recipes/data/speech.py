@@ -1,0 +1,399 @@
+"""Speech Commands, of which each clip is one spoken word, and sung tones in its form, which need no download.
+
+Source: Warden 2018, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition". The split by hash is the
+rule of the README of the set, version 0.02.
+"""
+
+import hashlib
+import io
+import json
+import math
+import tempfile
+import urllib.error
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from recipes.data.image_files import Examples
+
+RATE = SAMPLES = 16_000
+URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+FOLDERS = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
+NOISE = "_background_noise_"
+LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
+HARMONICS = 4
+STREAMED = 2**32 - 1
+"""The size in the header of a WAV file whose writer did not know it."""
+BUCKETS = 2**27 - 1
+"""The largest number of clips of a class that the rule of the split by hash reckons with."""
+
+Words = Literal["ten", "twelve", "thirty-five"]
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechSet:
+    """A labelled set of clips of one second, held in memory.
+
+    Args:
+        name: name of the set.
+        train_x: training clips, int16 (N, 16000), at 16 kHz.
+        train_y: training labels, int64 (N,), below the number of classes.
+        validation_x: validation clips, like ``train_x``.
+        validation_y: validation labels, like ``train_y``.
+        test_x: test clips, like ``train_x``.
+        test_y: test labels, like ``train_y``.
+        classes: name of each class.
+        broken: files that were left out, by their names in the folder.
+
+    Raises:
+        ValueError: a tensor has the wrong shape, dtype or values.
+    """
+
+    name: str
+    train_x: Tensor = field(repr=False)
+    train_y: Tensor = field(repr=False)
+    validation_x: Tensor = field(repr=False)
+    validation_y: Tensor = field(repr=False)
+    test_x: Tensor = field(repr=False)
+    test_y: Tensor = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+    broken: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        pairs = {
+            "train": (self.train_x, self.train_y),
+            "validation": (self.validation_x, self.validation_y),
+            "test": (self.test_x, self.test_y),
+        }
+        for split, (x, y) in pairs.items():
+            if x.ndim != 2 or x.dtype != torch.int16 or x.shape[1] != SAMPLES:
+                raise ValueError(f"{self.name}: {split}_x is {x.dtype} {tuple(x.shape)}, expected int16 (N, {SAMPLES})")
+            if y.shape != x.shape[:1] or y.dtype != torch.int64:
+                raise ValueError(f"{self.name}: {split}_y is {y.dtype} {tuple(y.shape)}, expected int64 ({len(x)},)")
+            if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(self.classes):
+                raise ValueError(f"{self.name}: {split}_y must hold labels in 0..{len(self.classes) - 1}, one or more")
+
+
+def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_broken: bool = False) -> SpeechSet:
+    """Load Speech Commands, version 0.01 or 0.02, from its folder.
+
+    Clips are made mono by the mean of their channels, resampled to 16 kHz, padded with zeros on the right or cut to one
+    second, and rounded to int16. A silent clip is as good as any. Folders that begin with ``_`` are no words. A clip is
+    of the split that ``validation_list.txt`` or ``testing_list.txt`` names it in; where a list is not there, the split
+    follows from the hash of the speaker, as ``split_of`` says.
+
+    Args:
+        root: the folder with a folder for each word, or its parent, or that of ``download``.
+        words: ``"ten"`` for the commands yes, no, up, down, left, right, on, off, stop and go; ``"twelve"`` for
+            unknown, which is every other word, then silence, of which each split has a clip of zeros for every ten
+            others, and then the ten; ``"thirty-five"`` for all words that are there, sorted; version 0.01 has 30.
+        cache: folder for the decoded clips, in a file whose name follows from the names, sizes and times of the clips;
+            clips are decoded at every call if None. Processes that start at once may share it.
+        skip_broken: leave out clips that cannot be read rather than raise; ``SpeechSet.broken`` names them.
+
+    Raises:
+        FileNotFoundError: the set or the folder of a word is not there.
+        ValueError: clips cannot be read, or are in a list and not there; a split has no clip, or unknown no word.
+        ImportError: an optional package is missing.
+    """
+    if words not in ("ten", "twelve", "thirty-five"):
+        raise ValueError(f"words={words!r} is unknown: choose 'ten', 'twelve' or 'thirty-five'")
+    folder = _find(root)
+    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"))
+    missing = [word for word in COMMANDS if word not in found]
+    if missing:
+        raise FileNotFoundError(f"{folder} has no folder {', '.join(missing)}: unpack {URL} again")
+    if words == "twelve" and len(found) == len(COMMANDS):
+        raise ValueError(f"words='twelve' needs other words for the class unknown, and {folder} has the ten alone")
+    chosen = COMMANDS if words == "ten" else found
+    classes = {"ten": COMMANDS, "twelve": ("unknown", "silence", *COMMANDS), "thirty-five": found}[words]
+    lists = {split: _list(folder / file, chosen) for split, file in LISTS.items()}
+    names = sorted({*_clips(folder, chosen)}.union(*(names for names in lists.values() if names is not None)))
+    waves, broken = _cached(folder, names, cache)
+    if broken and not skip_broken:
+        some = "; ".join(f"{name} {reason}" for name, reason in list(broken.items())[:3])
+        raise ValueError(
+            f"{folder} has {len(broken):,} of {len(names):,} clips that cannot be read: {some}"
+            f"{'; and others' if len(broken) > 3 else ''}: fetch them again, or leave them out with --skip-broken"
+        )
+    good = [name for name in names if name not in broken]
+    y = torch.tensor([_label(name.split("/")[0], classes) for name in good], dtype=torch.int64)
+    split = [_split(name, lists) for name in good]
+
+    def part(of: str) -> Examples:
+        where = torch.tensor([each == of for each in split], dtype=torch.bool)
+        return _with_silence(waves[where], y[where]) if words == "twelve" else (waves[where], y[where])
+
+    train, validation, test = part("training"), part("validation"), part("testing")
+    return SpeechSet(f"speech-commands-{words}", *train, *validation, *test, classes, tuple(broken))
+
+
+def background(root: Path | None) -> Tensor:
+    """Read the recordings of noise of Speech Commands, one after the other, cut into clips of one second.
+
+    Args:
+        root: see ``load``.
+
+    Returns:
+        int16 (N, 16000), at 16 kHz.
+
+    Raises:
+        FileNotFoundError: the set is not there, or it has no noise.
+        ValueError: a recording cannot be read, or all of them are shorter than a second.
+        ImportError: an optional package is missing.
+    """
+    folder = _find(root)
+    paths = sorted((folder / NOISE).glob("*.wav"))
+    if not paths:
+        raise FileNotFoundError(f"{folder / NOISE} has no recordings: unpack {URL} again, or train without noise")
+    waves = []
+    for path in paths:
+        try:
+            waves.append(decode(path.read_bytes()))
+        except ValueError as error:
+            raise ValueError(f"{path} {error}: fetch it again") from error
+    whole = torch.cat(waves)
+    if len(whole) < SAMPLES:
+        raise ValueError(f"{folder / NOISE} has {len(whole):,} samples at 16 kHz, expected a second or more")
+    return whole[: len(whole) // SAMPLES * SAMPLES].view(-1, SAMPLES)
+
+
+def download(root: Path, version: Literal["v0.01", "v0.02"]) -> Path:
+    """Fetch Speech Commands with torchaudio, which checks the archive, unless it is there already.
+
+    Args:
+        root: folder for the archive and the unpacked set; it is made if it is not there.
+        version: of the set.
+
+    Returns:
+        The folder of the set.
+
+    Raises:
+        ConnectionError: the archive cannot be fetched.
+        ValueError: the archive is another one than was published.
+        ImportError: the package ``torchaudio`` is missing.
+    """
+    try:
+        from torchaudio.datasets import SPEECHCOMMANDS
+    except ImportError as error:
+        raise ImportError("the download needs torchaudio: pip install 'mixmodal[recipes]'") from error
+    url = URL.replace("v0.02", version)
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        SPEECHCOMMANDS(root, url=url.removesuffix(".tar.gz").split("/")[-1], download=True)
+    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        raise ConnectionError(
+            f"{url} cannot be fetched ({error}): check the network, or give the unpacked folder with --data-root"
+        ) from error
+    except RuntimeError as error:
+        raise ValueError(f"{url} was fetched with errors ({error}): delete it from {root} and try again") from error
+    return root / "SpeechCommands" / f"speech_commands_{version}"
+
+
+def synthetic(*, classes: int = 10, per_class: int = 100, seed: int = 0) -> SpeechSet:
+    """Make a set of sung tones, whose class is the interval that they glide by.
+
+    The intervals are even steps from an octave down to an octave up. A tone has four harmonics in random phases,
+    vibrato, a random pitch from 200 to 400 Hz in its middle, a random loudness, and noise. All of it follows from
+    ``seed``: the global random state is neither used nor changed.
+
+    Args:
+        classes: number of intervals, 2 or more.
+        per_class: training clips of each class, 1 or more; validation and test have a fifth of them, at least one.
+        seed: of all clips.
+
+    Raises:
+        ValueError: a number is too small.
+
+    >>> synthetic(classes=2, per_class=3).train_x.shape
+    torch.Size([6, 16000])
+    """
+    if classes < 2 or per_class < 1:
+        raise ValueError(f"classes={classes} must be at least 2, and per_class={per_class} at least 1")
+    generator = torch.Generator().manual_seed(seed)
+    intervals = torch.linspace(-12, 12, classes)
+
+    def part(count: int) -> Examples:
+        y = torch.arange(classes).repeat(count)
+        return _sung(intervals[y], generator), y
+
+    train, validation, test = part(per_class), part(max(1, per_class // 5)), part(max(1, per_class // 5))
+    names = tuple(f"{interval:+.1f} semitones" for interval in intervals.tolist())
+    return SpeechSet(f"synthetic-tones-{classes}", *train, *validation, *test, names)
+
+
+def balanced_weights(labels: Tensor) -> Tensor:
+    """Weigh every sample by one over the size of its class, for torch's ``WeightedRandomSampler``.
+
+    Args:
+        labels: int64 (N,).
+
+    Returns:
+        float64 (N,): weights that sum to 1 in every class.
+
+    >>> balanced_weights(torch.tensor([0, 2, 2]))
+    tensor([1.0000, 0.5000, 0.5000], dtype=torch.float64)
+    """
+    return labels.bincount().double()[labels].reciprocal()
+
+
+def split_of(name: str) -> str:
+    """Tell the split of a clip by the hash of what comes before ``_nohash_`` in its name, which is the speaker.
+
+    A tenth of the speakers is for validation and a tenth for testing, whichever clips are added later.
+
+    >>> split_of("yes/0a7c2a8d_nohash_0.wav") == split_of("no/0a7c2a8d_nohash_3.wav")
+    True
+    """
+    speaker = name.split("/")[-1].split("_nohash_")[0]
+    bucket = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (BUCKETS + 1)
+    percent = 100 * bucket / BUCKETS
+    return "validation" if percent < 10 else "testing" if percent < 20 else "training"
+
+
+def decode(raw: bytes) -> Tensor:
+    """Decode a sound file into a mono wave int16 (T,) at 16 kHz; what resampling takes beyond full scale is cut to it.
+
+    Raises:
+        ValueError: it cannot be read, is truncated, has no samples, or some that are not finite.
+        ImportError: an optional package is missing.
+    """
+    try:
+        import soundfile
+        from torchaudio.functional import resample
+    except ImportError as error:
+        raise ImportError("speech commands need soundfile and torchaudio: pip install 'mixmodal[recipes]'") from error
+    if not raw:
+        raise ValueError("is empty")
+    promised = int.from_bytes(raw[4:8], "little")
+    if raw[:4] == b"RIFF" and promised != STREAMED and promised + 8 > len(raw):
+        raise ValueError(f"is truncated ({len(raw):,} of {promised + 8:,} bytes)")
+    try:
+        samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"is no sound file ({error.error_string.rstrip('.')})") from error
+    wave = torch.from_numpy(samples).mean(1)
+    if not len(wave):
+        raise ValueError("has no samples")
+    if not wave.isfinite().all():
+        raise ValueError("has samples that are not finite")
+    wave = wave if rate == RATE else resample(wave, rate, RATE)
+    return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
+
+
+def _find(root: Path | None) -> Path:
+    """Return the folder with a folder for each word, at or under `root`."""
+    remedy = f"get {URL} and give its folder with --data-root, or fetch it with --download"
+    if root is None:
+        raise FileNotFoundError(f"no folder was given for speech commands: {remedy}")
+    places = (root, *(base / name for base in (root, root / "SpeechCommands") for name in FOLDERS))
+    found = next((place for place in places if any((place / word).is_dir() for word in COMMANDS)), None)
+    if found is None:
+        raise FileNotFoundError(f"speech commands were not found in {root}: {remedy}")
+    return found
+
+
+def _clips(folder: Path, words: Sequence[str]) -> list[str]:
+    """Name the clips of some words, as in `yes/FILE.wav`."""
+    paths = (path for word in words for path in (folder / word).iterdir())
+    return [
+        f"{path.parent.name}/{path.name}" for path in paths if path.suffix.lower() == ".wav" and path.name[0] != "."
+    ]
+
+
+def _list(file: Path, words: Sequence[str]) -> set[str] | None:
+    """Read the clips of some words that a list names; None if the list is not there."""
+    if not file.is_file():
+        return None
+    return {line for line in file.read_text(encoding="utf-8").split() if line.split("/")[0] in words}
+
+
+def _split(name: str, lists: Mapping[str, set[str] | None]) -> str:
+    """Tell the split of a clip, by the lists or, where one is not there, by hash."""
+    for split, names in lists.items():
+        if name in names if names is not None else split_of(name) == split:
+            return split
+    return "training"
+
+
+def _label(word: str, classes: tuple[str, ...]) -> int:
+    """Number a word; other words than the classes are the unknown, number 0."""
+    return classes.index(word) if word in classes else 0
+
+
+def _with_silence(x: Tensor, y: Tensor) -> Examples:
+    """Add a clip of zeros, class 1, for every ten clips."""
+    count = int(0.1 * len(x))
+    return torch.cat([x, x.new_zeros(count, SAMPLES)]), torch.cat([y, y.new_ones(count)])
+
+
+def _cached(folder: Path, names: list[str], cache: Path | None) -> tuple[Tensor, dict[str, str]]:
+    """Decode clips, or take them from the file that holds just these; see `_decoded`."""
+    if cache is None:
+        return _decoded(folder, names)
+    try:
+        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise ImportError("cache needs safetensors: pip install 'mixmodal[recipes]'") from error
+    listing = [(name, *_stamp(folder / name)) for name in names]
+    key = hashlib.sha256(json.dumps([RATE, SAMPLES, listing]).encode()).hexdigest()
+    file = cache / f"speech-{key[:16]}.safetensors"
+    if file.is_file():
+        try:
+            with safe_open(file, "pt") as content:
+                return content.get_tensor("waves"), json.loads(content.metadata()["broken"])
+        except SafetensorError as error:
+            raise ValueError(f"{file} is damaged ({error}): delete it") from error
+    waves, broken = _decoded(folder, names)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as own:  # a name is given to whole files only
+        save_file({"waves": waves}, Path(own, "waves"), metadata={"broken": json.dumps(broken)})
+        Path(own, "waves").replace(file)
+    return waves, broken
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file; none if it is not there."""
+    stat = path.stat() if path.is_file() else None
+    return (stat.st_size, stat.st_mtime_ns) if stat else (-1, -1)
+
+
+def _decoded(folder: Path, names: list[str]) -> tuple[Tensor, dict[str, str]]:
+    """Decode clips into int16 (N, 16000), and tell what is wrong with each that cannot be read."""
+    waves = torch.zeros(len(names), SAMPLES, dtype=torch.int16)
+    broken = {}
+    kept = 0
+    for name in names:
+        try:
+            wave = decode((folder / name).read_bytes())[:SAMPLES]
+        except FileNotFoundError:
+            broken[name] = "is in a list and not there"
+        except ValueError as error:
+            broken[name] = str(error)
+        else:
+            waves[kept, : len(wave)] = wave
+            kept += 1
+    return waves[:kept], broken
+
+
+def _sung(interval: Tensor, generator: torch.Generator) -> Tensor:
+    """Sing a tone for each interval (N,), in semitones; int16 (N, 16000)."""
+
+    def uniform(low: float, high: float, count: int = 1) -> Tensor:
+        return low + (high - low) * torch.rand(len(interval), count, generator=generator)
+
+    time = torch.arange(SAMPLES) / RATE
+    vibrato = uniform(0.1, 0.4) * torch.sin(2 * math.pi * (uniform(4, 7) * time + uniform(0, 1)))
+    pitch = 200 * 2 ** (uniform(0, 1) + (interval[:, None] * (time - 0.5) + vibrato) / 12)
+    turns = (pitch / RATE).cumsum(1)
+    starts = uniform(0, 1, HARMONICS)
+    tones = [torch.sin(2 * math.pi * (h * turns + starts[:, h - 1 : h])) / h for h in range(1, HARMONICS + 1)]
+    wave = uniform(0.1, 0.4) * torch.stack(tones).sum(0)
+    noise = 0.01 * torch.randn(wave.shape, generator=generator)
+    return ((wave + noise).clamp(-1, 1) * 32767).round().to(torch.int16)
