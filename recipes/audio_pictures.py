@@ -72,6 +72,5 @@ def write_wav(file: Path, sample: Sample) -> None:
 
 def _upright(sample: Sample) -> Sample:
     """The sample with its first grid axis turned, so that low frequencies are drawn below."""
-    mask = sample.mix.mask
-    mix = replace(sample.mix, mask=mask.flip(mask.ndim - 2))
+    mix = replace(sample.mix.to("cpu"), mask=pictures.mask_of(sample).flip(2), axes="b *")
     return Sample(sample.name, sample.before.flip(2), sample.after.flip(2), mix)

@@ -7,6 +7,7 @@ import torch
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
+from mixmodal.grids import spread
 from recipes.mixing import Sample
 
 SHOWN = 6
@@ -61,6 +62,12 @@ Column = Sequence[tuple[Tensor, str]]
 """Pictures (H, W) or (H, W, 3) in [0, 1] from top to bottom, with their titles."""
 
 
+def mask_of(sample: Sample) -> Tensor:
+    """The own share at each location of what is mixed, of its shape (B, C, ...), on the CPU."""
+    mix = sample.mix.to("cpu")
+    return spread(mix.mask, sample.before.cpu(), mix.axes).expand(sample.before.shape)
+
+
 def rows(figure: SubFigure, columns: Sequence[Column]) -> None:
     """Draw columns of own picture, partner's, mask and mix."""
     grid = figure.subplots(4, len(columns), squeeze=False)
@@ -81,7 +88,7 @@ def _images(
     mix = sample.mix.to("cpu")
     middle, scale = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
     own, mixed = ((x.cpu() * scale + middle).clamp(0, 1).permute(0, 2, 3, 1) for x in (sample.before, sample.after))
-    mask = mix.mask.expand(len(own), *mix.mask.shape[1:]).expand(own.shape[:3])
+    mask = mask_of(sample)[:, 0]
     columns: list[Column] = []
     for place in range(min(SHOWN, len(own))):
         other, share = int(mix.index[place]), mix.lam[place].item()
@@ -98,7 +105,7 @@ def _channels(sample: Sample) -> list[Column]:
     mix = sample.mix.to("cpu")
     before, after = sample.before.cpu(), sample.after.cpu()
     there = before[mix.index[0]] if mix.partner else torch.zeros_like(before[0])
-    mask = mix.mask[0].expand(before.shape[1:])
+    mask = mask_of(sample)[0]
     columns: list[Column] = []
     for channel in range(min(SHOWN, before.shape[1])):
         maps = [before[0, channel], there[channel], after[0, channel]]
