@@ -22,6 +22,7 @@ from mixmodal import LogMel
 from recipes import audio_pictures, command, engine, methods, presets
 from recipes.data import speech
 from recipes.data.loading import ordered_loader, shuffled_loader
+from recipes.data.sound_files import SAMPLES
 from recipes.data.waves import TrainWaves
 from recipes.mixing import Mixing, Sample
 from recipes.models import preact_resnet
@@ -108,7 +109,7 @@ def place(settings: Settings, net: nn.Module, front: LogMel) -> tuple[nn.Module,
     if settings.mix == "spectrogram":
         return net, methods.Place(net, sites, "b c *", front.n_mels)
     model = Listener(front, net)
-    return model, methods.Place(model, [model if site is net else site for site in sites], "b c *", speech.SAMPLES)
+    return model, methods.Place(model, [model if site is net else site for site in sites], "b c *", SAMPLES)
 
 
 def run(settings: Settings, words: str) -> dict[str, Any]:

@@ -5,10 +5,7 @@ rule of the README of the set, version 0.02.
 """
 
 import hashlib
-import io
-import json
 import math
-import tempfile
 import urllib.error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,16 +16,14 @@ import torch
 from torch import Tensor
 
 from recipes.data.image_files import Examples
+from recipes.data.sound_files import RATE, SAMPLES, cached, decode
 
-RATE = SAMPLES = 16_000
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 FOLDERS = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
 NOISE = "_background_noise_"
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 HARMONICS = 4
-STREAMED = 2**32 - 1
-"""The size in the header of a WAV file whose writer did not know it."""
 BUCKETS = 2**27 - 1
 """The largest number of clips of a class that the rule of the split by hash reckons with."""
 
@@ -114,7 +109,7 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     classes = {"ten": COMMANDS, "twelve": ("unknown", "silence", *COMMANDS), "thirty-five": found}[words]
     lists = {split: _list(folder / file, chosen) for split, file in LISTS.items()}
     names = sorted({*_clips(folder, chosen)}.union(*(names for names in lists.values() if names is not None)))
-    waves, broken = _cached(folder, names, cache)
+    waves, broken = cached(folder, names, cache)
     if broken and not skip_broken:
         some = "; ".join(f"{name} {reason}" for name, reason in list(broken.items())[:3])
         raise ValueError(
@@ -256,36 +251,6 @@ def split_of(name: str) -> str:
     return "validation" if percent < 10 else "testing" if percent < 20 else "training"
 
 
-def decode(raw: bytes) -> Tensor:
-    """Decode a sound file into a mono wave int16 (T,) at 16 kHz; what resampling takes beyond full scale is cut to it.
-
-    Raises:
-        ValueError: it cannot be read, is truncated, has no samples, or some that are not finite.
-        ImportError: an optional package is missing.
-    """
-    try:
-        import soundfile
-        from torchaudio.functional import resample
-    except ImportError as error:
-        raise ImportError("speech commands need soundfile and torchaudio: pip install 'mixmodal[recipes]'") from error
-    if not raw:
-        raise ValueError("is empty")
-    promised = int.from_bytes(raw[4:8], "little")
-    if raw[:4] == b"RIFF" and promised != STREAMED and promised + 8 > len(raw):
-        raise ValueError(f"is truncated ({len(raw):,} of {promised + 8:,} bytes)")
-    try:
-        samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"is no sound file ({error.error_string.rstrip('.')})") from error
-    wave = torch.from_numpy(samples).mean(1)
-    if not len(wave):
-        raise ValueError("has no samples")
-    if not wave.isfinite().all():
-        raise ValueError("has samples that are not finite")
-    wave = wave if rate == RATE else resample(wave, rate, RATE)
-    return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
-
-
 def _find(root: Path | None) -> Path:
     """Return the folder with a folder for each word, at or under `root`."""
     remedy = f"get {URL} and give its folder with --data-root, or fetch it with --download"
@@ -330,56 +295,6 @@ def _with_silence(x: Tensor, y: Tensor) -> Examples:
     """Add a clip of zeros, class 1, for every ten clips."""
     count = int(0.1 * len(x))
     return torch.cat([x, x.new_zeros(count, SAMPLES)]), torch.cat([y, y.new_ones(count)])
-
-
-def _cached(folder: Path, names: list[str], cache: Path | None) -> tuple[Tensor, dict[str, str]]:
-    """Decode clips, or take them from the file that holds just these; see `_decoded`."""
-    if cache is None:
-        return _decoded(folder, names)
-    try:
-        from safetensors import SafetensorError, safe_open
-        from safetensors.torch import save_file
-    except ImportError as error:
-        raise ImportError("cache needs safetensors: pip install 'mixmodal[recipes]'") from error
-    listing = [(name, *_stamp(folder / name)) for name in names]
-    key = hashlib.sha256(json.dumps([RATE, SAMPLES, listing]).encode()).hexdigest()
-    file = cache / f"speech-{key[:16]}.safetensors"
-    if file.is_file():
-        try:
-            with safe_open(file, "pt") as content:
-                return content.get_tensor("waves"), json.loads(content.metadata()["broken"])
-        except SafetensorError as error:
-            raise ValueError(f"{file} is damaged ({error}): delete it") from error
-    waves, broken = _decoded(folder, names)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as own:  # a name is given to whole files only
-        save_file({"waves": waves}, Path(own, "waves"), metadata={"broken": json.dumps(broken)})
-        Path(own, "waves").replace(file)
-    return waves, broken
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of a file; none if it is not there."""
-    stat = path.stat() if path.is_file() else None
-    return (stat.st_size, stat.st_mtime_ns) if stat else (-1, -1)
-
-
-def _decoded(folder: Path, names: list[str]) -> tuple[Tensor, dict[str, str]]:
-    """Decode clips into int16 (N, 16000), and tell what is wrong with each that cannot be read."""
-    waves = torch.zeros(len(names), SAMPLES, dtype=torch.int16)
-    broken = {}
-    kept = 0
-    for name in names:
-        try:
-            wave = decode((folder / name).read_bytes())[:SAMPLES]
-        except FileNotFoundError:
-            broken[name] = "is in a list and not there"
-        except ValueError as error:
-            broken[name] = str(error)
-        else:
-            waves[kept, : len(wave)] = wave
-            kept += 1
-    return waves[:kept], broken
 
 
 def _sung(interval: Tensor, generator: torch.Generator) -> Tensor:

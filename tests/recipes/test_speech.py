@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data import speech
+from recipes.data import sound_files
 from recipes.data.speech import COMMANDS, SpeechSet, background, balanced_weights, download, load, split_of, synthetic
 
 soundfile = pytest.importorskip("soundfile")
@@ -274,7 +274,7 @@ def same(a: SpeechSet, b: SpeechSet) -> bool:
 
 
 def test_the_cache_is_used_until_a_clip_changes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, decode = tmp_path / "made" / "cache", speech.decode
+    cache, decode = tmp_path / "made" / "cache", sound_files.decode
     calls = 0
 
     def counted(raw: bytes) -> Tensor:
@@ -282,7 +282,7 @@ def test_the_cache_is_used_until_a_clip_changes(folder: Path, tmp_path: Path, mo
         calls += 1
         return decode(raw)
 
-    monkeypatch.setattr(speech, "decode", counted)
+    monkeypatch.setattr(sound_files, "decode", counted)
     (folder / "go" / f"{SPEAKERS[2]}_nohash_0.wav").write_bytes(b"")
     with pytest.raises(ValueError, match="is empty"):
         load(folder, words="ten", cache=cache)

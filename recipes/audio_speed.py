@@ -1,0 +1,100 @@
+"""What a clip costs from file to gradient: `python -m recipes.audio_speed --data-root DIR`, in one process."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import tyro
+
+from recipes import records
+from recipes.data import speech
+from recipes.data.waves import TrainWaves
+from recipes.models import preact_resnet
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Measure and print a table."""
+
+    data_root: Path | None = None
+    """Folder of Speech Commands, or its parent."""
+    width: int = 16
+    """Channels of the first stage of the network."""
+    threads: int = 2
+    """Threads of torch."""
+    out: Path | None = None
+    """File for the table, in Markdown."""
+
+
+def clips_per_second(function: Callable[[], int], seconds: float = 3.0) -> float:
+    """Clips a second of a function that says how many it took, called once or for some seconds."""
+    start = time.perf_counter()
+    done = function()
+    while time.perf_counter() - start < seconds:
+        done += function()
+    return done / (time.perf_counter() - start)
+
+
+def table(settings: Settings) -> str:
+    """The whole page."""
+    torch.set_num_threads(settings.threads)
+
+    def loaded(cache: Path | None) -> int:
+        data = speech.load(settings.data_root, words="ten", cache=cache)
+        return len(data.train_x) + len(data.validation_x) + len(data.test_x)
+
+    with tempfile.TemporaryDirectory() as cache:
+        loaded(None)  # from now on the files are in memory
+        first = clips_per_second(lambda: loaded(None), seconds=0)
+        loaded(Path(cache))
+        again = clips_per_second(lambda: loaded(Path(cache)))
+    data = speech.load(settings.data_root, words="ten")
+    clips, y = data.train_x[:BATCH], data.train_y[:BATCH]
+    waves = TrainWaves()
+    spectra = waves(clips, False)
+    net = preact_resnet(18, channels=1, classes=10, width=settings.width).to(memory_format=torch.channels_last)
+
+    def step() -> int:
+        torch.autograd.backward(F.cross_entropy(net(spectra), y))
+        return BATCH
+
+    def front(train: bool) -> Callable[[], int]:
+        return lambda: len(waves(clips, train))
+
+    rows = {
+        "reading and decoding": first,
+        "from the cache": again,
+        "front end": clips_per_second(front(False)),
+        "front end with the changes of training": clips_per_second(front(True)),
+        f"training step, forward and backward, width {settings.width}": clips_per_second(step),
+    }
+    command = "python -m recipes.audio_speed"
+    command += f" --data-root {settings.data_root}" if settings.data_root else ""
+    command += f" --out {settings.out}" if settings.out else ""
+    return "\n".join(
+        [
+            "# Speed of the audio recipe",
+            "",
+            f"Made by `{command}` at {records.environment()['git']} on {records.device_name(torch.device('cpu'))}, in "
+            f"one process, with {data.name}; batches of {BATCH} clips of one second. The files were in memory before.",
+            "",
+            "| | clips a second |",
+            "|---|---|",
+            *[f"| {name} | {speed:,.0f} |" for name, speed in rows.items()],
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    chosen = tyro.cli(Settings, prog="python -m recipes.audio_speed")
+    page = table(chosen)
+    print(page)
+    if chosen.out is not None:
+        chosen.out.write_text(page, encoding="utf-8")

@@ -1,0 +1,94 @@
+"""Sound files of one second, decoded once and kept."""
+
+import hashlib
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+RATE = SAMPLES = 16_000
+STREAMED = 2**32 - 1
+"""The size in the header of a WAV file whose writer did not know it."""
+
+
+def decode(raw: bytes) -> Tensor:
+    """Decode a sound file into a mono wave int16 (T,) at 16 kHz; what resampling takes beyond full scale is cut to it.
+
+    Raises:
+        ValueError: it cannot be read, is truncated, has no samples, or some that are not finite.
+        ImportError: an optional package is missing.
+    """
+    try:
+        import soundfile
+        from torchaudio.functional import resample
+    except ImportError as error:
+        raise ImportError("speech commands need soundfile and torchaudio: pip install 'mixmodal[recipes]'") from error
+    if not raw:
+        raise ValueError("is empty")
+    promised = int.from_bytes(raw[4:8], "little")
+    if raw[:4] == b"RIFF" and promised != STREAMED and promised + 8 > len(raw):
+        raise ValueError(f"is truncated ({len(raw):,} of {promised + 8:,} bytes)")
+    try:
+        samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"is no sound file ({error.error_string.rstrip('.')})") from error
+    wave = torch.from_numpy(samples).mean(1)
+    if not len(wave):
+        raise ValueError("has no samples")
+    if not wave.isfinite().all():
+        raise ValueError("has samples that are not finite")
+    wave = wave if rate == RATE else resample(wave, rate, RATE)
+    return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
+
+
+def cached(folder: Path, names: list[str], cache: Path | None) -> tuple[Tensor, dict[str, str]]:
+    """Decode clips, or take them from the file that holds just these; see `decoded`."""
+    if cache is None:
+        return decoded(folder, names)
+    try:
+        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise ImportError("cache needs safetensors: pip install 'mixmodal[recipes]'") from error
+    listing = [(name, *_stamp(folder / name)) for name in names]
+    key = hashlib.sha256(json.dumps([RATE, SAMPLES, listing]).encode()).hexdigest()
+    file = cache / f"speech-{key[:16]}.safetensors"
+    if file.is_file():
+        try:
+            with safe_open(file, "pt") as content:
+                return content.get_tensor("waves"), json.loads(content.metadata()["broken"])
+        except SafetensorError as error:
+            raise ValueError(f"{file} is damaged ({error}): delete it") from error
+    waves, broken = decoded(folder, names)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as own:  # a name is given to whole files only
+        save_file({"waves": waves}, Path(own, "waves"), metadata={"broken": json.dumps(broken)})
+        Path(own, "waves").replace(file)
+    return waves, broken
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file; none if it is not there."""
+    stat = path.stat() if path.is_file() else None
+    return (stat.st_size, stat.st_mtime_ns) if stat else (-1, -1)
+
+
+def decoded(folder: Path, names: list[str]) -> tuple[Tensor, dict[str, str]]:
+    """Decode clips into int16 (N, 16000), and tell what is wrong with each that cannot be read."""
+    waves = torch.zeros(len(names), SAMPLES, dtype=torch.int16)
+    broken = {}
+    kept = 0
+    for name in names:
+        try:
+            wave = decode((folder / name).read_bytes())[:SAMPLES]
+        except FileNotFoundError:
+            broken[name] = "is in a list and not there"
+        except ValueError as error:
+            broken[name] = str(error)
+        else:
+            waves[kept, : len(wave)] = wave
+            kept += 1
+    return waves[:kept], broken
