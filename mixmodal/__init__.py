@@ -1,6 +1,6 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
-from mixmodal import presets, sites
+from mixmodal import meshes, presets, sites
 from mixmodal.audio import LogMel, union_targets
 from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, from_torchtext
 from mixmodal.hidden import HiddenMix
@@ -9,6 +9,7 @@ from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
 from mixmodal.mix import Mix
 from mixmodal.mixer import Mixer
 from mixmodal.patches import DropBlock, PatchUp
+from mixmodal.points import OnPoints, devoxelize, voxelize
 from mixmodal.policies import Alternate, OneOf, Policy
 from mixmodal.saliency import PuzzleMix, saliency
 from mixmodal.text import KeepEnds, TokenMix, embed_ids, trainer_loss
@@ -30,17 +31,21 @@ __all__ = [
     "MixUp",
     "Mixer",
     "NoMix",
+    "OnPoints",
     "OneOf",
     "PadCollate",
     "PatchUp",
     "Policy",
     "PuzzleMix",
     "TokenMix",
+    "devoxelize",
     "embed_ids",
     "from_torchtext",
+    "meshes",
     "presets",
     "saliency",
     "sites",
     "trainer_loss",
     "union_targets",
+    "voxelize",
 ]

@@ -267,7 +267,7 @@ class Mix:
         if self.valid is not None and self.valid.ndim != self.mask.ndim:
             raise ValueError("a mask for each channel cannot be resized under padding; use channels='shared'")
         if self.moves is not None:
-            raise ValueError("a record that moves cells (Puzzle Mix with transport) fits its own grid only")
+            raise ValueError("a record that moves cells fits its own grid only")
         mask = resize_nearest(self.mask, grid) if self.hard else resize_area(self.mask, grid)
         real = None if self.real is None else resize_nearest(self.real, grid)
         valid = None if real is None else real_after(mask, self.index, real)

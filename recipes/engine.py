@@ -6,6 +6,7 @@ So a checkpoint needs no random state, and a run that is resumed goes on bit for
 
 import itertools
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,13 +64,15 @@ class Training:
     """Seed of weights, order, augmentation and mixing."""
     evaluate_every: int = 1
     """Epochs between test scores for the curve, 0 for the last epoch alone. No score chooses anything."""
+    median_of: int = 1
+    """The score of a run is the median of the test scores of so many last epochs."""
     resume: bool = False
     """Go on from the checkpoint in the folder."""
     smoke: bool = False
     """Two epochs of two batches, to see that it runs."""
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 1, "lr": 0, "warmup": 0, "evaluate_every": 0, "seed": 0}
+        least = {"epochs": 1, "batch_size": 1, "lr": 0, "warmup": 0, "evaluate_every": 0, "median_of": 1, "seed": 0}
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
@@ -164,7 +167,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         train.set_epoch(epoch)
         entry = _train(task, training, accelerator, model, optimizer, train, epoch)
         every = training.evaluate_every
-        if epoch + 1 == training.last or (every and (epoch + 1) % every == 0):
+        if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
             entry["test_" + task.metric] = _evaluate(task, training, accelerator, model, test)
         entry["wall"] = time.perf_counter() - start
         if accelerator.is_main_process:
@@ -179,7 +182,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         seconds = sum(entry["seconds"] for entry in entries)
         result = {
             "metric": task.metric,
-            "score": entries[-1]["test_" + task.metric],
+            "score": statistics.median(entry["test_" + task.metric] for entry in entries[-training.median_of :]),
             "train_score": train_score,
             "seed": training.seed,
             "epochs": training.last,

@@ -67,6 +67,7 @@ class Place:
         axes: axes pattern of the input and of hidden tensors.
         side: size of the input along an axis of its grid.
         valid: name of the argument that tells the network what is real, see `HiddenMix`.
+        adapt: makes a mixer one for the input, where that is no grid: `OnPoints` for clouds.
     """
 
     net: nn.Module
@@ -74,6 +75,7 @@ class Place:
     axes: str
     side: int
     valid: str | None = None
+    adapt: Callable[[Draws], Draws] = lambda mixer: mixer
 
 
 def make(method: Method, place: Place) -> Mixing:
@@ -96,18 +98,22 @@ def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
     return [(module, "hidden_states") if takes(module, "hidden_states") else module for module in found]
 
 
-def _input(m: Method, at: Place, mixer: Draws) -> Mixing:
+def _input(m: Method, at: Place, *mixers: Draws) -> Mixing:
+    """At the input, several mixers in turn."""
+    adapted = [at.adapt(mixer) for mixer in mixers]
+    mixer = adapted[0] if len(adapted) == 1 else mm.Alternate(adapted)
     return AtSites(at.net, {at.net: m.sometimes(mixer)}, valid=at.valid)
 
 
 def _anywhere(m: Method, at: Place, mixer: Draws) -> Mixing:
-    return AtSites(at.net, dict.fromkeys(at.sites, m.sometimes(mixer)), valid=at.valid)
+    mixers = {site: m.sometimes(at.adapt(mixer) if site is at.net else mixer) for site in at.sites}
+    return AtSites(at.net, mixers, valid=at.valid)
 
 
 def _patchup(m: Method, at: Place, *, soft: bool) -> Mixing:
     """One box at the input, as the paper has it, blocks within."""
     blocks = mm.PatchUp(block_size=m.block_size, gamma=m.gamma, soft=soft, alpha=m.beta(2.0), axes=at.axes)
-    box = mm.CutMix(axes=at.axes)
+    box = at.adapt(mm.CutMix(axes=at.axes))
     mixers = {site: m.sometimes(box if site is at.net else blocks) for site in at.sites}
     return AtSites(at.net, mixers, valid=at.valid)
 
@@ -138,9 +144,9 @@ METHODS: dict[str, Callable[[Method, Place], Mixing]] = {
     "spec-time": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c f *")),
     "spec-frequency": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c * t")),
     "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
-    "fmix+mixup": lambda m, at: _input(m, at, mm.Alternate([_fmix(m, at), _mixup(m, at)])),
-    "cutmix+mixup": lambda m, at: _input(m, at, mm.Alternate([_mixup(m, at), _cutmix(m, at)])),
-    "fmix+cutmix": lambda m, at: _input(m, at, mm.Alternate([_fmix(m, at), _cutmix(m, at)])),
+    "fmix+mixup": lambda m, at: _input(m, at, _fmix(m, at), _mixup(m, at)),
+    "cutmix+mixup": lambda m, at: _input(m, at, _mixup(m, at), _cutmix(m, at)),
+    "fmix+cutmix": lambda m, at: _input(m, at, _fmix(m, at), _cutmix(m, at)),
     "manifold-mixup": lambda m, at: _anywhere(m, at, _mixup(m, at, 2.0)),
     "feature-cutmix": lambda m, at: _anywhere(m, at, _cutmix(m, at)),
     "patchup-soft": lambda m, at: _patchup(m, at, soft=True),

@@ -73,7 +73,13 @@ def rows(figure: SubFigure, columns: Sequence[Column]) -> None:
     grid = figure.subplots(4, len(columns), squeeze=False)
     for place, column in enumerate(columns):
         for axes, (picture, title) in zip(grid[:, place], column, strict=True):
-            axes.imshow(picture.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.imshow(
+                (picture.squeeze(-1) if picture.ndim == 3 else picture).numpy(),
+                cmap="gray",
+                vmin=0,
+                vmax=1,
+                interpolation="nearest",
+            )
             axes.set_title(title, fontsize=9)
             axes.set_xticks([])
             axes.set_yticks([])

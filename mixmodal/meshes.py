@@ -1,0 +1,343 @@
+"""Triangle meshes: read OFF files, sample points of the surface, and mark the voxels that it crosses."""
+
+import ctypes
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import torch
+from torch import Tensor
+
+from mixmodal.mixer import is_number, require
+
+Method = Literal["uniform", "poisson"]
+Line = tuple[int, list[bytes]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A triangle mesh.
+
+    Args:
+        vertices: corners (V, 3), float64, in any unit.
+        faces: the three corners of each triangle, int64 (F, 3), from 0 to V - 1.
+
+    >>> Mesh(torch.eye(3).double(), torch.tensor([[0, 1, 2]])).faces
+    tensor([[0, 1, 2]])
+    """
+
+    vertices: Tensor
+    faces: Tensor
+
+
+def read_off(path: Path | str) -> Mesh:
+    r"""Read a mesh from an OFF file, with what ModelNet's files do otherwise than the format says.
+
+    The header may be joined to the counts ("OFF1568 1320 0"). Comments (#), blank lines and colours of faces are left
+    out. A polygon of more than three corners becomes a fan of triangles about its first.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The mesh.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no OFF file, is cut off, or goes on after its last face; a count is negative or none; a
+            coordinate is no finite number; a face has fewer than three corners, or one that is no vertex; there is no
+            vertex or face; all vertices are in one place. The file and the line are named.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "square.off"
+    ...     size = path.write_text("OFF4 1 0  # a square\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 2 3\n")
+    ...     mesh = read_off(path)
+    >>> mesh.vertices.shape, mesh.faces
+    (torch.Size([4, 3]), tensor([[0, 1, 2],
+            [0, 2, 3]]))
+
+    Source: http://www.geomview.org/docs/html/OFF.html, in ASCII and without colours, normals or other dimensions.
+    """
+    path = Path(path)
+    lines = _lines(path)
+    vertex_count, face_count, *_ = _read(path, _counts_first(lines), 1, "headers", _counts)[0]
+    vertices = _read(path, lines, vertex_count, "vertices", _vertex)
+    polygons = _read(path, lines, face_count, "faces", functools.partial(_polygon, vertices=vertex_count))
+    for number, words in lines:
+        raise ValueError(f"{path}, line {number}: {_shown(words)} comes after the last of {face_count} faces")
+    faces = [[corners[0], *edge] for corners in polygons for edge in itertools.pairwise(corners[1:])]
+    mesh = Mesh(torch.tensor(vertices, dtype=torch.float64), torch.tensor(faces))
+    extent = (mesh.vertices.amax(0) - mesh.vertices.amin(0)).max().item()
+    if not 0 < extent < math.inf:
+        raise ValueError(f"{path}: the {vertex_count} vertices span {extent}; leave this mesh out")
+    return mesh
+
+
+def sample_surface(
+    mesh: Mesh, count: int, *, method: Method = "uniform", normals: bool = False, seed: int = 0
+) -> Tensor:
+    """Points of the surface, drawn at random by area.
+
+    Args:
+        mesh: the mesh.
+        count: number of points, 1 or more.
+        method: "uniform" for independent points, "poisson" for points that keep a distance from each other.
+        normals: add the unit normal of the triangle that each point lies on.
+        seed: of the draw, 0 to 2^31 - 1; equal seeds give equal points. It seeds open3d, which keeps that state.
+
+    Returns:
+        (count, 3), or (count, 6) with normals, float32, in the unit of the vertices.
+
+    Raises:
+        ValueError: `count`, `method` or `seed` is none; the mesh has no area.
+        ImportError: open3d is missing, or what it needs.
+
+    >>> mesh = Mesh(torch.eye(3).double(), torch.tensor([[0, 1, 2]]))
+    >>> points = sample_surface(mesh, 5)
+    >>> points.shape, bool(torch.isclose(points.sum(1), torch.tensor(1.0)).all())
+    (torch.Size([5, 3]), True)
+
+    Source: open3d, `sample_points_uniformly`, and `sample_points_poisson_disk` after Yuksel, Sample Elimination for
+    Generating Poisson Disk Sample Sets (2015).
+    """
+    require(type(count) is int and count > 0, "count", count, "be a whole number of points, 1 or more")
+    require(method in get_args(Method), "method", method, "be 'uniform' or 'poisson'")
+    require(type(seed) is int and 0 <= seed < 2**31, "seed", seed, "be a whole number from 0 to 2^31 - 1")
+    first, second, third = mesh.vertices[mesh.faces].unbind(1)
+    area = torch.linalg.cross(second - first, third - first).norm(dim=1).sum().item()
+    if not 0 < area < math.inf:
+        raise ValueError(f"mesh of {len(mesh.faces)} triangles has an area of {area / 2} and no points can be drawn")
+    open3d = import_open3d()
+    open3d.utility.random.seed(seed)
+    surface = _surface(open3d, mesh.vertices, mesh.faces)
+    draw = {"uniform": surface.sample_points_uniformly, "poisson": surface.sample_points_poisson_disk}[method]
+    cloud = draw(number_of_points=count, use_triangle_normal=normals)
+    columns = [_tensor(cloud.points), *([_tensor(cloud.normals)] if normals else [])]
+    return torch.cat(columns, dim=1).float()
+
+
+def surface_voxels(
+    mesh: Mesh, resolution: int, *, low: float | Sequence[float] = -1.0, high: float | Sequence[float] = 1.0
+) -> Tensor:
+    """The cells of a grid that the surface of a mesh crosses.
+
+    Every point of the surface lies in a marked cell, by the convention of `points.voxelize`: a cell has its lower
+    border, the last one along an axis its upper border too. Cells that the surface but touches at an edge or corner
+    may be marked as well.
+
+    Args:
+        mesh: the mesh, inside the frame.
+        resolution: number R of cells along each axis, 1 or more.
+        low: lower corner of the frame, a number or three, one for each axis.
+        high: upper corner of the frame, likewise.
+
+    Returns:
+        bool (R, R, R), axes in the order of the coordinates.
+
+    Raises:
+        ValueError: a vertex lies outside the frame; `resolution` is below 1; `high` is not above `low`.
+        ImportError: open3d is missing, or what it needs.
+
+    >>> mesh = Mesh(torch.eye(3).double(), torch.tensor([[0, 1, 2]]))
+    >>> surface_voxels(mesh, 2, low=0.0).nonzero().tolist()
+    [[0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]]
+
+    Source: open3d, `create_from_triangle_mesh_within_bounds`, which tests triangles against cells and not sampled
+    points; the code published with FMix subdivides triangles instead and misses cells that are cut at a corner.
+    """
+    require(
+        type(resolution) is int and resolution > 0, "resolution", resolution, "be a whole number of cells, 1 or more"
+    )
+    corner, end = (_corner(bound, name) for bound, name in ((low, "low"), (high, "high")))
+    require(bool((end > corner).all()), "high", high, f"be greater than low={low} along each axis")
+    outside = ((mesh.vertices < corner) | (mesh.vertices > end)).any(1)
+    if outside.any():
+        beyond = mesh.vertices[outside]
+        raise ValueError(
+            f"mesh has {len(beyond):,} of {len(outside):,} vertices outside the frame from {low} to {high}, with "
+            f"coordinates from {beyond.min():.4g} to {beyond.max():.4g}: give low and high that hold it, or scale it "
+            f"with into_frame"
+        )
+    last = torch.nextafter(torch.tensor(resolution, dtype=torch.float64), torch.tensor(0.0).double())
+    cells = torch.minimum((mesh.vertices - corner) / (end - corner) * resolution, last)
+    open3d = import_open3d()
+    surface = _surface(open3d, cells, mesh.faces)
+    bounds = [0.0] * 3, [float(resolution)] * 3
+    found = open3d.geometry.VoxelGrid.create_from_triangle_mesh_within_bounds(surface, 1.0, *bounds).get_voxels()
+    grid = torch.zeros(resolution, resolution, resolution, dtype=torch.bool)
+    grid[torch.tensor([voxel.grid_index.tolist() for voxel in found]).unbind(1)] = True
+    return grid
+
+
+def into_frame(vertices: Tensor) -> Tensor:
+    """Scale coordinates into [-1, 1] by the least and the greatest of all of them, which keeps proportions.
+
+    Args:
+        vertices: (V, 3), floating.
+
+    Returns:
+        (V, 3); -1 and 1 are reached, along one axis or two.
+
+    Raises:
+        ValueError: all coordinates are equal, or one is not finite.
+
+    >>> into_frame(torch.tensor([[0.0, 1.0, 2.0], [4.0, 1.0, 2.0]]))
+    tensor([[-1.0000, -0.5000,  0.0000],
+            [ 1.0000, -0.5000,  0.0000]])
+
+    Source: the code published with Harris et al., FMix (2020), which scales to [0, 1].
+    """
+    least, greatest = vertices.amin(), vertices.amax()
+    extent = (greatest - least).item()
+    if not 0 < extent < math.inf:
+        raise ValueError(f"vertices span {extent} and must span a finite extent above 0; leave this mesh out")
+    return (vertices - least) / (greatest - least) * 2 - 1
+
+
+def normalise(points: Tensor) -> Tensor:
+    """Give every cloud zero mean and unit deviation along each axis.
+
+    Args:
+        points: clouds (..., N, 3), floating.
+
+    Returns:
+        Clouds like `points`; along an axis on which a cloud has no extent, but for rounding (10^-6), all is 0.
+
+    >>> normalise(torch.tensor([[0.0, 1.0, 5.0], [2.0, 5.0, 5.0]]))
+    tensor([[-1., -1.,  0.],
+            [ 1.,  1.,  0.]])
+
+    Source: the code published with Harris et al., FMix (2020), for ModelNet10. Deviation: the deviation is that of the
+    points themselves, not the estimate with N - 1.
+    """
+    centred = points - points.mean(-2, keepdim=True)
+    extent = points.amax(-2, keepdim=True) - points.amin(-2, keepdim=True)
+    flat = extent <= 1e-6 * points.abs().amax(-2, keepdim=True)
+    deviation = centred.square().mean(-2, keepdim=True).sqrt()
+    return torch.where(flat, 0, centred / torch.where(flat, 1, deviation))
+
+
+def import_open3d() -> Any:
+    """Import open3d, also where the system lacks libusb, which its drivers of cameras need and meshes do not.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: it is missing, or libusb is and cannot be loaded from the package libusb-package.
+
+    >>> import_open3d().geometry.TriangleMesh.create_box().has_triangles()
+    True
+    """
+    try:
+        import open3d
+    except ImportError as error:
+        if "libusb" not in str(error):
+            raise ImportError("meshes need open3d: pip install 'mixmodal[points]'") from error
+        return _with_libusb(error)
+    return open3d
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    """Number and words of each line that has any, without comments."""
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        content = line.split(b"#")[0]
+        words = content.split()
+        if b"_" in content:  # which Python's numbers may have
+            raise ValueError(f"{path}, line {number}: {_shown(words)} has an underscore and must hold numbers")
+        if words:
+            yield number, words
+
+
+def _counts_first(lines: Iterator[Line]) -> Iterator[Line]:
+    """The header as one line, with its counts joined to it or on the next line."""
+    for number, words in lines:
+        yield number, words if words != [b"OFF"] else [*words, *next(lines, (number, []))[1]]
+
+
+def _read(path: Path, lines: Iterator[Line], count: int, what: str, parse: Callable[[list[bytes]], T]) -> list[T]:
+    """What the next `count` lines hold."""
+    found: list[T] = []
+    while len(found) < count:
+        number, words = next(lines, (0, []))
+        if not words:
+            raise ValueError(f"{path}: the file ends after {len(found)} of {count} {what}; fetch it again")
+        try:
+            found.append(parse(words))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {_shown(words)}: {error}") from error
+    return found
+
+
+def _counts(words: list[bytes]) -> list[int]:
+    """Numbers of vertices, faces and edges."""
+    expected = "expected OFF and three counts, of vertices and faces, 1 or more, and edges, 0 or more"
+    if not words[0].startswith(b"OFF"):
+        raise ValueError(expected)
+    counts = [int(word) for word in (words[0].removeprefix(b"OFF"), *words[1:]) if word]
+    if len(counts) != 3 or min(counts) < 0 or 0 in counts[:2]:
+        raise ValueError(expected)
+    return counts
+
+
+def _vertex(words: list[bytes]) -> list[float]:
+    """Three coordinates."""
+    place = [float(word) for word in words]
+    if len(place) != 3 or not all(map(math.isfinite, place)):
+        raise ValueError("expected 3 finite coordinates")
+    return place
+
+
+def _polygon(words: list[bytes], *, vertices: int) -> list[int]:
+    """The corners of a polygon; what follows them is its colour."""
+    end = 1 + max(int(words[0]), 0)
+    corners, colour = [int(word) for word in words[1:end]], [float(word) for word in words[end:]]
+    if len(corners) < max(end - 1, 3) or len(colour) > 4:
+        raise ValueError("expected a number of corners, 3 or more, the corners, and at most 4 numbers of a colour")
+    if not 0 <= min(corners) <= max(corners) < vertices:
+        raise ValueError(f"expected corners in 0..{vertices - 1}")
+    return corners
+
+
+def _shown(words: list[bytes]) -> str:
+    """The words of a line for a message, cut at 60 characters."""
+    return repr(b" ".join(words).decode("ascii", "backslashreplace")[:60])
+
+
+def _corner(bound: float | Sequence[float], name: str) -> Tensor:
+    """A corner of a frame, float64 (3,)."""
+    three = isinstance(bound, Sequence) and len(bound) == 3 and all(map(is_number, bound))
+    require(is_number(bound) or three, name, bound, "be a number or three, one for each axis")
+    return torch.as_tensor(bound, dtype=torch.float64).expand(3)
+
+
+def _surface(open3d: Any, vertices: Tensor, faces: Tensor) -> Any:
+    """A mesh of open3d's."""
+    utility = open3d.utility
+    corners = utility.Vector3dVector(vertices.detach().cpu().double().numpy())
+    return open3d.geometry.TriangleMesh(corners, utility.Vector3iVector(faces.cpu().int().numpy()))
+
+
+def _tensor(vectors: Any) -> Tensor:
+    """A vector of open3d's, as a tensor of its own."""
+    return torch.frombuffer(vectors, dtype=torch.float64).view(-1, 3).clone()
+
+
+def _with_libusb(error: ImportError) -> Any:
+    """Load libusb from its Python package, then import open3d again."""
+    try:
+        import libusb_package
+
+        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
+        import open3d
+    except (ImportError, OSError) as failed:
+        raise ImportError(
+            f"open3d needs libusb ({error}): apt-get install libusb-1.0-0, or pip install 'mixmodal[points]'"
+        ) from failed
+    return open3d

@@ -1,0 +1,358 @@
+"""Sets of shapes, held in memory as clouds of points or as voxels: ModelNet, folders of meshes, and a synthetic set.
+
+Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
+"""
+
+import hashlib
+import json
+import shutil
+import urllib.request
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mixmodal.meshes import Mesh, import_open3d, into_frame, normalise, read_off, sample_surface, surface_voxels
+from recipes.data.image_files import Examples, listed
+
+Form = Literal["points", "voxels"]
+SPLITS = ("train", "test")
+PACKED = "modelnet10-voxels"
+SIDE = 32
+PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
+PER_CLASS = (40, 10)
+
+
+@dataclass(frozen=True)
+class ModelNet:
+    """The published form of a ModelNet: folder, address of its archive, and numbers of training and test meshes."""
+
+    folder: str
+    url: str
+    meshes: tuple[int, int]
+
+
+MODELNETS = {
+    "modelnet10": ModelNet(
+        "ModelNet10", "http://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip", (3_991, 908)
+    ),
+    "modelnet40": ModelNet("ModelNet40", "http://modelnet.cs.princeton.edu/ModelNet40.zip", (9_843, 2_468)),
+}
+NAMES = (*MODELNETS, "folder", PACKED, "synthetic")
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeSet:
+    """A labelled set of shapes.
+
+    Args:
+        name: name of the set.
+        train_x: training shapes: clouds (N, points, 3) float32, or voxels (N, 1, R, R, R) bool.
+        train_y: training labels (N,) int64, below the number of classes.
+        test_x: test shapes, of the same form.
+        test_y: test labels (M,) int64.
+        classes: name of each class.
+
+    Raises:
+        ValueError: a tensor has the wrong shape, dtype or values.
+    """
+
+    name: str
+    train_x: Tensor = field(repr=False)
+    train_y: Tensor = field(repr=False)
+    test_x: Tensor = field(repr=False)
+    test_y: Tensor = field(repr=False)
+    classes: tuple[str, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for split, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
+            cloud = x.ndim == 3 and x.shape[2] == 3 and x.dtype == torch.float32
+            grid = x.ndim == 5 and x.shape[1] == 1 and len({*x.shape[2:]}) == 1 and x.dtype == torch.bool
+            if not (cloud or grid) or x.shape[1:] != self.train_x.shape[1:]:
+                raise ValueError(
+                    f"{self.name}: {split}_x is {x.dtype} {tuple(x.shape)}, expected float32 (N, points, 3) or bool "
+                    f"(N, 1, R, R, R), the same in both splits"
+                )
+            if y.shape != x.shape[:1] or y.dtype != torch.int64:
+                raise ValueError(f"{self.name}: {split}_y is {y.dtype} {tuple(y.shape)}, expected int64 ({len(x)},)")
+            if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(self.classes):
+                raise ValueError(f"{self.name}: {split}_y must hold labels in 0..{len(self.classes) - 1}")
+
+
+def load(
+    name: str,
+    root: Path | None = None,
+    *,
+    form: Form = "points",
+    points: int = 1000,
+    resolution: int = 32,
+    cache: Path | None = None,
+    seed: int = 0,
+) -> ShapeSet:
+    """Load a set of shapes by name.
+
+    Clouds are drawn uniformly from the surface and have zero mean and unit deviation along each axis. Voxels are those
+    that the surface crosses, in the frame that the greatest of a mesh's extents fills. Labels count the sorted names
+    of the classes.
+
+    Args:
+        name: ``"modelnet10"`` or ``"modelnet40"`` as published; ``"folder"``, any set of their layout,
+            ``CLASS/train/*.off`` and ``CLASS/test/*.off``; ``"modelnet10-voxels"``, packed voxels of some of its
+            classes, ``CLASS_train.npz`` and ``CLASS_test.npz``; ``"synthetic"``, six primitive solids, deformed at
+            random: ``root`` plays no part.
+        root: folder of the files, or its parent; for ``"folder"`` the folder itself.
+        form: ``"points"`` or ``"voxels"``.
+        points: number of points of a cloud; plays no part for voxels.
+        resolution: cells along each axis of voxels; plays no part for points.
+        cache: folder in which what was made of meshes is kept; it is made anew for other settings or files. Nothing
+            is kept by default.
+        seed: of the points, and of the synthetic set.
+
+    Raises:
+        ValueError: an argument is unknown, or a file is damaged.
+        FileNotFoundError: the files are not there.
+        ImportError: open3d is missing.
+
+    >>> load("synthetic", points=16).train_x.shape
+    torch.Size([240, 16, 3])
+    """
+    if name not in NAMES:
+        raise ValueError(f"name={name!r} is unknown: choose {', '.join(NAMES)}")
+    if form not in get_args(Form):
+        raise ValueError(f"form={form!r} is unknown: choose {' or '.join(map(repr, get_args(Form)))}")
+    if points < 1 or resolution < 1:
+        raise ValueError(f"points={points} and resolution={resolution} must be at least 1")
+    if name == PACKED:
+        return _packed(root, form, resolution)
+    make = partial(_shape, form=form, points=points, resolution=resolution, seed=seed)
+    if name == "synthetic":
+        return _synthetic(make, seed)
+    folder = _find(name, root)
+    paths = {split: sorted(folder.glob(f"*/{split}/*.off")) for split in SPLITS}
+    classes = tuple(sorted({path.parts[-3] for path in paths["train"]}))
+    _check_listing(name, folder, paths, classes)
+    by_points: Mapping[str, object] = {"form": form, "points": points, "seed": seed}
+    what = by_points if form == "points" else {"form": form, "resolution": resolution}
+    tensors = _cached(cache, f"{name}-{form}", what, folder, paths, lambda: _made(folder, paths, classes, make))
+    title = name if name in MODELNETS else f"folder-{folder.resolve().name}"
+    return ShapeSet(title, **tensors, classes=classes)
+
+
+def download(root: Path, name: str) -> Path:
+    """Fetch ``"modelnet10"`` (450 MB) or ``"modelnet40"`` (2 GB) and unpack it in ``root``.
+
+    No checksum is published: the archive's own checksums and its numbers of meshes are checked.
+
+    Returns:
+        The folder of the set; one that is there already is left as it is.
+
+    Raises:
+        ValueError: another name, or the archive is damaged or another one.
+        ConnectionError: it cannot be fetched.
+    """
+    if name not in MODELNETS:
+        raise ValueError(f"name={name!r} cannot be fetched: choose {' or '.join(MODELNETS)}")
+    facts = MODELNETS[name]
+    target = root / facts.folder
+    if target.exists():
+        return target
+    root.mkdir(parents=True, exist_ok=True)
+    with _temporary(target) as partial_folder:
+        partial_folder.mkdir()
+        archive = partial_folder / "archive.zip"
+        try:
+            with urllib.request.urlopen(facts.url, timeout=60) as response, archive.open("wb") as file:
+                shutil.copyfileobj(response, file)
+        except (OSError, HTTPException) as error:
+            raise ConnectionError(
+                f"{facts.url} cannot be fetched ({error}): get it by other means, unpack it and give its folder with "
+                f"--data-root"
+            ) from error
+        _unpack(archive, partial_folder, facts)
+        (partial_folder / facts.folder).rename(target)
+    return target
+
+
+def _unpack(archive: Path, folder: Path, facts: ModelNet) -> None:
+    """Unpack the archive of a ModelNet into ``folder`` after it was checked."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            names = [name for name in packed.namelist() if name.startswith(f"{facts.folder}/")]
+            found = tuple(sum(f"/{split}/" in name and name.endswith(".off") for name in names) for split in SPLITS)
+            damaged = packed.testzip()
+            if damaged is not None or found != facts.meshes:
+                reason = f"{damaged} is damaged" if damaged else f"it has {found} meshes, expected {facts.meshes}"
+                raise ValueError(f"{facts.url} gave an archive that cannot be used, {reason}: fetch it again")
+            packed.extractall(folder, names)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{facts.url} gave no zip archive ({error}): fetch it again") from error
+
+
+def _find(name: str, root: Path | None) -> Path:
+    """The folder that holds the classes of a set."""
+    within: tuple[str, ...]
+    if name in MODELNETS:
+        facts = MODELNETS[name]
+        within = (".", facts.folder, name, f"{name}/{facts.folder}")
+        remedy = f"get {facts.url} (recipes.data.shapes.download does) and give its folder with --data-root"
+    else:
+        within = (".",)
+        remedy = "give --data-root DIR with meshes in DIR/CLASS/train/*.off and DIR/CLASS/test/*.off"
+    if root is None:
+        raise FileNotFoundError(f"no folder was given for {name!r}: {remedy}")
+    bases = tuple(root / place for place in within)
+    for base in bases:
+        if any(base.glob("*/train/*.off")):
+            return base
+    raise FileNotFoundError(f"{name!r} was not found, there is no CLASS/train/*.off in {listed(bases)}: {remedy}")
+
+
+def _check_listing(name: str, folder: Path, paths: dict[str, list[Path]], classes: tuple[str, ...]) -> None:
+    """Raise a ``ValueError`` unless both splits are there, of the same classes, and ModelNet is whole."""
+    unknown = sorted({path.parts[-3] for path in paths["test"]} - {*classes})
+    if unknown or not paths["test"]:
+        reason = f"classes without training meshes: {', '.join(unknown)}" if unknown else "no CLASS/test/*.off"
+        raise ValueError(f"{folder} has {reason}")
+    found = tuple(len(paths[split]) for split in SPLITS)
+    if name in MODELNETS and found != MODELNETS[name].meshes:
+        raise ValueError(
+            f"{folder} has {found} training and test meshes, {name} {MODELNETS[name].meshes}: unpack it again, or load "
+            f"a part of it as 'folder'"
+        )
+
+
+def _made(
+    folder: Path, paths: dict[str, list[Path]], classes: tuple[str, ...], make: Callable[[Mesh, str], Tensor]
+) -> dict[str, Tensor]:
+    """Read all meshes and make the tensors of a set."""
+    tensors = {}
+    for split in SPLITS:
+        shapes = [make(read_off(path), path.relative_to(folder).as_posix()) for path in paths[split]]
+        tensors[f"{split}_x"] = torch.stack(shapes)
+        tensors[f"{split}_y"] = torch.tensor([classes.index(path.parts[-3]) for path in paths[split]])
+    return tensors
+
+
+def _cached(
+    cache: Path | None,
+    title: str,
+    what: Mapping[str, object],
+    folder: Path,
+    paths: dict[str, list[Path]],
+    make: Callable[[], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    """What ``make`` gives, kept in a file named by a hash of the settings and of the files' names, sizes and times.
+
+    The file is written under a name of its own and then renamed: processes that write it at once do not disturb each
+    other, and one that is interrupted leaves no part of it.
+    """
+    if cache is None:
+        return make()
+    files = [(path, path.stat()) for split in SPLITS for path in paths[split]]
+    listing = [[path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns] for path, stat in files]
+    key = hashlib.sha256(json.dumps([what, listing], sort_keys=True).encode()).hexdigest()[:20]
+    file = cache / f"{title}-{key}.safetensors"
+    if not file.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        with _temporary(file) as partial_file:
+            save_file(make(), partial_file)
+            partial_file.replace(file)
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged ({error}): delete it, and it is made anew") from error
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A path beside ``target`` of which nothing is left in the end."""
+    path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield path
+    finally:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+
+
+def _shape(mesh: Mesh, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:
+    """A standardised cloud (points, 3), drawn by the seed and the mesh's own key, or its voxels (1, R, R, R)."""
+    if form == "points":
+        return normalise(sample_surface(mesh, points, seed=_seed(seed, key)))
+    return surface_voxels(Mesh(into_frame(mesh.vertices), mesh.faces), resolution)[None]
+
+
+def _seed(seed: int, key: str) -> int:
+    """A seed for one shape, below 2^31."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:4], "big") >> 1
+
+
+def _packed(root: Path | None, form: Form, resolution: int) -> ShapeSet:
+    """ModelNet10's packed voxels, 32 along each axis, the last axis up."""
+    if form != "voxels" or resolution != SIDE:
+        raise ValueError(
+            f"{PACKED!r} has voxels with {SIDE} cells along each axis, got form={form!r} and resolution={resolution}: "
+            f"give form='voxels' and resolution={SIDE} (mixmodal.points.devoxelize makes points of them)"
+        )
+    remedy = "give --data-root DIR with DIR/CLASS_train.npz and DIR/CLASS_test.npz"
+    if root is None:
+        raise FileNotFoundError(f"no folder was given for {PACKED!r}: {remedy}")
+    bases = (root, root / "modelnet10_voxels")
+    base = next((base for base in bases if any(base.glob("*_train.npz"))), None)
+    if base is None:
+        raise FileNotFoundError(f"{PACKED!r} was not found, there is no CLASS_train.npz in {listed(bases)}: {remedy}")
+    classes = tuple(sorted(path.name.removesuffix("_train.npz") for path in base.glob("*_train.npz")))
+    examples = [_unpacked([base / f"{name}_{split}.npz" for name in classes]) for split in SPLITS]
+    return ShapeSet(PACKED, *examples[0], *examples[1], classes)
+
+
+def _unpacked(paths: list[Path]) -> Examples:
+    """The voxels (N, 1, 32, 32, 32) and labels of the classes in one split."""
+    grids = []
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"{path.parent} lacks {path.name}: unpack it again")
+        try:
+            with path.open("rb") as file, np.load(file) as content:
+                packed = content["packed"]
+        except (zipfile.BadZipFile, OSError, EOFError, LookupError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read ({error}): unpack it again") from error
+        if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != SIDE**3 // 8:
+            raise ValueError(f"{path} has {packed.dtype} {packed.shape}, expected uint8 (N, {SIDE**3 // 8})")
+        bits = np.unpackbits(packed, axis=1).astype(bool)
+        grids.append(torch.from_numpy(bits).view(-1, 1, SIDE, SIDE, SIDE))
+    return torch.cat(grids), torch.arange(len(grids)).repeat_interleave(torch.tensor([len(grid) for grid in grids]))
+
+
+def _synthetic(make: Callable[[Mesh, str], Tensor], seed: int) -> ShapeSet:
+    """Primitive solids, each stretched, sheared and turned about the upright axis; not real data."""
+    tensors: dict[str, Tensor] = {}
+    for split, count in zip(SPLITS, PER_CLASS, strict=True):
+        keys = [(name, f"{name}/{split}/{number}") for name in PRIMITIVES for number in range(count)]
+        tensors[f"{split}_x"] = torch.stack([make(_primitive(name, _seed(seed, key)), key) for name, key in keys])
+        tensors[f"{split}_y"] = torch.arange(len(PRIMITIVES)).repeat_interleave(count)
+    return ShapeSet(f"synthetic-seed-{seed}", **tensors, classes=PRIMITIVES)
+
+
+def _primitive(name: str, seed: int) -> Mesh:
+    """One of open3d's solids, deformed by a random linear map."""
+    solid = getattr(import_open3d().geometry.TriangleMesh, f"create_{name}")()
+    generator = torch.Generator().manual_seed(seed)
+    stretch = torch.diag(torch.exp(0.4 * torch.randn(3, generator=generator)))
+    shear = torch.eye(3) + 0.2 * torch.randn(3, 3, generator=generator).triu(1)
+    angle = 2 * torch.pi * torch.rand((), generator=generator)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros(())
+    turn = torch.stack([cos, sin, zero, -sin, cos, zero, zero, zero, zero + 1]).view(3, 3)
+    vertices = torch.from_numpy(np.array(solid.vertices))
+    return Mesh(vertices @ (stretch @ shear @ turn).double(), torch.from_numpy(np.array(solid.triangles)).long())
