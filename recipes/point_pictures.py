@@ -73,7 +73,8 @@ def _draw(axes: Any, shape: Tensor, group: Tensor, colours: Sequence[str], title
         points = shape[:, :3]
     some = torch.linspace(0, len(points) - 1, min(MOST, len(points))).round().long()
     points, group = points[some], group[some]
-    axes.scatter(*points.T.numpy(), c=[colours[int(each)] for each in group], s=4, linewidths=0)
+    for number, colour in enumerate(colours):
+        axes.scatter(*points[group == number].T.numpy(), color=colour, s=4, linewidths=0)
     axes.set_title(title, fontsize=9)
     axes.view_init(elev=20, azim=-55)
     axes.set_box_aspect([1, 1, 1])
