@@ -108,6 +108,8 @@ def test_methods_are_the_librarys() -> None:
         "mixup": {"input": mixup},
         "cutmix": {"input": cutmix},
         "fmix": {"input": fmix},
+        "spec-time": {"input": mm.CutMix(alpha=0.3, axes="b c f *")},
+        "spec-frequency": {"input": mm.CutMix(alpha=0.3, axes="b c * t")},
         "cutout": {"input": mm.Cutout(size=16)},
         "manifold-mixup": dict.fromkeys(everywhere, mixup),
         "feature-cutmix": dict.fromkeys(everywhere, cutmix),
@@ -236,9 +238,7 @@ def test_validation_images_are_left_out_of_the_training_and_scored_if_asked(monk
 
 def test_options_win_over_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Settings] = []
-    monkeypatch.setattr(
-        images, "run", lambda settings, command: seen.append(settings) or {"score": 0, "train_score": 0}
-    )
+    monkeypatch.setattr(images, "run", lambda settings, words: seen.append(settings) or {})
     words = [
         "--preset",
         "fmix-paper",
