@@ -1,20 +1,14 @@
-"""Image sets from the Hugging Face hub."""
+"""Sets from the Hugging Face hub."""
 
 from typing import Any
 
-import torch
 
-from recipes.data.facts import HubSource
-from recipes.data.image_files import Examples
-from recipes.data.image_folders import stack_images
+def fetch(repo: str, config: str | None) -> Any:
+    """Fetch a repository of the hub, or read a local folder of the same form, as a ``datasets.DatasetDict``.
 
-
-def read_hub(source: HubSource) -> tuple[Examples, Examples, tuple[str, ...]]:
-    """Fetch the training and test split of a hub repository, or of a local folder of the same form.
-
-    Returns:
-        training and test examples, images (N, C, H, W) uint8 and labels (N,) int64, and the names of the classes, none
-        where the repository has numbers only.
+    Args:
+        repo: the repository or folder.
+        config: which of its sets, if it has several.
 
     Raises:
         ImportError: the package ``datasets`` is missing.
@@ -25,19 +19,9 @@ def read_hub(source: HubSource) -> tuple[Examples, Examples, tuple[str, ...]]:
     except ImportError as error:
         raise ImportError("hub=True needs the package datasets: pip install 'mixmodal[recipes]'") from error
     try:
-        splits = datasets.load_dataset(source.repo, source.config)
+        return datasets.load_dataset(repo, config)
     except OSError as error:
         raise ConnectionError(
-            f"{source.repo} cannot be fetched from the Hugging Face hub ({type(error).__name__}): check the network, "
+            f"{repo} cannot be fetched from the Hugging Face hub ({type(error).__name__}): check the network, "
             "or give the published files with --data-root"
         ) from error
-    train, test = splits["train"], splits[source.test]
-    names = getattr(train.features[source.label], "names", ())
-    return to_tensors(train, source), to_tensors(test, source), tuple(names)
-
-
-def to_tensors(split: Any, source: HubSource) -> Examples:
-    """Decode a ``datasets.Dataset`` into images (N, C, H, W) uint8 and labels (N,) int64."""
-    images = ((f"image {index}", row[source.image]) for index, row in enumerate(split))
-    labels = torch.tensor(list(split[source.label]), dtype=torch.int64)
-    return stack_images(images, len(labels), source.mode), labels

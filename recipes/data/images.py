@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from recipes.data.facts import FACTS, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
-from recipes.data.hub import read_hub
 from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, Examples, read_cifar, read_idx, read_svhn
 from recipes.data.image_folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
+from recipes.data.image_hub import read_hub
 
 NAMES = ("digits", *FACTS, "folder")
 

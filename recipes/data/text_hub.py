@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from recipes.data.hub import fetch
 from recipes.data.text_files import Examples, many_hot, unescaped
 
 
@@ -45,17 +46,7 @@ def read_texts(source: TextSource, classes: int) -> tuple[Examples, Examples]:
         ImportError: the package ``datasets`` is missing.
         ConnectionError: the repository cannot be reached.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise ImportError("hub=True needs the package datasets: pip install 'mixmodal[recipes]'") from error
-    try:
-        splits = datasets.load_dataset(source.repo, source.config)
-    except OSError as error:
-        raise ConnectionError(
-            f"{source.repo} cannot be fetched from the Hugging Face hub ({type(error).__name__}): check the network, "
-            "or give the published files with --data-root"
-        ) from error
+    splits = fetch(source.repo, source.config)
     return _examples(splits["train"], source, classes), _examples(splits[source.test], source, classes)
 
 

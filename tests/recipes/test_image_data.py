@@ -20,9 +20,9 @@ from torch import Tensor
 
 from recipes.data import image_files, images
 from recipes.data.facts import FACTS, PATCHUP_SPLITS, HubSource
-from recipes.data.hub import read_hub, to_tensors
 from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
 from recipes.data.image_folders import TINY_IMAGENET, TinyLayout
+from recipes.data.image_hub import read_hub, to_tensors
 from recipes.data.images import ImageSet, as_in_patchup, load, split_off, subset
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -1,0 +1,29 @@
+"""What length buckets save, on a synthetic corpus."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from mixmodal import LengthBucketBatchSampler
+from recipes import padding
+
+
+def test_the_share_of_padding_is_counted() -> None:
+    lengths = torch.randint(1, 30, (50,))
+    batches = LengthBucketBatchSampler(lengths, 8)
+    padded = real = 0
+    for batch in batches:
+        width = max(int(lengths[sample]) for sample in batch)
+        for sample in batch:
+            real += int(lengths[sample])
+            padded += width - int(lengths[sample])
+    assert abs(padding.padding(lengths, batches) - padded / (padded + real)) < 1e-12
+
+
+def test_the_page_has_both_kinds_of_batches_and_its_command(tmp_path: Path) -> None:
+    page = padding.table(padding.Settings(seconds=0.05, out=tmp_path / "padding.md"))
+    rows = dict(re.findall(r"^\| (random|of like length) \| ([\d.]+) \|", page, re.MULTILINE))
+    assert float(rows["of like length"]) < float(rows["random"])
+    assert f"`python -m recipes.padding --data synthetic --out {tmp_path / 'padding.md'}`" in page
+    assert "1000 training texts of synthetic" in page
