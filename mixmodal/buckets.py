@@ -15,9 +15,9 @@ class LengthBucketBatchSampler(BatchSampler):
     """Batches of samples of like length, so that little is padded, in an order that is random all the same.
 
     All samples are shuffled and cut into chunks of `chunk` batches; each chunk is sorted by falling length and cut into
-    batches; the batches are shuffled. The order follows from the seed and the epoch alone. In several processes each
-    takes an even share of every batch of `world_size` · `batch_size` samples: no sample is lost or repeated, and all
-    processes have the same number of batches.
+    batches; whole batches are shuffled, and a smaller one comes last. The order follows from the seed and the epoch
+    alone. In several processes each takes an even share of every batch of `world_size` · `batch_size` samples: no
+    sample is lost or repeated, and all processes have the same number of batches.
 
     Args:
         lengths: length of each sample in any unit, integers of 0 or more, (N,).
@@ -80,15 +80,15 @@ class LengthBucketBatchSampler(BatchSampler):
         size, whole = len(self.lengths), self.batch_size * self.world_size
         order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
         order = torch.cat([self._sorted(part) for part in _cut(order, self.chunk * whole)])
-        batches = _cut(order[: size // whole * whole], whole)
-        left = order[size // whole * whole :]
+        batches, left = _cut(order[: size // whole * whole], whole), order[size // whole * whole :]
+        if self.shuffle:
+            batches = [batches[turn] for turn in torch.randperm(len(batches), generator=generator).tolist()]
         if not self.drop_last and 0 < len(left) < self.world_size:  # too few for a batch of their own
             batches[-1] = torch.cat([batches[-1], left])
         elif not self.drop_last and len(left):
             batches.append(left)
-        turns = torch.randperm(len(batches), generator=generator) if self.shuffle else torch.arange(len(batches))
-        for turn in turns[self.start :].tolist():
-            yield batches[turn][self.rank :: self.world_size].tolist()
+        for batch in batches[self.start :]:
+            yield batch[self.rank :: self.world_size].tolist()
 
     def _sorted(self, samples: Tensor) -> Tensor:
         """Samples by falling length, those of the same length in their order."""

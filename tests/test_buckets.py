@@ -44,6 +44,15 @@ def test_every_process_sees_an_even_share_and_together_they_see_every_sample_onc
 
 
 @settings(deadline=None)
+@given(many, sizes, st.integers(0, 5))
+def test_all_batches_but_the_last_are_whole(lengths: list[int], batch_size: int, epoch: int) -> None:
+    """What shards a loader by itself, as Accelerate does, counts on it."""
+    batches = LengthBucketBatchSampler(lengths, batch_size, chunk=2)
+    batches.set_epoch(epoch)
+    assert all(len(batch) == batch_size for batch in list(batches)[:-1])
+
+
+@settings(deadline=None)
 @given(many, sizes, st.integers(1, 4))
 def test_only_whole_batches_are_left_if_the_rest_is_dropped(
     lengths: list[int], batch_size: int, world_size: int
