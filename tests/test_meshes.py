@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from mixmodal.meshes import Mesh, into_frame, normalise, read_off, sample_surface, surface_voxels
 
-DATA = Path(__file__).parent.parent / "data" / "modelnet10_samples"
 CUBE = """OFF
 # a cube
 8 6 12
@@ -213,10 +213,9 @@ def test_spliced_files_are_refused_or_read_as_they_say(tmp_path: Path, start: in
     check_damaged(tmp_path / "more.off", whole[:at] + whole[start : start + length] + whole[at:])
 
 
-def test_modelnets_own_files() -> None:
-    files = sorted(DATA.rglob("*.off"))
-    if not files:
-        pytest.skip(f"no ModelNet10 meshes in {DATA}")
+def test_modelnets_own_files(real: Callable[[str], Path]) -> None:
+    files = sorted(real("modelnet10_samples").rglob("*.off"))
+    assert len(files) == 3
     for path in files:
         words = path.read_text().split()
         vertices, faces = int(words[1]), int(words[2])
@@ -360,14 +359,13 @@ def test_frames_move_and_stretch_with_the_mesh() -> None:
 
 
 @pytest.mark.parametrize("resolution", [16, 32])
-def test_voxels_of_modelnets_meshes_are_those_of_dense_points(resolution: int) -> None:
+def test_voxels_of_modelnets_meshes_are_those_of_dense_points(resolution: int, real: Callable[[str], Path]) -> None:
     """Every cell with one of 400,000 random points or a vertex is marked; every marked one has one within half a cell.
 
     Of a mesh with an area of at most 24, a disc with the radius of half a cell holds 50 points or more on average.
     """
-    files = sorted(DATA.rglob("*.off"))
-    if not files:
-        pytest.skip(f"no ModelNet10 meshes in {DATA}")
+    files = sorted(real("modelnet10_samples").rglob("*.off"))
+    assert len(files) == 3
     for path in files:
         mesh = read_off(path)
         mesh = Mesh(into_frame(mesh.vertices), mesh.faces)

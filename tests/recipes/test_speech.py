@@ -17,7 +17,6 @@ from recipes.data import sound_files
 from recipes.data.speech import COMMANDS, SpeechSet, background, balanced_weights, download, load, split_of, synthetic
 
 soundfile = pytest.importorskip("soundfile")
-REAL = Path(__file__).parents[2] / "data" / "speech_commands"
 
 
 def readme_rule(name: str) -> str:
@@ -138,10 +137,9 @@ def test_the_split_by_hash_is_the_rule_of_the_readme() -> None:
     assert split_of("no/0a_nohash_7.wav") == split_of("0a_nohash_0.wav")
 
 
-def test_published_test_clips_have_the_hash_of_test_clips() -> None:
-    names = [path.name for path in REAL.glob("*/*.wav")]
-    if not names:
-        pytest.skip(f"{REAL} has no clips")
+def test_published_test_clips_have_the_hash_of_test_clips(real: Callable[[str], Path]) -> None:
+    names = [path.name for path in real("speech_commands").glob("*/*.wav")]
+    assert names
     assert {split_of(name) for name in names} == {"testing"}
 
 
@@ -423,12 +421,11 @@ def test_wrong_tensors_are_named() -> None:
 # ---------------------------------------------------------------- real clips, tones, weights
 
 
-def test_real_clips() -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"{REAL} is not there")
-    data = load(REAL, words="ten")
+def test_real_clips(real: Callable[[str], Path]) -> None:
+    folder = real("speech_commands")
+    data = load(folder, words="ten")
     assert [len(y) for y in (data.train_y, data.validation_y, data.test_y)] == [1873, 503, 632]
-    path = sorted((REAL / "yes").glob("*.wav"))[0]
+    path = sorted((folder / "yes").glob("*.wav"))[0]
     samples = soundfile.read(path, dtype="int16")[0][:16_000]
     assert any(
         clip[: len(samples)].tolist() == samples.tolist()

@@ -22,7 +22,6 @@ from recipes.data.text_hub import TextSource, read_texts
 from recipes.data.texts import FACTS, NAMES, TextSet, load, subset
 from recipes.data.words import Style
 
-DATA = Path(__file__).parents[2] / "data"
 Rows = list[list[str]]
 REVIEWS = {
     "train/pos/10_7.txt": "Good — très bon.",
@@ -552,11 +551,11 @@ REAL: list[tuple[str, str, Style, int, int, tuple[int, ...]]] = [
 
 
 @pytest.mark.parametrize(("name", "where", "style", "train", "test", "shape"), REAL)
-def test_real_sets(name: str, where: str, style: Style, train: int, test: int, shape: tuple[int, ...]) -> None:
-    folder = DATA / name.partition("-")[0]
-    if not folder.exists():
-        pytest.skip(f"the real {name} is not in {folder}")
-    data = load(name, root=DATA / where)
+def test_real_sets(
+    name: str, where: str, style: Style, train: int, test: int, shape: tuple[int, ...], real: Callable[[str], Path]
+) -> None:
+    root = real(name.partition("-")[0]).parent
+    data = load(name, root=root / where)
     assert (len(data.train_x), len(data.test_x), tuple(data.train_y.shape), data.style) == (train, test, shape, style)
     assert data.train_y.float().mean() > 0
     if name == "toxic":
@@ -567,7 +566,7 @@ def test_real_sets(name: str, where: str, style: Style, train: int, test: int, s
     if name == "yelp-full":
         assert abs((data.train_y == 4).float().mean().item() - 0.45) < 0.01  # "45 % five-star"
     if name == "goemotions":
-        assert (DATA / "goemotions" / "labels.txt").read_text().split() == [*EMOTIONS]
+        assert (root / "goemotions" / "labels.txt").read_text().split() == [*EMOTIONS]
 
 
 def test_the_names() -> None:

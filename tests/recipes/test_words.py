@@ -4,6 +4,7 @@ import gzip
 import re
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 
 from recipes.data.words import Style, Vocabulary, encode_all, of_torchtext, read_vectors, split_words
 
-GLOVE = Path(__file__).parents[2] / "data" / "word_vectors" / "glove.6B.50d.top70k.vec"
 WORDS = Vocabulary(("<pad>", "<unk>", "good", "film", "bad"))
 ODD = "A b\tc\n\x1c\x1d\x1f\x85\u00a0\u2009İKéß中🙂0_9.,()!?;:'\"<br />-#"
 texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(ODD), max_size=40)
@@ -203,15 +203,14 @@ def test_vectors_of_the_real_torchtext(
     assert (nothing.table.tolist(), nothing.found) == ([[0.0] * 3] * 3, 0)
 
 
-def test_real_vectors() -> None:
+def test_real_vectors(real: Callable[[str], Path]) -> None:
     """The first and the last line of the file, read here by hand."""
-    if not GLOVE.exists():
-        pytest.skip(f"the real GloVe vectors are not in {GLOVE}")
-    lines = GLOVE.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    file = real("word_vectors") / "glove.6B.50d.top70k.vec"
+    lines = file.read_text(encoding="utf-8").rstrip("\n").split("\n")
     assert (lines[0], len(lines)) == ("70000 50", 70_001)
     picked = [lines[1], lines[-1]]
     vocabulary = Vocabulary(("<pad>", "<unk>", "no-such-word", *(line.split(" ")[0] for line in picked)))
-    found = read_vectors(GLOVE, vocabulary)
+    found = read_vectors(file, vocabulary)
     expected = torch.tensor([[float(value) for value in line.split(" ")[1:]] for line in picked])
     assert torch.equal(found.table, torch.cat([torch.zeros(3, 50), expected]))
     assert found.found == 2
