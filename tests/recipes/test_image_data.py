@@ -6,9 +6,9 @@ import math
 import pickle
 import pickletools
 import struct
-import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from recipes.data.image_folders import TINY_IMAGENET, TinyLayout
 from recipes.data.image_hub import read_hub, to_tensors
 from recipes.data.images import ImageSet, as_in_patchup, load, split_off, subset
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 COUNT = 4
 
 
@@ -775,13 +774,10 @@ def test_image_sets_are_checked() -> None:
         replace(good, train_y=y + 1)
 
 
-def test_real_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unpack = SHARED / "unpack.py"
-    if not unpack.exists():
-        pytest.skip(f"the real CIFAR-10 is not in {SHARED}")
-    subprocess.run([sys.executable, str(unpack), str(tmp_path), "cifar10"], check=True, capture_output=True)
+def test_real_cifar10(real: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    root = real("cifar10")
     monkeypatch.setattr(images, "CIFAR10", CIFAR10)
-    data = load("cifar10", root=tmp_path)
+    data = load("cifar10", root=root)
     assert data.train_x.shape == (50_000, 3, 32, 32)
     assert data.train_y.bincount().tolist() == [5_000] * 10
     assert data.test_y.bincount().tolist() == [1_000] * 10
