@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import mixmodal as mm
 from mixmodal.mixer import Draws
 from recipes import command, engine, methods, point_pictures, presets
-from recipes.data import shapes
+from recipes.data import modelnet, shapes
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.mixing import Sample
 from recipes.models.from_voxels import FromVoxels
@@ -101,7 +101,7 @@ def load(settings: Settings) -> tuple[shapes.ShapeSet, shapes.ShapeSet]:
     if settings.download:
         if settings.data_root is None:
             raise ValueError("download=True needs a folder for it: give --data-root DIR")
-        shapes.download(settings.data_root, settings.data)
+        modelnet.download(settings.data_root, settings.data)
     train, test = (
         shapes.load(
             settings.data,

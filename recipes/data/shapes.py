@@ -5,15 +5,10 @@ Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
 
 import hashlib
 import json
-import shutil
-import urllib.request
-import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPException
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,30 +20,15 @@ from torch import Tensor
 
 from mixmodal.meshes import Mesh, import_open3d, into_frame, normalise, read_off, sample_surface, surface_voxels
 from recipes.data.image_files import Examples, listed
+from recipes.data.modelnet import MODELNETS, SPLITS, temporary
 
 Form = Literal["points", "voxels"]
-SPLITS = ("train", "test")
 PACKED = "modelnet10-voxels"
 SIDE = 32
 PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
 PER_CLASS = (40, 10)
 
 
-@dataclass(frozen=True)
-class ModelNet:
-    """The published form of a ModelNet: folder, address of its archive, and numbers of training and test meshes."""
-
-    folder: str
-    url: str
-    meshes: tuple[int, int]
-
-
-MODELNETS = {
-    "modelnet10": ModelNet(
-        "ModelNet10", "http://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip", (3_991, 908)
-    ),
-    "modelnet40": ModelNet("ModelNet40", "http://modelnet.cs.princeton.edu/ModelNet40.zip", (9_843, 2_468)),
-}
 NAMES = (*MODELNETS, "folder", PACKED, "synthetic")
 
 
@@ -149,63 +129,13 @@ def load(
     return ShapeSet(title, **tensors, classes=classes)
 
 
-def download(root: Path, name: str) -> Path:
-    """Fetch ``"modelnet10"`` (450 MB) or ``"modelnet40"`` (2 GB) and unpack it in ``root``.
-
-    No checksum is published: the archive's own checksums and its numbers of meshes are checked.
-
-    Returns:
-        The folder of the set; one that is there already is left as it is.
-
-    Raises:
-        ValueError: another name, or the archive is damaged or another one.
-        ConnectionError: it cannot be fetched.
-    """
-    if name not in MODELNETS:
-        raise ValueError(f"name={name!r} cannot be fetched: choose {' or '.join(MODELNETS)}")
-    facts = MODELNETS[name]
-    target = root / facts.folder
-    if target.exists():
-        return target
-    root.mkdir(parents=True, exist_ok=True)
-    with _temporary(target) as partial_folder:
-        partial_folder.mkdir()
-        archive = partial_folder / "archive.zip"
-        try:
-            with urllib.request.urlopen(facts.url, timeout=60) as response, archive.open("wb") as file:
-                shutil.copyfileobj(response, file)
-        except (OSError, HTTPException) as error:
-            raise ConnectionError(
-                f"{facts.url} cannot be fetched ({error}): get it by other means, unpack it and give its folder with "
-                f"--data-root"
-            ) from error
-        _unpack(archive, partial_folder, facts)
-        (partial_folder / facts.folder).rename(target)
-    return target
-
-
-def _unpack(archive: Path, folder: Path, facts: ModelNet) -> None:
-    """Unpack the archive of a ModelNet into ``folder`` after it was checked."""
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            names = [name for name in packed.namelist() if name.startswith(f"{facts.folder}/")]
-            found = tuple(sum(f"/{split}/" in name and name.endswith(".off") for name in names) for split in SPLITS)
-            damaged = packed.testzip()
-            if damaged is not None or found != facts.meshes:
-                reason = f"{damaged} is damaged" if damaged else f"it has {found} meshes, expected {facts.meshes}"
-                raise ValueError(f"{facts.url} gave an archive that cannot be used, {reason}: fetch it again")
-            packed.extractall(folder, names)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{facts.url} gave no zip archive ({error}): fetch it again") from error
-
-
 def _find(name: str, root: Path | None) -> Path:
     """The folder that holds the classes of a set."""
     within: tuple[str, ...]
     if name in MODELNETS:
         facts = MODELNETS[name]
         within = (".", facts.folder, name, f"{name}/{facts.folder}")
-        remedy = f"get {facts.url} (recipes.data.shapes.download does) and give its folder with --data-root"
+        remedy = f"get {facts.url} (--download does) and give its folder with --data-root"
     else:
         within = (".",)
         remedy = "give --data-root DIR with meshes in DIR/CLASS/train/*.off and DIR/CLASS/test/*.off"
@@ -265,25 +195,13 @@ def _cached(
     file = cache / f"{title}-{key}.safetensors"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        with _temporary(file) as partial_file:
+        with temporary(file) as partial_file:
             save_file(make(), partial_file)
             partial_file.replace(file)
     try:
         return load_file(file)
     except SafetensorError as error:
         raise ValueError(f"{file} is damaged ({error}): delete it, and it is made anew") from error
-
-
-@contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
-    """A path beside ``target`` of which nothing is left in the end."""
-    path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        yield path
-    finally:
-        if path.is_dir():
-            shutil.rmtree(path)
-        path.unlink(missing_ok=True)
 
 
 def _shape(mesh: Mesh, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:

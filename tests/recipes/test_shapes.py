@@ -17,7 +17,8 @@ from torch import Tensor
 
 from mixmodal.meshes import Mesh, read_off
 from recipes.data import shapes
-from recipes.data.shapes import ModelNet, ShapeSet, download, load
+from recipes.data.modelnet import MODELNETS, ModelNet, download
+from recipes.data.shapes import ShapeSet, load
 
 DATA = Path(__file__).parent.parent.parent / "data"
 BOX = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
@@ -204,7 +205,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A ModelNet10 of 6 and 4 meshes, published as an archive of this machine."""
-    monkeypatch.setitem(shapes.MODELNETS, "modelnet10", ModelNet("ModelNet10", (tmp_path / "a.zip").as_uri(), (6, 4)))
+    monkeypatch.setitem(MODELNETS, "modelnet10", ModelNet("ModelNet10", (tmp_path / "a.zip").as_uri(), (6, 4)))
     return tmp_path
 
 
@@ -216,7 +217,7 @@ def zipped(source: Path, archive: Path) -> None:
 
 
 def test_published_counts() -> None:
-    assert {name: facts.meshes for name, facts in shapes.MODELNETS.items()} == {
+    assert {name: facts.meshes for name, facts in MODELNETS.items()} == {
         "modelnet10": (3_991, 908),
         "modelnet40": (9_843, 2_468),
     }
