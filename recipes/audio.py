@@ -23,6 +23,7 @@ from recipes import audio_pictures, command, engine, methods, presets
 from recipes.data import speech
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.sound_files import SAMPLES
+from recipes.data.subsets import subset
 from recipes.data.waves import TrainWaves
 from recipes.mixing import Mixing, Sample
 from recipes.models import preact_resnet
@@ -46,6 +47,8 @@ class Settings:
     """Fetch this version of Speech Commands into the folder first."""
     words: speech.Words = "ten"
     """The ten commands; with unknown and silence, as in the paper; or all words."""
+    per_class: int | None = None
+    """Train on so many clips of each word; on all by default."""
     cache: Path = Path("runs", "cache")
     """Folder for the decoded clips."""
     skip_broken: bool = False
@@ -93,8 +96,11 @@ def load(settings: Settings) -> speech.SpeechSet:
     Raises:
         ValueError: a download of a set that is not downloaded, or without a folder for it.
     """
-    if settings.data == "synthetic":
-        return speech.synthetic()
+    data = speech.synthetic() if settings.data == "synthetic" else _recorded(settings)
+    return data if settings.per_class is None else subset(data, settings.per_class)
+
+
+def _recorded(settings: Settings) -> speech.SpeechSet:
     if settings.download is not None:
         if settings.data_root is None:
             raise ValueError(f"download={settings.download!r} needs a folder for it: give --data-root DIR")

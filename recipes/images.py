@@ -30,6 +30,7 @@ from recipes.data import images
 from recipes.data.augment import Augment
 from recipes.data.facts import PATCHUP_SPLITS
 from recipes.data.loading import ordered_loader, shuffled_loader
+from recipes.data.subsets import subset
 from recipes.losses import softmax_bce
 from recipes.mixing import Sample
 from recipes.models import Variant, WideResNet, preact_resnet
@@ -129,7 +130,7 @@ def load(settings: Settings) -> images.ImageSet:
         data, held = images.split_off(data, *PATCHUP_SPLITS[settings.data], seed=settings.training.seed)
         if settings.score_on == "validation":
             data = replace(data, test_x=held[0], test_y=held[1])
-    return data if settings.per_class is None else images.subset(data, settings.per_class)
+    return data if settings.per_class is None else subset(data, settings.per_class)
 
 
 def run(settings: Settings, words: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from mixmodal.mixer import Draws
 from recipes import command, engine, methods, point_pictures, presets
 from recipes.data import modelnet, shapes
 from recipes.data.loading import ordered_loader, shuffled_loader
+from recipes.data.subsets import subset
 from recipes.mixing import Sample
 from recipes.models.from_voxels import FromVoxels
 from recipes.models.points import PointNet, VoxNet
@@ -43,6 +44,8 @@ class Settings:
     """Folder of the data."""
     download: bool = False
     """Fetch ModelNet into the folder first."""
+    per_class: int | None = None
+    """Train on so many shapes of each class; on all by default."""
     model: Literal["pointnet", "voxnet"] = "pointnet"
     """The network of the paper, on points; or 3-D convolutions, on voxels."""
     mix: Literal["points", "voxels"] = "points"
@@ -113,7 +116,7 @@ def load(settings: Settings) -> tuple[shapes.ShapeSet, shapes.ShapeSet]:
         )
         for form in settings.forms
     )
-    return train, test
+    return train if settings.per_class is None else subset(train, settings.per_class), test
 
 
 def build(settings: Settings, train: shapes.ShapeSet) -> tuple[nn.Module, methods.Place]:

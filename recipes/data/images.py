@@ -1,6 +1,5 @@
 """Image classification sets, held in memory: digits, the sets of the FMix and PatchUp papers, and folders of images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from recipes.data.facts import FACTS, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
 from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, Examples, read_cifar, read_idx, read_svhn
 from recipes.data.image_folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
 from recipes.data.image_hub import read_hub
+from recipes.data.subsets import pick, shuffled
 
 NAMES = ("digits", *FACTS, "folder")
 
@@ -108,22 +108,6 @@ def as_in_patchup(data: ImageSet) -> ImageSet:
     return replace(data, mean=facts.mean, std=facts.std, pad=facts.pad, flip=facts.flip)
 
 
-def subset(data: ImageSet, per_class: int, *, seed: int = 0) -> ImageSet:
-    """Keep ``per_class`` training images of every class, drawn without replacement, in their original order.
-
-    The draw depends on ``seed`` alone: the global random state is neither used nor changed. The test split stays
-    whole, and the name says what was kept.
-
-    Raises:
-        ValueError: ``per_class`` is below 1 or above the size of a class.
-    """
-    if per_class < 1:
-        raise ValueError(f"per_class={per_class} must be at least 1")
-    kept = _pick(data.train_y, [per_class] * len(data.classes), seed)
-    name = f"{data.name}-{per_class}-per-class-seed-{seed}"
-    return replace(data, name=name, train_x=data.train_x[kept], train_y=data.train_y[kept])
-
-
 def split_off(data: ImageSet, per_class_limit: int, validation: int, *, seed: int = 0) -> tuple[ImageSet, Examples]:
     """Split every class of the training images at random, as PatchUp does: validation first, then training.
 
@@ -149,7 +133,7 @@ def split_off(data: ImageSet, per_class_limit: int, validation: int, *, seed: in
     """
     if per_class_limit < 1 or validation < 1:
         raise ValueError(f"per_class_limit={per_class_limit} and validation={validation} must be at least 1")
-    members = _shuffled(data.train_y, len(data.classes), seed)
+    members = shuffled(data.train_y, len(data.classes), seed)
     for label, of_class in enumerate(members):
         if len(of_class) <= validation:
             raise ValueError(
@@ -218,25 +202,8 @@ def _digits() -> ImageSet:
     x = torch.from_numpy(bunch.images / 16 * 255).round().to(torch.uint8).unsqueeze(1)
     y = torch.from_numpy(bunch.target).long()
     test = torch.zeros(len(y), dtype=torch.bool)
-    test[_pick(y, [count // 5 for count in y.bincount().tolist()], seed=0)] = True
+    test[pick(y, [count // 5 for count in y.bincount().tolist()], seed=0)] = True
     pixels = x[~test] / 255
     mean, std = (pixels.mean().item(),), (pixels.std().item(),)
     names = tuple(str(digit) for digit in range(10))
     return ImageSet("digits", x[~test], y[~test], x[test], y[test], names, mean, std, pad=1, flip=False)
-
-
-def _pick(labels: Tensor, per_class: Sequence[int], seed: int) -> Tensor:
-    """Return the sorted indices of ``per_class[c]`` random examples of every class ``c``."""
-    picked = []
-    for label, (members, count) in enumerate(zip(_shuffled(labels, len(per_class), seed), per_class, strict=True)):
-        if count > len(members):
-            raise ValueError(f"per_class={count} exceeds the {len(members)} training images of class {label}")
-        picked.append(members[:count])
-    return torch.cat(picked).sort().values
-
-
-def _shuffled(labels: Tensor, classes: int, seed: int) -> list[Tensor]:
-    """Return the indices of the examples of every class, in an order that follows from ``seed`` alone."""
-    generator = torch.Generator().manual_seed(seed)
-    members = ((labels == label).nonzero().squeeze(1) for label in range(classes))
-    return [each[torch.randperm(len(each), generator=generator)] for each in members]

@@ -23,7 +23,7 @@ from recipes.data.facts import FACTS, PATCHUP_SPLITS, HubSource
 from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
 from recipes.data.image_folders import TINY_IMAGENET, TinyLayout
 from recipes.data.image_hub import read_hub, to_tensors
-from recipes.data.images import ImageSet, as_in_patchup, load, split_off, subset
+from recipes.data.images import ImageSet, as_in_patchup, load, split_off
 
 COUNT = 4
 
@@ -619,32 +619,6 @@ def test_digits_are_split_once_and_for_all() -> None:
     assert rows[0] == rows[1]
     assert data.mean == pytest.approx((np.mean(data.train_x.numpy() / 255),), abs=1e-5)
     assert data.std == pytest.approx((np.std(data.train_x.numpy() / 255),), abs=1e-4)
-
-
-def test_subset_is_balanced_deterministic_and_of_the_set() -> None:
-    data = load("digits")
-    state = torch.get_rng_state()
-    few = subset(data, 7, seed=3)
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.rand(5)
-    same, other = subset(data, 7, seed=3), subset(data, 7, seed=4)
-    assert few.train_y.bincount().tolist() == [7] * 10
-    assert torch.equal(few.train_x, same.train_x)
-    assert not torch.equal(few.train_x, other.train_x)
-    assert torch.equal(few.test_x, data.test_x)
-    assert few.name == "digits-7-per-class-seed-3"
-    known = {(*x.flatten().tolist(), int(y)) for x, y in zip(data.train_x, data.train_y, strict=True)}
-    drawn = {(*x.flatten().tolist(), int(y)) for x, y in zip(few.train_x, few.train_y, strict=True)}
-    assert drawn <= known
-    assert len(drawn) == 70
-
-
-def test_subset_refuses_impossible_sizes() -> None:
-    data = load("digits")
-    with pytest.raises(ValueError, match="per_class=0 must be at least 1"):
-        subset(data, 0)
-    with pytest.raises(ValueError, match="per_class=1000 exceeds the 143 training images of class 0"):
-        subset(data, 1000)
 
 
 SVHN_COUNTS = (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659)
