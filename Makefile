@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: .venv/installed  ## train four methods on real digits and compare them
 	$(BIN)/python -m recipes.demo
@@ -12,10 +12,14 @@ test: .venv/installed  ## style, types, tests, doctests, README
 	$(BIN)/mypy mixmodal recipes
 	$(BIN)/pytest -q -m "not slow"
 
+docs: .venv/installed  ## the site, with its gallery run anew, in docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
 clean:  ## remove the environment and all runs
-	rm -rf .venv runs build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv runs build dist docs/_build docs/auto_gallery .pytest_cache .mypy_cache .ruff_cache

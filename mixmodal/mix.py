@@ -115,7 +115,7 @@ class Mix:
 
     @property
     def terms(self) -> Terms:
-        """How the loss is made: pairs of a weight (B,) and the own share of its target, (B,) or 1 or 0.
+        """How the loss is made, as pairs of a weight (B,) and the own share of its target, (B,) or 1 or 0.
 
         The loss is Σ weight · ℓ(preds, share · y + (1 - share) · y[index]). A mask's terms are (lam, 1), (1 - lam, 0).
         """

@@ -132,7 +132,7 @@ class Mixer(Draws):
 
     @property
     def span(self) -> str:
-        """Axes pattern of the records: what masks vary on."""
+        """Axes pattern of the records, in which masks vary along the starred axes."""
         return self.axes
 
     @abstractmethod

@@ -186,7 +186,7 @@ class OnPoints(Draws):
             generator: see `Draws.draw`.
 
         Returns:
-            The record, with axes "b * d": a hard mask (B, N), 1 at own points, and `moves`.
+            The record, with axes "b * d", a hard mask (B, N), 1 at own points, and `moves`.
 
         Raises:
             TypeError: `x` is no floating tensor; `valid` is not bool (B, N); the mask drawn is soft, or drops what has

@@ -43,7 +43,7 @@ def saliency(
             must be multiplied in.
 
     Returns:
-        (B, *grid), float32 at least, 0 or more: the root mean square of the loss's gradient over the named axes.
+        (B, *grid), float32 at least, 0 or more; the root mean square of the loss's gradient over the named axes.
 
     Raises:
         TypeError: `model` is no module; `x` is no tensor, or holds integers.
@@ -167,7 +167,7 @@ class PuzzleMix(Draws):
                 the CPU's global generator if None.
 
         Returns:
-            The record: a mask (B, *grid) for each sample and, unless `transport` is "none", `moves`.
+            The record, with a mask (B, *grid) for each sample and, unless `transport` is "none", `moves`.
 
         Raises:
             TypeError: no `saliency`; `valid` is given; or as in `Draws.draw`.

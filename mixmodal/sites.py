@@ -19,7 +19,7 @@ def resnet(net: nn.Module) -> list[nn.Module]:
         net: a network whose stages are `layer1`, `layer2`, …: torchvision's, timm's, pre-activation and wide ones.
 
     Returns:
-        The network, then its stages: k of them are the first k insertion points of the PatchUp paper, k = 0 the input.
+        The network, then its stages; k of them are the first k insertion points of the PatchUp paper, k = 0 the input.
 
     Raises:
         ValueError: it has no such stages.
