@@ -8,6 +8,8 @@ os.environ["MPLBACKEND"] = "agg"
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]  # drawing.py, recipes
 
+from costs import costs  # noqa: E402
+
 import mixmodal  # noqa: E402
 
 project = "mixmodal"
@@ -36,6 +38,7 @@ html_show_sourcelink = False
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
+myst_substitutions = costs()
 
 default_role = "py:obj"  # a link where a name is documented, code elsewhere
 autodoc_inherit_docstrings = False
