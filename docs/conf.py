@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": None,
     "download_all_examples": False,
     "show_signature": False,
+    "capture_repr": ("_repr_html_",),  # sounds; pages print the rest
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "matplotlib_animations": False,
