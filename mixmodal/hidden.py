@@ -70,7 +70,7 @@ class HiddenMix:
         self._handles += [self._hook(site) for site in self.at]
         if valid is not None:
             self._handles += [self._lead(module, valid) for module in model.modules() if takes(module, valid)]
-        self._handles.append(model.register_forward_hook(self._end))
+        self._handles.append(model.register_forward_hook(untraced(self._end)))
         _LIVING.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Mix]:
@@ -144,7 +144,6 @@ class HiddenMix:
 
         return begin
 
-    @untraced
     def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """A hook after the model: the site that was drawn must have been there."""
         if self._site is not None and self._site not in self._forward:

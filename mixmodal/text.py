@@ -106,7 +106,7 @@ class TokenMix:
                 raise ValueError(f"{type(model).__name__} takes no {name}; mix it with HiddenMix at a site it has")
         site = "input_ids" if ids else "inputs_embeds"
         self.hidden = HiddenMix(model, {(model, site): mixer}, valid="attention_mask")
-        self._handles = [model.register_forward_pre_hook(self._mix_types, with_kwargs=True)]
+        self._handles = [model.register_forward_pre_hook(untraced(self._mix_types), with_kwargs=True)]
         if not ids:
             self._handles.append(embed_ids(model))
 
@@ -143,7 +143,6 @@ class TokenMix:
     def __exit__(self, *_: object) -> None:
         self.remove()
 
-    @untraced
     def _mix_types(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Numbers of segments follow their tokens, where tokens are chosen."""
         types = get(model, (args, kwargs), "token_type_ids") if takes(model, "token_type_ids") else None

@@ -172,6 +172,15 @@ def test_import_needs_torch_and_nothing_else() -> None:
     assert done.stdout.split() == ["mixed"]
 
 
+def test_import_is_light() -> None:
+    """The compiler, most of what an import could cost, is loaded by those who use it."""
+    script = "import torch, sys; before = {*sys.modules}; import mixmodal; print(*sorted({*sys.modules} - before))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    loaded = done.stdout.split()
+    assert "mixmodal.hidden" in loaded
+    assert [name for name in loaded if name.startswith(("torch._dynamo", "torch._inductor", "torchaudio"))] == []
+
+
 # ---------------------------------------------------------------- how public names are written
 
 PUBLIC: dict[str, Any] = {name: getattr(mm, name) for name in mm.__all__ if not inspect.ismodule(getattr(mm, name))}
