@@ -31,6 +31,7 @@ exclude_patterns = ["_build", "gallery/*.rst"]
 
 html_theme = "furo"
 html_title = "mixmodal"
+pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
