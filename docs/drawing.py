@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d, pad
 
 import mixmodal as mm
+from mixmodal import Draws
 from mixmodal.grids import spread
-from mixmodal.mixer import Draws
 
 SIDE = 128
 STATIC = Path(__file__).parent / "_static"

@@ -2,12 +2,12 @@
 
 from mixmodal import meshes, presets, sites
 from mixmodal.audio import LogMel, union_targets
-from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, from_torchtext
+from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, Padded, from_torchtext
 from mixmodal.hidden import HiddenMix
 from mixmodal.images import MixCollate
 from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
 from mixmodal.mix import Mix
-from mixmodal.mixer import Mixer
+from mixmodal.mixer import Draws, Mixer
 from mixmodal.patches import DropBlock, PatchUp
 from mixmodal.points import OnPoints, devoxelize, voxelize
 from mixmodal.policies import Alternate, OneOf, Policy
@@ -20,6 +20,7 @@ __all__ = [
     "Alternate",
     "CutMix",
     "Cutout",
+    "Draws",
     "DropBlock",
     "FMix",
     "HiddenMix",
@@ -34,6 +35,7 @@ __all__ = [
     "OnPoints",
     "OneOf",
     "PadCollate",
+    "Padded",
     "PatchUp",
     "Policy",
     "PuzzleMix",

@@ -108,6 +108,10 @@ class Padded(NamedTuple):
         lengths: number of real tokens of each text, int64 (B,).
         valid: bool (B, T), True where a token is real.
         labels: whatever the samples were labelled with, collated; None without labels.
+
+    >>> ids, lengths, valid, labels = PadCollate(0)([([5, 6, 7], 1), ([8], 0)])
+    >>> ids.tolist(), lengths.tolist(), labels.tolist()
+    ([[5, 6, 7], [8, 0, 0]], [3, 1], [1, 0])
     """
 
     ids: Tensor

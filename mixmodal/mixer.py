@@ -15,7 +15,12 @@ from mixmodal.selection import source
 
 
 class Draws(ABC):
-    """Whatever draws a record for a batch: a mixer, or a policy that chooses one."""
+    """Whatever draws a record for a batch: a mixer, or a policy that chooses one.
+
+    >>> import mixmodal as mm
+    >>> isinstance(mm.FMix(), mm.Draws), isinstance(mm.OneOf([mm.FMix(), mm.NoMix()]), mm.Draws)
+    (True, True)
+    """
 
     @property
     @abstractmethod

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from torch import nn
 
 import mixmodal as mm
+from mixmodal import Draws
 from mixmodal.arguments import takes
 from mixmodal.hidden import Site
-from mixmodal.mixer import Draws
 from recipes.mixing import AtSites, Mixing, WithSaliency
 
 

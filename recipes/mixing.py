@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mixmodal import HiddenMix, Mix, NoMix, PuzzleMix, saliency
+from mixmodal import Draws, HiddenMix, Mix, NoMix, PuzzleMix, saliency
 from mixmodal.arguments import first_tensor, get
 from mixmodal.hidden import Site, Sites
-from mixmodal.mixer import Draws
 
 
 @dataclass(frozen=True, eq=False)

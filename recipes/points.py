@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 import mixmodal as mm
-from mixmodal.mixer import Draws
+from mixmodal import Draws
 from recipes import command, engine, methods, point_pictures, presets
 from recipes.data import modelnet, shapes
 from recipes.data.loading import ordered_loader, shuffled_loader
