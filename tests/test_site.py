@@ -93,7 +93,19 @@ def test_the_links_of_the_site_hold(site: Path) -> None:
     assert not dead
 
 
-def test_names_of_torch_are_links(site: Path) -> None:
-    text = (site / "api" / "methods.html").read_text(encoding="utf-8")
-    assert 'href="https://docs.pytorch.org/docs/stable/tensors.html#torch.Tensor"' in text
-    assert 'href="https://docs.pytorch.org/docs/stable/generated/torch.Generator.html#torch.Generator"' in text
+@pytest.mark.parametrize(
+    ("page", "target"),
+    [
+        ("methods", "https://docs.pytorch.org/docs/stable/tensors.html#torch.Tensor"),
+        ("methods", "https://docs.pytorch.org/docs/stable/generated/torch.Generator.html#torch.Generator"),
+        ("hidden", "https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module"),
+        ("text", "https://huggingface.co/docs/transformers/main/en/main_classes/trainer#transformers.Trainer"),
+        (
+            "audio",
+            "https://docs.pytorch.org/audio/stable/generated/torchaudio.transforms.MelSpectrogram.html"
+            "#torchaudio.transforms.MelSpectrogram",
+        ),
+    ],
+)
+def test_names_of_other_libraries_are_links(site: Path, page: str, target: str) -> None:
+    assert f'href="{target}"' in (site / "api" / f"{page}.html").read_text(encoding="utf-8")
