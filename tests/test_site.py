@@ -42,11 +42,13 @@ def test_a_page_of_the_gallery_runs(page: Path, monkeypatch: pytest.MonkeyPatch,
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built with warnings as errors from a copy, without running the gallery."""
+    """The site, built with warnings as errors from a copy, without running the gallery and without a network."""
     folder = tmp_path_factory.mktemp("site")
     made = shutil.ignore_patterns("_build", "auto_gallery", "__pycache__")
     shutil.copytree(DOCS, folder / "docs", ignore=made)
     shutil.copy(ROOT / "README.md", folder)
+    with (folder / "docs" / "conf.py").open("a", encoding="utf-8") as conf:
+        conf.write("intersphinx_mapping = {k: (v, str(DOCS / 'inventories' / f'{k}.inv')) for k, v in SITES.items()}\n")
     words = ["-W", "--keep-going", "-q", "-b", "html", "-D", "plot_gallery=0", "docs", "html"]
     done = subprocess.run([sys.executable, "-m", "sphinx", *words], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
