@@ -99,7 +99,7 @@ def plot(report: Report) -> Figure:
                 right.plot([published], [place + 0.24 + 0.14 * level], MARKERS[level], color=ORANGE, markersize=5)
     left.set_yticks(range(len(report.rows)), [row.method for row in report.rows])
     left.set_ylim(len(report.rows) - 0.4, -0.6)
-    left.set_xlabel(f"test {report.metric}, last epoch (%)")
+    left.set_xlabel(f"{report.scored}, {report.when} (%)")
     right.set_xlabel(f"difference to {report.baseline} (points)")
     right.axvline(0.0, color=DARK, linewidth=1.0, linestyle="--", zorder=1)
     for axes in (left, right):

@@ -38,6 +38,17 @@ class Report:
         """All runs, in the order of the rows."""
         return [run for row in self.rows for run in row.runs]
 
+    @property
+    def scored(self) -> str:
+        """What is scored, as `test accuracy`."""
+        return f"{self.runs[0].settings.get('score_on', 'test')} {self.metric}"
+
+    @property
+    def when(self) -> str:
+        """Which epochs the score of a run is taken from."""
+        epochs = self.runs[0].settings.get("median_of", 1)
+        return "last epoch" if epochs == 1 else f"median of the last {epochs} epochs"
+
     def published_difference(self, table: Published, method: str) -> float | None:
         """Published mean of `method` minus that of the baseline in percentage points; None if either is missing."""
         score, baseline = table.score(self.key, method), table.score(self.key, self.baseline)
@@ -80,7 +91,7 @@ def score_table(report: Report) -> str:
     head = [
         "method",
         "n",
-        f"test {report.metric} (%)",
+        f"{report.scored} (%)",
         f"train {report.metric} (%)",
         f"difference to {report.baseline}",
     ]
@@ -101,7 +112,7 @@ def score_table(report: Report) -> str:
 def reading(report: Report) -> str:
     """How to read the table: which epoch, what is behind ±, when a difference is unresolved, where tables are from."""
     notes = [
-        f"Scores are those of the last epoch: {report.metric} in percent, nothing is selected by test score. "
+        f"The score of a run is its {report.scored} in percent, {report.when}; nothing is selected by it. "
         "± is the sample standard deviation (ddof 1) over the n seeds; with one seed there is none (–).",
         "The train score is taken on the clean training set, mean over the seeds.",
         f"The difference is method minus {report.baseline} in percentage points, paired by seed: "

@@ -289,6 +289,15 @@ def test_origin_of_the_numbers(runs: Path) -> None:
     assert f"`python -m recipes.report {runs} --out {runs.parent}/results/name --baseline baseline`" in text
 
 
+def test_what_a_score_is(tmp_path: Path) -> None:
+    config = {"median_of": 5, "score_on": "validation"}
+    write_run(tmp_path / "runs/0", "baseline", 0, 80.0, **config)
+    text, _ = report(tmp_path / "runs")
+    assert "| validation accuracy (%) |" in text
+    assert "its validation accuracy in percent, median of the last 5 epochs;" in text
+    assert "last epoch" not in text
+
+
 def test_commands_that_differ_stay_apart(tmp_path: Path) -> None:
     for seed, command in enumerate(("python -m x --seed=0", "python -m x --seed=1", "python -m x --lr 1")):
         write_run(tmp_path / f"runs/{seed}", "baseline", seed, 80.0, result={"command": command})
