@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from recipes.data import shapes
 from recipes.data.modelnet import MODELNETS, ModelNet, download
 from recipes.data.shapes import ShapeSet, load
 
-DATA = Path(__file__).parent.parent.parent / "data"
 BOX = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
 SIDES = ["4 0 1 3 2", "4 4 5 7 6", "4 0 1 5 4", "4 2 3 7 6", "4 0 2 6 4", "4 1 3 7 5"]
 
@@ -421,11 +421,8 @@ def test_a_set_checks_what_it_holds(given: dict[str, Tensor], message: str) -> N
 # ---------------------------------------------------------------- real data
 
 
-def test_modelnets_own_voxels() -> None:
-    root = DATA / "modelnet10_voxels"
-    if not root.is_dir():
-        pytest.skip(f"no packed ModelNet10 in {DATA}")
-    data = load("modelnet10-voxels", DATA, form="voxels")
+def test_modelnets_own_voxels(real: Callable[[str], Path]) -> None:
+    data = load("modelnet10-voxels", real("modelnet10_voxels").parent, form="voxels")
     assert data.classes == ("chair", "monitor")
     assert (len(data.train_y), len(data.test_y)) == (838, 232)
     share = data.train_x.float().mean((1, 2, 3, 4))
