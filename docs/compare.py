@@ -208,4 +208,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/results/peers.md"), help="the page")
     chosen = parser.parse_args().out
+    if not chosen.parent.is_dir():
+        parser.error(f"--out {chosen}: there is no folder {chosen.parent}")
     chosen.write_text(page(chosen), encoding="utf-8")

@@ -46,7 +46,6 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": False}
 autodoc_typehints_format = "short"
-napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Source"]
 
@@ -67,7 +66,6 @@ intersphinx_timeout = 10
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
-    "filename_pattern": "/plot_",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": None,
     "download_all_examples": False,
@@ -75,7 +73,6 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_",),  # sounds; pages print the rest
     "remove_config_comments": True,
     "abort_on_example_error": True,
-    "matplotlib_animations": False,
 }
 
 plot_formats = [("png", 150)]
