@@ -16,7 +16,7 @@ A mask in frequency only is the same in every frame, so it knows no padding in t
 import torch
 from torch import Tensor, nn
 
-from mixmodal.mix import Mix, check, check_tensor
+from mixmodal.mix import Mix, check, check_range, check_tensor
 from mixmodal.mixer import require
 
 SMALLEST = 1e-5
@@ -267,7 +267,7 @@ def union_targets(mix: Mix, y: Tensor) -> Tensor:
         raise ValueError(
             f"y has shape {tuple(y.shape)} and must be (B, K) with the batch of the record, {len(mix.index)}"
         )
-    check((y >= 0) & (y <= 1), "y must lie in [0, 1]", y)
+    check_range(y, 0, 1, "y must lie in [0, 1]")
     y = y.to(torch.promote_types(y.dtype, torch.float32))
     own, other = (mix.lam > 0)[:, None], (mix.lam < 1)[:, None]
     return torch.maximum(y * own, y.index_select(0, mix.index) * other)
@@ -279,7 +279,7 @@ def _check_lengths(lengths: Tensor, wave: Tensor) -> None:
         raise TypeError(f"lengths must be an int64 tensor, got {getattr(lengths, 'dtype', type(lengths).__name__)}")
     if lengths.shape != wave.shape[:1]:
         raise ValueError(f"lengths has shape {tuple(lengths.shape)} and must say one length per clip, ({len(wave)},)")
-    check((lengths >= 0) & (lengths <= wave.shape[1]), f"lengths must lie in [0, {wave.shape[1]}]", lengths)
+    check_range(lengths, 0, wave.shape[1], f"lengths must lie in [0, {wave.shape[1]}]")
 
 
 def _check_frames(valid: Tensor, power: Tensor) -> None:

@@ -1,10 +1,10 @@
 """Blending a batch with its partners, into a new tensor or a buffer of the caller's."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from mixmodal.memory import fresh_like
 from mixmodal.selection import on_host
@@ -12,17 +12,28 @@ from mixmodal.selection import on_host
 LONG = 2**16
 """Values in a sample from which on samples are mixed one by one: a partner is then read once and not copied first."""
 
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""The integers of as many bytes."""
+
 
 def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`x` where `mask` is 1, its partner where it is 0."""
-    if out is None and (x.requires_grad or torch.compiler.is_compiling()):
-        return torch.where(mask > 0.5, x, _partner(x, index, None))
-    if x.dtype in (torch.float32, torch.float64) and on_host(x):  # on CPUs torch.where is no vector code, lerp is
-        mixed = _lerp(mask.to(x.dtype), x, index, out)
-        if math.isfinite(mixed.sum().item()):  # so no difference was, and 0 and 1 times each are exact
-            return mixed
-    out = _partner(x, index, out)
+    if _functional(x, out):
+        return torch.where(mask > 0.5, x, x.index_select(0, index))
+    out = fresh_like(x) if out is None else out
+    if on_host(x) and not x.is_complex():
+        return _choose_bits(mask, x, index, out)
+    torch.index_select(x, 0, index, out=out)
     return torch.where(mask > 0.5, x, out, out=out)
+
+
+def _choose_bits(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor:
+    """`choose` on CPUs, where bitwise operations are vector code and torch.where is not."""
+    word = WORDS[x.element_size()]
+    partners = (mask <= 0.5).to(word).neg_()  # all bits of a value that is the partner's
+    for theirs, own, partner, into in _pairs(partners, x.resolve_neg().view(word), index, out.view(word)):
+        torch.bitwise_xor(own, partner, out=into).bitwise_and_(theirs).bitwise_xor_(own)
+    return out
 
 
 def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
@@ -35,19 +46,36 @@ def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
 
 def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`mask · x + (1 - mask) ·` its partner, all of one dtype."""
-    if x[:1].numel() < LONG or x.requires_grad:
-        return _partner(x, index, out).lerp_(x, mask)
-    if on_host(x):
-        return _lerp_each(mask, x, index.tolist(), out)
-    return _partner(x, index, out).lerp_(x, mask)
-
-
-def _lerp_each(mask: Tensor, x: Tensor, index: Sequence[int], out: Tensor | None) -> Tensor:
-    """`_lerp`, sample by sample."""
+    if _functional(x, out):
+        return x.index_select(0, index).lerp_(x, mask)
     out = fresh_like(x) if out is None else out
-    for share, own, partner, into in zip(mask.expand(len(x), *mask.shape[1:]), x, index, out, strict=True):
-        torch.lerp(x[partner], own, share, out=into)
+    for share, own, partner, into in _pairs(mask, x, index, out):
+        torch.lerp(partner, own, share, out=into)
     return out
+
+
+def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Masks, samples, their partners and where their mix goes.
+
+    Long samples on the CPU come one by one; a batch of others at once, its partners copied to where the mix goes.
+    """
+    if x[:1].numel() >= LONG and on_host(x):
+        for share, own, partner, into in zip(mask.expand(len(x), *mask.shape[1:]), x, index.tolist(), out, strict=True):
+            yield share, own, x[partner], into
+    else:
+        yield mask, x, torch.index_select(x, 0, index, out=out), out
+
+
+def _functional(x: Tensor, out: Tensor | None) -> bool:
+    """Whether the mix of `x` is made without `out=`, which derivatives do not pass, and compilers do not need."""
+    return out is None and (torch.compiler.is_compiling() or _tracked(x))
+
+
+def _tracked(x: Tensor) -> bool:
+    """Whether a derivative with respect to `x` is being taken."""
+    if x.requires_grad and torch.is_grad_enabled():
+        return True
+    return unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
 
 
 def give(x: Tensor, out: Tensor | None) -> Tensor:
@@ -62,20 +90,12 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
             f"out is {out.dtype} {tuple(out.shape)} on {out.device} and must be as x, "
             f"{x.dtype} {tuple(x.shape)} on {x.device}"
         )
-    if x.requires_grad and torch.is_grad_enabled():
+    if _tracked(x):
         raise ValueError("out= cannot be used where x requires grad; leave it out")
     if not torch.compiler.is_compiling():
         (a, b), (c, d) = _extent(x), _extent(out)
         if a < d and c < b:
             raise ValueError("out shares memory with x, which must stay as it is; give a buffer of its own")
-
-
-def _partner(x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    if out is None and not x.is_contiguous():
-        return x[index]  # which keeps a memory format
-    if out is None and x.requires_grad:
-        return x.index_select(0, index)
-    return torch.index_select(x, 0, index, out=fresh_like(x) if out is None else out)
 
 
 def _extent(x: Tensor) -> tuple[int, int]:

@@ -6,8 +6,8 @@ wait for that device.
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -59,10 +59,10 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
 
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
     """
+    if on_host(sides):
+        return _cut(sides.tolist(), shape, generator)
     (n, rank), device = sides.shape, sides.device
     centre = [torch.randint(size, (n,), device=device, **source(generator)) for size in shape]
-    if on_host(sides):
-        return _cut(sides.tolist(), zip(*(along.tolist() for along in centre), strict=True), shape)
     low = torch.stack(centre, dim=1) - sides // 2
     cell = torch.arange(max(shape), device=device)
     beside = (cell < low[..., None]) | (cell >= (low + sides)[..., None])
@@ -73,10 +73,11 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
     return functools.reduce(torch.logical_or, along).float()
 
 
-def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape: Sequence[int]) -> Tensor:
+def _cut(sides: Sequence[Sequence[int]], shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
     """`hole` on the host: a box is written into its mask, not compared with every cell."""
     mask = torch.ones(len(sides), *shape)
-    for row, *place in zip(mask.unbind(), sides, centres, strict=True):
+    centre = [torch.randint(size, (len(sides),), **source(generator)).tolist() for size in shape]
+    for row, *place in zip(mask.unbind(), sides, zip(*centre, strict=True), strict=True):
         row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(*place, strict=True))] = 0
     return mask
 
@@ -102,10 +103,17 @@ def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None 
     Source: Yun et al., CutMix (ICCV 2019), section 3.1, equation 2, carried from rank 2 to any rank. Deviation from the
     authors' code: a box of odd side keeps all its cells (theirs loses one).
     """
+    if on_host(lam):
+        sides = [[int(side) for side in _sides(share, shape)] for share in lam.tolist()]
+        return _cut(sides, shape, generator)
+    return hole(torch.stack(_sides(lam, shape), dim=1).long(), shape, generator=generator)
+
+
+def _sides(lam: Any, shape: Sequence[int]) -> list[Any]:
+    """Sides of `box` for one share, or as tensors (n,) for shares (n,)."""
     edge = (1 - lam) ** (1 / max(sum(size > 1 for size in shape), 1))
     roundoff = 1e-4  # keeps 8 · (1/8)^(1/3) at 4 cells
-    sides = torch.stack([edge * size if size > 1 else edge.ceil() for size in shape], dim=1)
-    return hole((sides + roundoff).long(), shape, generator=generator)
+    return [(edge * size + roundoff) // 1 if size > 1 else -(-edge // 1) for size in shape]
 
 
 def fourier(
@@ -138,11 +146,14 @@ def fourier(
 
     Source: Harris et al., FMix (2020), section 4. Deviation from the authors' code: the field is that of the formula.
     """
+    if not len(lam):
+        return lam.new_empty(0, *shape)  # not every FFT takes none
     draw = {"paper": paper_field, "upstream": upstream_field}[spectrum]
     field = draw(len(lam), shape, decay_power, device=lam.device, generator=generator).flatten(1)
     cells = field.shape[1]
     coin = torch.rand(len(lam), device=lam.device, **source(generator)) < 0.5
-    count = torch.where(coin, torch.floor(lam * cells), torch.ceil(lam * cells)).long()
+    ones = lam * cells
+    count = torch.where(coin, ones.floor(), ones.ceil()).long()
     if max_soft == 0:
         return top(field, count).view(-1, *shape)
     width = (torch.minimum(lam, 1 - lam).clamp(max=max_soft) * cells).long()
@@ -172,20 +183,31 @@ def paper_field(
     Source: Harris et al., FMix (2020), section 4. The real part of filtered complex noise, as the paper writes it, has
     the law of filtered real noise up to scale.
     """
-    longest, rank, last = max(shape), len(shape), shape[-1]
-    square = torch.zeros((), device=device)
-    for axis, size in enumerate(shape):
-        frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
-        along = frequencies(size, device=device).square()
-        square = square + along.view(-1, *[1] * (rank - 1 - axis))
-    amplitude = (square * longest**2).clamp(min=1) ** (-decay_power / 2)
-    amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
-    white = torch.randn(n, *amplitude.shape, 2, device=device, **source(generator))
-    half_spectrum = torch.view_as_complex(white) * amplitude
+    rank, last = len(shape), shape[-1]
+    white = torch.randn(n, *shape[:-1], last // 2 + 1, 2, device=device, **source(generator))
+    lasting = on_host(white) and type(white) is Tensor  # neither traced nor recorded for a device
+    amplitude = (_kept_amplitude if lasting else _amplitude)(tuple(shape), decay_power, device)
+    half_spectrum = torch.view_as_complex(white).mul_(amplitude)
     if rank > 1:
         half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(1, rank)))
     field: Tensor = torch.fft.irfft(half_spectrum, n=last)
     return field
+
+
+def _amplitude(shape: tuple[int, ...], decay_power: float, device: torch.device) -> Tensor:
+    """Amplitudes of `paper_field` in its half spectrum."""
+    longest, rank, last = max(shape), len(shape), shape[-1]
+    square = torch.zeros((), device=device)
+    for axis, size in enumerate(shape):
+        frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
+        along = (frequencies(size, device=device) * longest).square()
+        square = square + along.view(-1, *[1] * (rank - 1 - axis))
+    amplitude = square.clamp(min=1).rsqrt() ** decay_power
+    amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
+    return amplitude
+
+
+_kept_amplitude = functools.lru_cache(maxsize=8)(_amplitude)
 
 
 def upstream_field(
@@ -228,7 +250,7 @@ def upstream_field(
         half = torch.fft.fftfreq(shape[1], device=device)[: shape[1] // 2 + 1 + shape[1] % 2]
         square = square[..., None] + half.square()
     rows = torch.stack([square, square + shape[0] ** -2])
-    amplitude = (rows * longest**2).clamp(min=1) ** (-decay_power / 2)
+    amplitude = (rows * longest**2).clamp(min=1).rsqrt() ** decay_power
     noise = torch.randn(n, *amplitude.shape, 2, device=device, **source(generator)) * amplitude[..., None]
     half_spectrum = torch.complex(noise[:, 0], noise[:, 1])
     field: Tensor = torch.fft.irfftn(half_spectrum, s=tuple(shape), dim=tuple(range(1, len(shape) + 1)))

@@ -155,11 +155,7 @@ class Mix:
         elif num_classes is None:
             raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
         else:
-            check(
-                (y >= 0) & (y < num_classes),
-                f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels",
-                y,
-            )
+            check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
             y = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
         return blend_targets(self.lam, y, self.index)
 
@@ -325,6 +321,17 @@ def check(holds: Tensor, message: str, values: Tensor) -> None:
             raise ValueError(f"{message}; got values from {values.min().item():.4g} to {values.max().item():.4g}")
     else:
         torch._assert_async(holds.all(), message)
+
+
+def check_range(values: Tensor, least: float, most: float, message: str) -> None:
+    """Raise ValueError with the range of `values` unless all lie in [least, most]; off the CPU assert it."""
+    if on_host(values):
+        if values.numel():
+            low, high = (bound.item() for bound in values.aminmax())
+            if not (least <= low and high <= most):
+                raise ValueError(f"{message}; got values from {low:.4g} to {high:.4g}")
+    else:
+        torch._assert_async(((values >= least) & (values <= most)).all(), message)
 
 
 def check_tensor(x: object, name: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes, real_after
-from mixmodal.mix import Mix, check, check_tensor
+from mixmodal.mix import Mix, check_range, check_tensor
 from mixmodal.selection import source
 
 
@@ -223,7 +223,7 @@ class Mixer(Draws):
             raise ValueError(
                 f"lam has shape {tuple(lam.shape)} and must be a scalar or one share per sample, ({batch},)"
             )
-        check((lam >= 0) & (lam <= 1), "lam must lie in [0, 1]", lam)
+        check_range(lam, 0, 1, "lam must lie in [0, 1]")
         lam = lam.detach().to(device, torch.promote_types(lam.dtype, torch.float32))
         return lam if lam.ndim else lam.expand(count)
 
@@ -290,7 +290,7 @@ def _check_index(index: Tensor, batch: int) -> None:
         raise TypeError(f"index must be an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}")
     if index.shape != (batch,):
         raise ValueError(f"index has shape {tuple(index.shape)} and must name one partner per sample, ({batch},)")
-    check((index >= 0) & (index < batch), f"index must lie in the batch, from 0 to {batch - 1}", index)
+    check_range(index, 0, batch - 1, f"index must lie in the batch, from 0 to {batch - 1}")
 
 
 def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:

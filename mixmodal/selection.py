@@ -5,6 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+MANY = 2**15
+"""Values from which on a row's histogram is cheaper than a search in all of them."""
+
+LEVELS = 1024
+"""Bins of that histogram."""
+
 
 def on_host(x: Tensor) -> bool:
     """Whether values can be read without waiting for a device or breaking a compiled graph.
@@ -33,8 +39,9 @@ def top(field: Tensor, count: Tensor) -> Tensor:
     """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
     if on_host(field):
         mask = torch.empty_like(field)
+        mark = _mark_top if field.shape[1] < MANY else _mark_top_of_many
         for row, ones, into in zip(field.unbind(), count.tolist(), mask.unbind(), strict=True):
-            into.copy_(_top_of_row(row, ones))
+            mark(row, ones, into)
         return mask
     key = _ordered(field)
     kth = _kth_largest(key, count.clamp(min=1))[:, None]
@@ -43,11 +50,25 @@ def top(field: Tensor, count: Tensor) -> Tensor:
     return (above | (equal & (equal.cumsum(1) <= left[:, None]))).float()
 
 
-def _top_of_row(row: Tensor, count: int) -> Tensor:
-    """`top` of one row (N,) on the host: the smaller of the two sides is selected, not sorted."""
-    few = min(count, len(row) - count)
-    chosen = row.topk(few, largest=few == count, sorted=False).indices
-    return torch.full_like(row, few != count).index_fill_(0, chosen, few == count)
+def _mark_top(row: Tensor, ones: int, into: Tensor) -> None:
+    """Fill `into` (N,) with 1 on the `ones` largest of `row` and 0 elsewhere, by a search in the smaller side."""
+    few = min(ones, len(row) - ones)
+    chosen = row.topk(few, largest=few == ones, sorted=False).indices
+    into.fill_(few != ones).index_fill_(0, chosen, few == ones)
+
+
+def _mark_top_of_many(row: Tensor, ones: int, into: Tensor) -> None:
+    """`_mark_top` by a histogram: only the level that the boundary runs through is searched."""
+    low, high = row.aminmax()
+    scale = (LEVELS - 1) / (high - low).clamp(min=torch.finfo(row.dtype).tiny)
+    level = (row - low).mul_(scale).short()
+    up_to = level.bincount(minlength=LEVELS).cumsum(0)
+    zeros = len(row) - ones
+    boundary = int(torch.searchsorted(up_to, zeros))
+    torch.ge(level, boundary, out=into)
+    there = (level == boundary).nonzero()[:, 0]
+    left = zeros - int(up_to[boundary]) + len(there)
+    into.index_fill_(0, there[row[there].topk(left, largest=False, sorted=False).indices], 0)
 
 
 def _ordered(field: Tensor) -> Tensor:

@@ -286,7 +286,9 @@ def test_inputs_need_not_be_contiguous(method: Method) -> None:
     permuted = torch.randn(6, 5, 3, 4).permute(3, 2, 1, 0)
     channels_last = torch.randn(4, 3, 5, 6).contiguous(memory_format=torch.channels_last)
     one_for_all = torch.randn(1, 3, 5, 6).expand(4, 3, 5, 6)
-    for x in (permuted, channels_last, one_for_all):
+    negated = torch.randn(4, 3, 5, 6, dtype=torch.complex64).conj().imag  # its sign is a note beside its memory
+    assert negated.is_neg()
+    for x in (permuted, channels_last, one_for_all, negated):
         mixed, mix = method.build("b c *")(x)
         expected = mixed_by_hand(x, mix, method)
         np.testing.assert_allclose(mixed.double().numpy(), expected, rtol=0, atol=2e-6)
@@ -308,6 +310,33 @@ def test_values_at_the_end_of_the_range_are_chosen_exactly(method: Method, value
     x = torch.stack([torch.full((1, 6, 6), value), torch.full((1, 6, 6), -value)])
     mixed, _ = method.build("b c *")(x, index=torch.tensor([1, 0]), **method.ask(0.5))
     assert set(mixed.unique().tolist()) == set(x.unique().tolist())
+
+
+@over(TABLE)
+def test_an_empty_batch_is_mixed(method: Method) -> None:
+    x, none = torch.empty(0, 2, 5, 5), torch.empty(0, dtype=torch.long)
+    mixed, mix = method.build("b c *")(x, index=none)
+    assert mixed.shape == x.shape
+    assert mix.targets(none, num_classes=3).shape == (0, 3)
+
+
+EVERY_BIT = [*FLOATS, *INTEGERS[:-1], torch.uint16, torch.float8_e4m3fn]
+
+
+@pytest.mark.parametrize("dtype", EVERY_BIT, ids=str)
+@pytest.mark.parametrize("buffer", [False, True], ids=["new", "out="])
+@pytest.mark.parametrize("long", [1, 2**16], ids=["sample by sample", "at once"])
+def test_a_hard_mask_keeps_every_bit(
+    dtype: torch.dtype, buffer: bool, long: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes at random: among them zeros of both signs, infinities and numbers that are none, with any payload."""
+    monkeypatch.setattr("mixmodal.blends.LONG", long)
+    size = torch.empty((), dtype=dtype).element_size()
+    x = torch.randint(256, (6, 3, 16, 16 * size), dtype=torch.uint8).view(dtype)
+    mix = mm.CutMix(per_sample=True).draw(x)
+    mixed = mix(x, out=torch.empty_like(x) if buffer else None)
+    data, own = x.view(torch.uint8).numpy(), mix.mask.bool().repeat_interleave(size, -1).numpy()[:, None]
+    np.testing.assert_array_equal(mixed.view(torch.uint8).numpy(), np.where(own, data, data[mix.index.numpy()]))
 
 
 # ---------------------------------------------------------------- one draw, many tensors
@@ -675,6 +704,19 @@ def test_gradients_reach_both_samples(method: Method) -> None:
             expected[(b - 1) % 3] += (1 - own) * weight[b].numpy()
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6 if method.scales else 1e-7, atol=1e-7)
+
+
+@over(PARTNERED)
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # of torch's own, in its rules
+def test_forward_derivatives_are_those_of_the_mix(method: Method) -> None:
+    """A mix is linear in the batch, so its derivative is the mix of the tangent."""
+    x, tangent = torch.randn(2, 3, 2, 3, 2, dtype=torch.float64)
+    mix = method.build("b c *").draw(x, index=roll(3))
+    mixed, derivative = torch.func.jvp(mix, (x,), (tangent,))
+    torch.testing.assert_close(mixed, mix(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(derivative, mix(tangent), rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="out= cannot be used where x requires grad"):
+        torch.func.jvp(lambda y: mix(y, out=torch.empty_like(tangent)), (x,), (tangent,))
 
 
 @over(TABLE)

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import mixmodal as mm
 from mixmodal import masks, selection
@@ -92,7 +93,7 @@ def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
     return request.param
 
 
-@pytest.mark.parametrize("cells", [60, 5000])
+@pytest.mark.parametrize("cells", [60, 5000, 40_000])
 @pytest.mark.parametrize("levels", [1, 3])
 @pytest.mark.usefixtures("host")
 def test_ties_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch, cells: int, levels: int) -> None:
@@ -103,7 +104,7 @@ def test_ties_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch, cells: in
     assert ((count - lam * cells).abs() < 1).all()
 
 
-@pytest.mark.parametrize("cells", [1, 7, 4096, 4097, 5000])
+@pytest.mark.parametrize("cells", [1, 7, 4096, 4097, 5000, 40_000])
 @pytest.mark.parametrize("ties", [False, True])
 def test_the_top_share_is_that_of_numpys_argsort(
     monkeypatch: pytest.MonkeyPatch, host: bool, cells: int, ties: bool
@@ -123,6 +124,11 @@ def test_the_top_share_is_that_of_numpys_argsort(
             np.testing.assert_array_equal(np.sort(row[got == 1]), np.sort(row[expected == 1]))
         else:
             np.testing.assert_array_equal(got, expected)
+
+
+def test_a_row_of_equal_values_has_a_top_share() -> None:
+    mask = selection.top(torch.full((2, selection.MANY), 0.25), torch.tensor([0, 7]))
+    assert mask.sum(1).tolist() == [0, 7]
 
 
 # ---------------------------------------------------------------- FMix: soft edge
@@ -322,6 +328,23 @@ def test_steep_decay_stays_in_range() -> None:
     field = masks.paper_field(2, (256, 256), 6.0, device=CPU)
     assert field.isfinite().all()
     assert (fmix(0.5, (256, 256), 2, decay_power=6.0).mean((1, 2)) == 0.5).all()
+
+
+def test_amplitudes_are_not_kept_of_traced_draws() -> None:
+    shape = (9, 11)
+    with FakeTensorMode():
+        assert isinstance(masks.paper_field(2, shape, 3.25, device=CPU), FakeTensor)
+    assert type(masks.paper_field(2, shape, 3.25, device=CPU)) is Tensor
+
+
+def test_amplitudes_are_kept_by_all_they_depend_on() -> None:
+    def draw(shape: tuple[int, ...], decay: float) -> Tensor:
+        return masks.paper_field(1, shape, decay, device=CPU, generator=torch.Generator().manual_seed(1))
+
+    first, turned, rough, again = draw((8, 12), 3.0), draw((12, 8), 3.0), draw((8, 12), 1.0), draw((8, 12), 3.0)
+    assert torch.equal(first, again)
+    assert turned.shape == (1, 12, 8)
+    assert not torch.equal(first, rough)
 
 
 # ---------------------------------------------------------------- FMix: the authors' field
