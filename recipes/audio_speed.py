@@ -8,9 +8,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import tyro
 
-from recipes import records
+from recipes import pages, records
 from recipes.data import speech
 from recipes.data.waves import TrainWaves
 from recipes.models import preact_resnet
@@ -41,7 +40,7 @@ def clips_per_second(function: Callable[[], int], seconds: float = 3.0) -> float
     return done / (time.perf_counter() - start)
 
 
-def table(settings: Settings) -> str:
+def table(settings: Settings, command: str) -> str:
     """The whole page."""
     torch.set_num_threads(settings.threads)
 
@@ -74,9 +73,6 @@ def table(settings: Settings) -> str:
         "front end with the changes of training": clips_per_second(front(True)),
         f"training step, forward and backward, width {settings.width}": clips_per_second(step),
     }
-    command = "python -m recipes.audio_speed"
-    command += f" --data-root {settings.data_root}" if settings.data_root else ""
-    command += f" --out {settings.out}" if settings.out else ""
     return "\n".join(
         [
             "# Speed of the audio recipe",
@@ -93,8 +89,4 @@ def table(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Settings, prog="python -m recipes.audio_speed")
-    page = table(chosen)
-    print(page)
-    if chosen.out is not None:
-        chosen.out.write_text(page, encoding="utf-8")
+    pages.main("audio_speed", Settings, table)

@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,15 +41,22 @@ def main(
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     prog = f"python -m recipes.{recipe}"
-    try:
+    with mistakes_as_sentences(recipe):
         choice, _ = tyro.cli(Choice, args=words, default=start, return_unknown_args=True, add_help=False)
         defaults = with_preset(choice)
         settings = tyro.cli(type(defaults), prog=prog, args=words, default=defaults)
         said = run(settings, f"{prog} {shlex.join(words)}".strip())
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        sys.exit(f"recipes.{recipe}: {error}")
     if said:
         print(said)
+
+
+@contextmanager
+def mistakes_as_sentences(module: str) -> Iterator[None]:
+    """End the process with a sentence where something that was asked for cannot be done."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        sys.exit(f"recipes.{module}: {error}")
 
 
 def config(recipe: str, settings: Any) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import tyro
 from torch import Tensor, nn
 
 from mixmodal import LengthBucketBatchSampler, PadCollate
-from recipes import records
+from recipes import pages, records
 from recipes.data import texts, words
 from recipes.models.reader import FromIds, Reader
 from recipes.models.text import TextCNN
@@ -62,7 +61,7 @@ def throughput(model: nn.Module, ids: list[Tensor], batches: LengthBucketBatchSa
     return done / (time.perf_counter() - start)
 
 
-def table(settings: Settings) -> str:
+def table(settings: Settings, command: str) -> str:
     """The whole page."""
     data = texts.load(settings.data, root=settings.data_root)
     vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
@@ -75,9 +74,6 @@ def table(settings: Settings) -> str:
         batches = LengthBucketBatchSampler(lengths, settings.batch_size, chunk=chunk)
         share, speed = padding(lengths, batches), throughput(model, ids, batches, settings.seconds)
         rows.append(f"| {name} | {100 * share:.2f} | {speed:.0f} |")
-    command = f"python -m recipes.padding --data {settings.data}"
-    command += f" --data-root {settings.data_root}" if settings.data_root else ""
-    command += f" --out {settings.out}" if settings.out else ""
     return "\n".join(
         [
             "# Padding",
@@ -96,8 +92,4 @@ def table(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Settings, prog="python -m recipes.padding")
-    page = table(chosen)
-    print(page)
-    if chosen.out is not None:
-        chosen.out.write_text(page, encoding="utf-8")
+    pages.main("padding", Settings, table)

@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import tyro
 from torch.utils.benchmark import Timer
 from torchvision.transforms import v2
 
 import mixmodal as mm
 from mixmodal.memory import LARGE
-from recipes import records
+from recipes import pages, records
 
 UPSTREAM = {
     (128, 3, 32, 32): (0.18, 0.29, 8.7),
@@ -230,12 +229,11 @@ def lines(table: Table, times: Sequence[Sequence[Sequence[float]]]) -> list[str]
     return [*said, ""]
 
 
-def page(settings: Settings, tables: Sequence[Table] = TABLES) -> str:
+def page(settings: Settings, command: str, tables: Sequence[Table] = TABLES) -> str:
     """The whole page."""
     torch.set_num_threads(settings.threads)
     torch.zeros(LARGE // 4 - 2**16)  # from now on the C library keeps freed blocks up to this size
     environment = records.environment()
-    command = "python -m recipes.speed" + (f" --out {settings.out}" if settings.out else "")
     times = zip(*(sweep(tables) for _ in range(SWEEPS)), strict=True)
     return "\n".join(
         [
@@ -253,8 +251,4 @@ def page(settings: Settings, tables: Sequence[Table] = TABLES) -> str:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Settings, prog="python -m recipes.speed")
-    made = page(chosen)
-    print(made)
-    if chosen.out is not None:
-        chosen.out.write_text(made, encoding="utf-8")
+    pages.main("speed", Settings, page)

@@ -28,8 +28,9 @@ def test_a_cell_is_of_the_medians_over_the_sweeps(monkeypatch: pytest.MonkeyPatc
         speed.Table("One", "Said before.", "batch | a (ms) | a / b | more", [partial(row, "x", "a", "b")]),
         speed.Table("Two", "", "batch | c (ms) | more", [partial(row, "y", "c")]),
     ]
-    page = speed.page(speed.Settings(), tables)
+    page = speed.page(speed.Settings(), "the command", tables)
     assert made == ["a", "b", "c"] * speed.SWEEPS
+    assert page.startswith("# Speed\n\nMade by `the command` at ")
     assert page.splitlines()[4:] == [
         *["## One", "", "Said before.", "", "| batch | a (ms) | a / b | more |", "|---|---|---|---|"],
         *["| x | 3 | 0.5 | – |", "", "## Two", "", "| batch | c (ms) | more |", "|---|---|---|", "| y | 7 | – |"],
