@@ -253,7 +253,7 @@ def split_of(name: str) -> str:
 
 def _find(root: Path | None) -> Path:
     """Return the folder with a folder for each word, at or under `root`."""
-    remedy = f"get {URL} and give its folder with --data-root, or fetch it with --download"
+    remedy = f"get {URL} and give its folder with --data-root, or fetch it with recipes.audio's --download"
     if root is None:
         raise FileNotFoundError(f"no folder was given for speech commands: {remedy}")
     places = (root, *(base / name for base in (root, root / "SpeechCommands") for name in FOLDERS))
