@@ -46,7 +46,7 @@ PATCHUP = {
 
 CHANNELS_LAST = {(64, 300, 200)}
 
-SWEEPS = 5
+SWEEPS = 3
 """Times that every call is measured, each after all others."""
 
 
@@ -82,8 +82,13 @@ class Table:
 
 
 def milliseconds(function: Callable[[], object]) -> float:
-    """Median time of a call, in blocks of calls over half a second."""
+    """Median time of a call, in blocks of calls over half a second, after a second that is not counted.
+
+    A virtual machine fetches memory that it has not used for a while from its host when it is first written, for some
+    seconds of calls: no step of a training but the first waits for that.
+    """
     timer = Timer("function()", globals={"function": function}, num_threads=torch.get_num_threads())
+    timer.blocked_autorange(min_run_time=1.0)
     return 1000 * timer.blocked_autorange(min_run_time=0.5).median
 
 
@@ -240,9 +245,9 @@ def page(settings: Settings, command: str, tables: Sequence[Table] = TABLES) -> 
             "# Speed",
             "",
             f"Made by `{command}` at {environment['git']} with torch {environment['versions']['torch']} on "
-            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians over half a second of calls, and "
-            f"of these over {SWEEPS} sweeps of the page; they move from run to run and machine to machine, ratios "
-            "within a run hold. A block of 32 MB was freed first, as a training step frees activations: until then the "
+            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians over half a second of calls, "
+            f"after a second that is not counted, and of these over {SWEEPS} sweeps of the page; they move from run to "
+            "run and machine to machine, ratios within a run hold. A block of 32 MB was freed first, as a training step frees activations: until then the "
             "C library gives the memory of each result back.",
             "",
             *(line for table, of_table in zip(tables, times, strict=True) for line in lines(table, of_table)),
