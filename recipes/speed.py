@@ -245,10 +245,10 @@ def page(settings: Settings, command: str, tables: Sequence[Table] = TABLES) -> 
             "# Speed",
             "",
             f"Made by `{command}` at {environment['git']} with torch {environment['versions']['torch']} on "
-            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians over half a second of calls, "
-            f"after a second that is not counted, and of these over {SWEEPS} sweeps of the page; they move from run to "
-            "run and machine to machine, ratios within a run hold. A block of 32 MB was freed first, as a training step frees activations: until then the "
-            "C library gives the memory of each result back.",
+            f"{records.device_name(torch.device('cpu'))}. Milliseconds are medians over half a second of calls, after "
+            f"a second that is not counted, and of these over {SWEEPS} sweeps of the page; they move from run to run "
+            "and machine to machine, ratios within a run hold. A block of 32 MB was freed first, as a training step "
+            "frees activations: until then the C library gives the memory of each result back.",
             "",
             *(line for table, of_table in zip(tables, times, strict=True) for line in lines(table, of_table)),
         ]
