@@ -3,14 +3,19 @@
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 os.environ["MPLBACKEND"] = "agg"
 DOCS = Path(__file__).parent
-sys.path[:0] = [str(DOCS), str(DOCS.parent)]  # drawing.py, recipes
+sys.path[:0] = [str(DOCS / "scripts"), str(DOCS.parent)]  # drawing.py, recipes
 
 from costs import costs  # noqa: E402
 
 import mixmodal  # noqa: E402
+
+for name, module in vars(mixmodal).items():  # mm.meshes is documented under the name that one writes
+    if name in mixmodal.__all__ and isinstance(module, ModuleType):
+        sys.modules[f"mixmodal.{name}"] = module
 
 project = "mixmodal"
 author = "The mixmodal developers"

@@ -1,18 +1,27 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
-from mixmodal import meshes, presets, sites
-from mixmodal.audio import LogMel, union_targets
-from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, Padded, from_torchtext
-from mixmodal.hidden import HiddenMix
-from mixmodal.images import MixCollate
-from mixmodal.methods import CutMix, Cutout, FMix, MixUp, NoMix
-from mixmodal.mix import Mix
-from mixmodal.mixer import Draws, Mixer
-from mixmodal.patches import DropBlock, PatchUp
-from mixmodal.points import OnPoints, devoxelize, voxelize
-from mixmodal.policies import Alternate, OneOf, Policy
-from mixmodal.saliency import PuzzleMix, saliency
-from mixmodal.text import KeepEnds, TokenMix, embed_ids, trainer_loss
+from mixmodal.core import masks
+from mixmodal.core.mix import Mix
+from mixmodal.core.mixer import Draws, Mixer
+from mixmodal.hidden import presets, sites
+from mixmodal.hidden.hiddenmix import HiddenMix
+from mixmodal.methods.blocks import DropBlock, PatchUp
+from mixmodal.methods.boxes import CutMix, Cutout
+from mixmodal.methods.fields import FMix
+from mixmodal.methods.policies import Alternate, OneOf, Policy
+from mixmodal.methods.puzzle.puzzlemix import PuzzleMix
+from mixmodal.methods.puzzle.saliency import saliency
+from mixmodal.methods.uniform import MixUp, NoMix
+from mixmodal.modalities.audio import LogMel, union_targets
+from mixmodal.modalities.images import MixCollate
+from mixmodal.modalities.points import meshes
+from mixmodal.modalities.points.clouds import OnPoints
+from mixmodal.modalities.points.voxels import devoxelize, voxelize
+from mixmodal.modalities.text.buckets import LengthBucketBatchSampler
+from mixmodal.modalities.text.ends import KeepEnds
+from mixmodal.modalities.text.padding import PadCollate, Padded, from_torchtext
+from mixmodal.modalities.text.tokens import TokenMix, embed_ids
+from mixmodal.modalities.text.trainer import trainer_loss
 
 __version__ = "0.1.0"
 
@@ -43,6 +52,7 @@ __all__ = [
     "devoxelize",
     "embed_ids",
     "from_torchtext",
+    "masks",
     "meshes",
     "presets",
     "saliency",

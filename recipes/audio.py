@@ -19,15 +19,17 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mixmodal import LogMel
-from recipes import audio_pictures, command, engine, methods, presets
-from recipes.data import speech
+from recipes.data.audio import sets
+from recipes.data.audio.files import SAMPLES
+from recipes.data.audio.waves import TrainWaves
 from recipes.data.loading import ordered_loader, shuffled_loader
-from recipes.data.sound_files import SAMPLES
 from recipes.data.subsets import subset
-from recipes.data.waves import TrainWaves
-from recipes.mixing import Mixing, Sample
-from recipes.models import preact_resnet
-from recipes.models.listener import Listener
+from recipes.models.audio import Listener
+from recipes.models.images.preact_resnet import preact_resnet
+from recipes.pictures import audio as pictures
+from recipes.pictures.rows import Sample
+from recipes.training import command, engine, methods, presets
+from recipes.training.mixing import Mixing
 
 SITES = ("input", "layer1", "layer2")
 """Where the methods of hidden sites mix: the input, after the stem and after the first stage."""
@@ -45,7 +47,7 @@ class Settings:
     """Folder of Speech Commands, or its parent."""
     download: Literal["v0.01", "v0.02"] | None = None
     """Fetch this version of Speech Commands into the folder first."""
-    words: speech.Words = "ten"
+    words: sets.Words = "ten"
     """The ten commands; with unknown and silence, as in the paper; or all words."""
     per_class: int | None = None
     """Train on so many clips of each word; on all by default."""
@@ -90,22 +92,22 @@ def with_preset(choice: command.Choice) -> Settings:
     return Settings(**presets.AUDIO_PRESETS[choice.preset](choice.method))
 
 
-def load(settings: Settings) -> speech.SpeechSet:
+def load(settings: Settings) -> sets.SpeechSet:
     """The clips of a run.
 
     Raises:
         ValueError: a download of a set that is not downloaded, or without a folder for it.
     """
-    data = speech.synthetic() if settings.data == "synthetic" else _recorded(settings)
+    data = sets.synthetic() if settings.data == "synthetic" else _recorded(settings)
     return data if settings.per_class is None else subset(data, settings.per_class)
 
 
-def _recorded(settings: Settings) -> speech.SpeechSet:
+def _recorded(settings: Settings) -> sets.SpeechSet:
     if settings.download is not None:
         if settings.data_root is None:
             raise ValueError(f"download={settings.download!r} needs a folder for it: give --data-root DIR")
-        speech.download(settings.data_root, settings.download)
-    return speech.load(settings.data_root, words=settings.words, cache=settings.cache, skip_broken=settings.skip_broken)
+        sets.download(settings.data_root, settings.download)
+    return sets.load(settings.data_root, words=settings.words, cache=settings.cache, skip_broken=settings.skip_broken)
 
 
 def place(settings: Settings, net: nn.Module, front: LogMel) -> tuple[nn.Module, methods.Place]:
@@ -126,7 +128,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
         print(f"{len(data.broken)} files left out: {', '.join(data.broken)}")
     engine.seed(training.seed)
     front = LogMel()
-    waves = TrainWaves(front, speech.background(settings.data_root) if settings.noise else None)
+    waves = TrainWaves(front, sets.background(settings.data_root) if settings.noise else None)
     net = preact_resnet(18, channels=1, classes=len(data.classes), width=settings.width)
     net = net.to(memory_format=torch.channels_last)
     model, at = place(settings, net, front)
@@ -140,12 +142,12 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
 
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
         if settings.mix == "spectrogram":
-            return audio_pictures.spectrograms(samples, y.cpu(), data.classes)
-        audio_pictures.write_wav(out / "mixed.wav", samples[0])
-        return audio_pictures.waveforms(samples[0], y.cpu(), data.classes)
+            return pictures.spectrograms(samples, y.cpu(), data.classes)
+        pictures.write_wav(out / "mixed.wav", samples[0])
+        return pictures.waveforms(samples[0], y.cpu(), data.classes)
 
     scored = (data.test_x, data.test_y) if settings.score_on == "test" else (data.validation_x, data.validation_y)
-    weights = speech.balanced_weights(data.train_y) if settings.balanced else None
+    weights = sets.balanced_weights(data.train_y) if settings.balanced else None
     size, seed = training.batch_size, training.seed
     mixing: Mixing = methods.make(settings.mixing, at)
     task = engine.Task(

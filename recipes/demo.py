@@ -10,7 +10,8 @@ from pathlib import Path
 
 import tyro
 
-from recipes import images, report, summary, tables
+from recipes import images, report
+from recipes.reporting import summary, tables
 
 METHODS = ("baseline", "mixup", "cutmix", "fmix")
 

@@ -24,16 +24,19 @@ import tyro
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from mixmodal.losses import Criterion
-from recipes import command, engine, methods, pictures, presets
-from recipes.data import images
-from recipes.data.augment import Augment
-from recipes.data.facts import PATCHUP_SPLITS
+from mixmodal.core.losses import Criterion
+from recipes.data.images import sets
+from recipes.data.images.augment import Augment
+from recipes.data.images.facts import PATCHUP_SPLITS
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
-from recipes.losses import softmax_bce
-from recipes.mixing import Sample
-from recipes.models import Variant, WideResNet, preact_resnet
+from recipes.models.arguments import Variant
+from recipes.models.images.preact_resnet import preact_resnet
+from recipes.models.images.wide_resnet import WideResNet
+from recipes.pictures import images as pictures
+from recipes.pictures.rows import Sample
+from recipes.training import command, engine, methods, presets
+from recipes.training.losses import softmax_bce
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,15 @@ def with_preset(choice: command.Choice) -> Settings:
     return Settings(**presets.PRESETS[choice.preset](choice.data, choice.model, choice.method))
 
 
-def load(settings: Settings) -> images.ImageSet:
+def load(settings: Settings) -> sets.ImageSet:
     """The images of a run; the test images are the validation images where those are to be scored.
 
     Raises:
         ValueError: validation images are asked for of a set without a published split, or scored and not left out.
     """
-    data = images.load(settings.data, root=settings.data_root, hub=settings.hub, side=settings.side)
+    data = sets.load(settings.data, root=settings.data_root, hub=settings.hub, side=settings.side)
     if settings.facts == "patchup":
-        data = images.as_in_patchup(data)
+        data = sets.as_in_patchup(data)
     if settings.score_on == "validation" and not settings.validation:
         raise ValueError("score_on='validation' needs --validation, which leaves those images out of the training")
     if settings.validation:
@@ -127,7 +130,7 @@ def load(settings: Settings) -> images.ImageSet:
             raise ValueError(
                 f"validation: {settings.data} has no published split; {', '.join(PATCHUP_SPLITS)} have one"
             )
-        data, held = images.split_off(data, *PATCHUP_SPLITS[settings.data], seed=settings.training.seed)
+        data, held = sets.split_off(data, *PATCHUP_SPLITS[settings.data], seed=settings.training.seed)
         if settings.score_on == "validation":
             data = replace(data, test_x=held[0], test_y=held[1])
     return data if settings.per_class is None else subset(data, settings.per_class)

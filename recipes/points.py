@@ -20,13 +20,13 @@ from torch import Tensor, nn
 
 import mixmodal as mm
 from mixmodal import Draws
-from recipes import command, engine, methods, point_pictures, presets
-from recipes.data import modelnet, shapes
 from recipes.data.loading import ordered_loader, shuffled_loader
+from recipes.data.points import modelnet, sets
 from recipes.data.subsets import subset
-from recipes.mixing import Sample
-from recipes.models.from_voxels import FromVoxels
-from recipes.models.points import PointNet, VoxNet
+from recipes.models.points import FromVoxels, PointNet, VoxNet
+from recipes.pictures import points as pictures
+from recipes.pictures.rows import Sample
+from recipes.training import command, engine, methods, presets
 
 PUBLISHED_POINTS = 128
 
@@ -81,7 +81,7 @@ class Settings:
         return self.model == "pointnet" and self.mix == "voxels"
 
     @property
-    def forms(self) -> tuple[shapes.Form, shapes.Form]:
+    def forms(self) -> tuple[sets.Form, sets.Form]:
         """What a network is trained on and tested on."""
         if self.model == "voxnet":
             return "voxels", "voxels"
@@ -95,7 +95,7 @@ def with_preset(choice: command.Choice) -> Settings:
     return Settings(**presets.POINTS_PRESETS[choice.preset](choice.method))
 
 
-def load(settings: Settings) -> tuple[shapes.ShapeSet, shapes.ShapeSet]:
+def load(settings: Settings) -> tuple[sets.ShapeSet, sets.ShapeSet]:
     """The set in the form that is trained on, and in the form that is tested on.
 
     Raises:
@@ -106,7 +106,7 @@ def load(settings: Settings) -> tuple[shapes.ShapeSet, shapes.ShapeSet]:
             raise ValueError("download=True needs a folder for it: give --data-root DIR")
         modelnet.download(settings.data_root, settings.data)
     train, test = (
-        shapes.load(
+        sets.load(
             settings.data,
             settings.data_root,
             form=form,
@@ -119,7 +119,7 @@ def load(settings: Settings) -> tuple[shapes.ShapeSet, shapes.ShapeSet]:
     return train if settings.per_class is None else subset(train, settings.per_class), test
 
 
-def build(settings: Settings, train: shapes.ShapeSet) -> tuple[nn.Module, methods.Place]:
+def build(settings: Settings, train: sets.ShapeSet) -> tuple[nn.Module, methods.Place]:
     """The network, and where methods mix."""
     classes = len(train.classes)
     if settings.model == "voxnet":
@@ -155,7 +155,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
         return batch[0].float(), batch[1]
 
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
-        return point_pictures.samples(samples, y.cpu(), train.classes)
+        return pictures.samples(samples, y.cpu(), train.classes)
 
     size = training.batch_size
     task = engine.Task(

@@ -15,9 +15,9 @@ import tyro
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from recipes.published import Published, published_for
-from recipes.summary import ReportError, Run, check_comparable, find_runs, summarise
-from recipes.tables import Report, csv_text, markdown
+from recipes.reporting.published import Published, published_for
+from recipes.reporting.summary import ReportError, Run, check_comparable, find_runs, summarise
+from recipes.reporting.tables import Report, csv_text, markdown
 
 DARK, GREY, ORANGE = "#1f3550", "0.55", "#d08a3c"
 MARKERS = "Ds^vP"

@@ -17,8 +17,9 @@ from torch.utils.benchmark import Timer
 from torchvision.transforms import v2
 
 import mixmodal as mm
-from mixmodal.memory import LARGE
-from recipes import pages, records
+from mixmodal.core.devices import LARGE
+from recipes.reporting import pages
+from recipes.training import records
 
 UPSTREAM = {
     (128, 3, 32, 32): (0.18, 0.29, 8.7),

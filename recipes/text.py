@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mixmodal import LengthBucketBatchSampler, Mix, PadCollate
-from mixmodal.losses import Criterion
-from recipes import command, engine, methods, presets, scores, text_pictures
-from recipes.data import texts, words
-from recipes.mixing import Sample
-from recipes.models.bert import BertEncoder, Pooling, bert_ids, load_bert
-from recipes.models.reader import FromIds, Reader
-from recipes.models.text import Padding, TextBiLSTM, TextCNN
+from mixmodal.core.losses import Criterion
+from recipes.data.text import sets, words
+from recipes.models.text.bert import BertEncoder, Pooling, bert_ids, load_bert
+from recipes.models.text.networks import Padding, TextBiLSTM, TextCNN
+from recipes.models.text.reader import FromIds, Reader
+from recipes.pictures import text as pictures
+from recipes.pictures.rows import Sample
+from recipes.training import command, engine, methods, presets, scores
 
 PAD_ID = 0
 """Of the pad token of every vocabulary of words."""
@@ -125,7 +126,7 @@ class Read:
     note: str
 
 
-def read_words(data: texts.TextSet, settings: Settings) -> Read:
+def read_words(data: sets.TextSet, settings: Settings) -> Read:
     """Words of the training texts as ids, with vectors that are read or learned."""
     vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
     count = len(vocabulary.words)
@@ -141,7 +142,7 @@ def read_words(data: texts.TextSet, settings: Settings) -> Read:
     return Read(train, test, PAD_ID, table, vocabulary.decode, note)
 
 
-def read_pieces(data: texts.TextSet, settings: Settings, body: Any, tokenizer: Any) -> Read:
+def read_pieces(data: sets.TextSet, settings: Settings, body: Any, tokenizer: Any) -> Read:
     """Word pieces of an encoder as ids."""
     if tokenizer.pad_token_id is None:
         raise ValueError(f"bert={settings.bert!r}: its tokeniser has no pad token; choose another encoder")
@@ -156,7 +157,7 @@ def read_pieces(data: texts.TextSet, settings: Settings, body: Any, tokenizer: A
     return Read(train, test, tokenizer.pad_token_id, table, decode, note)
 
 
-def build(settings: Settings, data: texts.TextSet) -> tuple[Read, nn.Module]:
+def build(settings: Settings, data: sets.TextSet) -> tuple[Read, nn.Module]:
     """The texts as ids, and the encoder of their embeddings."""
     outputs = data.train_y.shape[1] if data.train_y.ndim == 2 else len(data.classes)
     if settings.model == "bert":
@@ -196,7 +197,7 @@ class Measure:
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None
 
 
-def measure(data: texts.TextSet) -> Measure:
+def measure(data: sets.TextSet) -> Measure:
     """Accuracy of classes, of one logit where there are two of them; ROC-AUC where a text may have several labels."""
     if data.train_y.ndim == 1:
         return Measure(F.cross_entropy, "accuracy", scores.accuracy, Mix.accuracy)
@@ -209,9 +210,9 @@ def measure(data: texts.TextSet) -> Measure:
 def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    data = texts.load(settings.data, root=settings.data_root, hub=settings.hub)
+    data = sets.load(settings.data, root=settings.data_root, hub=settings.hub)
     if settings.size is not None:
-        data = texts.subset(data, settings.size)
+        data = sets.subset(data, settings.size)
     engine.seed(training.seed)
     read, encoder = build(settings, data)
     print(f"{data.name}: {len(data.train_x)} training and {len(data.test_x)} test texts, {read.note}")
@@ -221,7 +222,7 @@ def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
         return batch.ids, batch.labels
 
     def picture(samples: Sequence[Sample], ids: Tensor, y: Tensor) -> Figure:
-        return text_pictures.samples(samples, ids.cpu(), y.cpu(), data.classes, read.pad_id, read.decode, data.name)
+        return pictures.samples(samples, ids.cpu(), y.cpu(), data.classes, read.pad_id, read.decode, data.name)
 
     task = engine.Task(
         model=FromIds(reader, read.pad_id),

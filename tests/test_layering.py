@@ -1,60 +1,122 @@
-"""What a file may import, what `import mixmodal` needs, and how public names are written."""
+"""Where files stand, what each may import, and what `import mixmodal` needs."""
 
 import ast
 import importlib.metadata
-import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import mixmodal as mm
-from mixmodal import masks
 
-PACKAGE = Path(mm.__file__).parent
-CORE = ["selection", "memory", "masks", "grids", "blends", "losses", "mix", "mixer", "methods", "patches", "policies"]
-INSIDE = ["replay", "arguments", "hidden", "sites", "presets"]
-PUZZLE = ["transport", "cuts", "saliency"]
-ORDER = [*CORE, *INSIDE, *PUZZLE]
-ADAPTERS = ["images", "audio", "buckets", "text", "points", "meshes"]
-LAYERS = [*ORDER, *ADAPTERS, "__init__"]
-"""A file imports only from those before it; adapters not from one another."""
-FILES = sorted(path.relative_to(PACKAGE).with_suffix("").as_posix() for path in PACKAGE.rglob("*.py"))
+ROOT = Path(mm.__file__).parents[1]
+LIBRARY = [
+    *("core.devices", "core.checks"),
+    *("core.masks.selection", "core.masks.uniform", "core.masks.boxes", "core.masks.fields", "core.masks.blocks"),
+    *("core.masks", "core.grids", "core.blends", "core.losses", "core.mix", "core.mixer", "core"),
+    *("methods.uniform", "methods.boxes", "methods.fields", "methods.blocks", "methods.policies", "methods"),
+    *("methods.puzzle.saliency", "methods.puzzle.transport", "methods.puzzle.cuts", "methods.puzzle.puzzlemix"),
+    "methods.puzzle",
+    *("hidden.arguments", "hidden.replay", "hidden.hiddenmix", "hidden.sites", "hidden.presets", "hidden"),
+    *("modalities.images", "modalities.audio"),
+    *("modalities.text.ends", "modalities.text.tokens", "modalities.text.trainer"),
+    *("modalities.text.padding", "modalities.text.buckets", "modalities.text"),
+    *("modalities.points.voxels", "modalities.points.clouds", "modalities.points.off", "modalities.points.meshes"),
+    *("modalities.points", "modalities"),
+    "",
+]
+"""The files of the library: each imports only from those before it, and a modality not from another."""
+RECIPES = ["data", "models", "pictures", "training", "reporting", "measuring"]
+"""The folders of the recipes: each imports only from itself and those before it; what one runs, from all of them."""
+APART = [
+    *(f"mixmodal.modalities.{name}" for name in ("images", "audio", "text", "points")),
+    *(f"recipes.data.{name}" for name in ("images", "audio", "text", "points")),
+    *(f"recipes.models.{name}" for name in ("images", "audio", "text", "points")),
+    *(f"recipes.{name}" for name in ("images", "audio", "text", "points")),
+]
+"""Modalities, which know nothing of one another."""
+MOST_FILES, MOST_LINES = 9, 320
+
+
+def modules(package: str) -> list[str]:
+    """Dotted names of all modules of a package."""
+    paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / package).rglob("*.py"))
+    return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
+
+
+FILES = modules("mixmodal")
 files = pytest.mark.parametrize("file", FILES)
+WAITING = ("mixmodal.methods.puzzle", "mixmodal.modalities")
 NUMBERS = ("bool", "int", "float")
-HOST_DRAWS = {"policies": {"torch.multinomial"}, "hidden": {"torch.randint"}}
+HOST_DRAWS = {"mixmodal.methods.policies": {"torch.multinomial"}, "mixmodal.hidden.hiddenmix": {"torch.randint"}}
 """Draws that are read: on the host."""
 
 
-def imports(file: str, *, top_level: bool = False) -> Iterator[str]:
-    """Dotted names of the modules that a file imports, those within functions too unless `top_level`."""
-    tree = ast.parse((PACKAGE / f"{file}.py").read_text())
+def path_of(module: str) -> Path:
+    """The file of a module."""
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imports(module: str, *, top_level: bool = False) -> Iterator[str]:
+    """Dotted names of the modules that a module imports, those within functions too unless `top_level`."""
+    tree = ast.parse(path_of(module).read_text())
     for node in tree.body if top_level else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}.py has a relative import"
+            assert node.level == 0, f"{module} has a relative import"
             assert node.module is not None
-            if node.module == "mixmodal":
-                yield from (f"mixmodal.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if path_of(name).exists() else node.module
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_every_file_has_its_place() -> None:
+    assert sorted(f"mixmodal.{name}".rstrip(".") for name in LIBRARY) == FILES
 
 
 @files
-def test_every_file_has_its_place(file: str) -> None:
-    assert file in LAYERS
+def test_files_import_from_those_before_them(file: str) -> None:
+    before = {f"mixmodal.{name}".rstrip(".") for name in LIBRARY[: LIBRARY.index(file[len("mixmodal.") :])]}
+    assert {name for name in imports(file) if within(name, "mixmodal")} <= before
 
 
-@files
-def test_files_import_from_those_above_them(file: str) -> None:
-    above = ORDER if file in ADAPTERS else LAYERS[: LAYERS.index(file)]
-    own = {name for name in imports(file) if name.split(".")[0] == "mixmodal"}
-    assert own <= {f"mixmodal.{name}" for name in above}
+@pytest.mark.parametrize("file", modules("recipes"))
+def test_folders_of_the_recipes_import_from_those_before_them(file: str) -> None:
+    folder = file.split(".")[1] if file.count(".") > 1 else None
+    later = RECIPES[RECIPES.index(folder) + 1 :] if folder in RECIPES else []
+    top = {name for name in modules("recipes") if name.count(".") == 1} - {f"recipes.{name}" for name in RECIPES}
+    forbidden = [*(f"recipes.{name}" for name in later), *(top if folder else ())]
+    assert not [name for name in imports(file) if any(within(name, each) for each in forbidden)]
+
+
+@pytest.mark.parametrize("file", [*FILES, *modules("recipes")])
+def test_modalities_know_nothing_of_one_another(file: str) -> None:
+    own = [package for package in APART if within(file, package)]
+    siblings = [
+        each for each in APART if own and each.rpartition(".")[0] == own[0].rpartition(".")[0] and each not in own
+    ]
+    assert not [name for name in imports(file) if any(within(name, each) for each in siblings)]
+
+
+@pytest.mark.parametrize("folder", ["mixmodal", "recipes", "tests", "docs", "docs/guide", "docs/scripts", "docs/api"])
+def test_one_look_takes_a_folder_in(folder: str) -> None:
+    """Few files side by side, and each of a length that one reads in one go."""
+    deep = [ROOT / folder] if folder.startswith("docs") else [ROOT / folder, *(ROOT / folder).rglob("*/")]
+    for each in deep:
+        here = [path for path in each.iterdir() if path.is_file() and path.suffix in (".py", ".md")]
+        assert len(here) <= MOST_FILES, each
+    for path in (ROOT / folder).rglob("*.py"):
+        if folder in ("mixmodal", "recipes"):
+            assert len(path.read_text().splitlines()) <= MOST_LINES, path
 
 
 @files
@@ -67,11 +129,13 @@ def test_files_need_torch_and_nothing_else(file: str) -> None:
 def test_all_randomness_is_torchs(file: str) -> None:
     roots = {name.split(".")[0] for name in imports(file)}
     assert not roots & {"numpy", "random", "secrets"}
-    source = (PACKAGE / f"{file}.py").read_text()
+    source = path_of(file).read_text()
     assert "torch.distributions" not in source  # takes no generator
 
 
-@pytest.mark.parametrize("file", [name for name in FILES if name in CORE + INSIDE])
+@pytest.mark.parametrize(
+    "file", [name for name in FILES if not name.startswith(("mixmodal.methods.puzzle", "mixmodal.modalities"))]
+)
 def test_the_core_waits_for_no_device(file: str) -> None:
     """Values are read where `on_host` said that they can be, and nowhere else, but for Puzzle Mix, which solves on it.
 
@@ -80,7 +144,7 @@ def test_the_core_waits_for_no_device(file: str) -> None:
     What is made a number of Python's is none of a tensor, but for draws that are made on the host: of a policy and of
     a hidden site.
     """
-    tree = ast.parse((PACKAGE / f"{file}.py").read_text())
+    tree = ast.parse(path_of(file).read_text())
     guarded = {
         node
         for branch in ast.walk(tree)
@@ -171,9 +235,7 @@ def test_import_needs_torch_and_nothing_else() -> None:
         if any(re.sub(r"[-_.]+", "-", owner).lower() in distributions for owner in owners)
     }
     assert "numpy" not in allowed
-    script = BLOCKED.format(
-        allowed=sorted(allowed | {"torch", "mixmodal", "_distutils_hack"}), path=str(PACKAGE.parent)
-    )
+    script = BLOCKED.format(allowed=sorted(allowed | {"torch", "mixmodal", "_distutils_hack"}), path=str(ROOT))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["mixed"]
@@ -186,78 +248,3 @@ def test_import_is_light() -> None:
     loaded = done.stdout.split()
     assert "mixmodal.hidden" in loaded
     assert [name for name in loaded if name.startswith(("torch._dynamo", "torch._inductor", "torchaudio"))] == []
-
-
-# ---------------------------------------------------------------- how public names are written
-
-PUBLIC: dict[str, Any] = {name: getattr(mm, name) for name in mm.__all__ if not inspect.ismodule(getattr(mm, name))}
-MODULES = [masks, *(getattr(mm, name) for name in mm.__all__ if inspect.ismodule(getattr(mm, name)))]
-FUNCTIONS = {
-    f"{module.__name__.removeprefix('mixmodal.')}.{name}": value
-    for module in MODULES
-    for name, value in vars(module).items()
-    if inspect.isfunction(value) and not name.startswith("_") and value.__module__ == module.__name__
-}
-"""Mask generators, and functions that are public by their module: `mm.presets.patchup`."""
-
-
-def callables() -> dict[str, Callable[..., Any]]:
-    """Public functions, constructors, and the public methods that a class of ours defines."""
-    found: dict[str, Callable[..., Any]] = {**PUBLIC, **FUNCTIONS}
-    for name, value in PUBLIC.items():
-        for attribute, method in vars(value).items() if inspect.isclass(value) else ():
-            if inspect.isfunction(method) and (not attribute.startswith("_") or attribute == "__call__"):
-                found[f"{name}.{attribute}"] = method
-    return found
-
-
-AS_DESIGNED = {
-    "mask": {"generator"},
-    "loss": {"criterion"},
-    "saliency": {"criterion"},
-    **{name: {"at"} for name in ("manifold_mixup", "feature_cutmix", "patchup")},
-}
-"""Written with a position in the design: `mask(lam, shape, generator)`, `mix.loss(preds, y, criterion)`,
-`saliency(model, x, y, criterion)`; and `presets.patchup(net, sites)`, like `HiddenMix(net, sites)`."""
-SAID = {"load_state_dict", "to", "choose", "HiddenMix.loss", "TokenMix.loss"}
-"""Parameters that the sentence says, or the method that it names."""
-
-
-@pytest.mark.parametrize("name", callables())
-def test_what_is_optional_is_a_keyword(name: str) -> None:
-    designed = AS_DESIGNED.get(name.split(".")[-1], set())
-    optional = [
-        parameter.name
-        for parameter in inspect.signature(callables()[name]).parameters.values()
-        if parameter.default is not parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
-    ]
-    assert set(optional) <= designed
-
-
-@pytest.mark.parametrize("name", callables())
-def test_public_names_are_documented(name: str) -> None:
-    """A sentence first (one line of a class or function); then every parameter by its name."""
-    owner, _, attribute = name.rpartition(".")
-    text = inspect.getdoc(getattr(PUBLIC[owner], attribute) if owner in PUBLIC else callables()[name])
-    assert text
-    assert re.split(r"\n\s*\n", text)[0].endswith((".", ":"))
-    if SAID & {name, attribute}:
-        return
-    for parameter in inspect.signature(callables()[name]).parameters.values():
-        passed_on = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.name != "self" and not passed_on:
-            assert re.search(rf"\b{parameter.name}\b", text), parameter.name
-
-
-@pytest.mark.parametrize(
-    "name", [name for name, value in PUBLIC.items() if not inspect.isabstract(value)] + list(FUNCTIONS)
-)
-def test_public_names_have_an_example(name: str) -> None:
-    assert ">>> " in (inspect.getdoc(callables()[name]) or "")
-
-
-def test_all_is_sorted_and_complete() -> None:
-    assert list(mm.__all__) == sorted(mm.__all__)
-    assert all(value.__module__.startswith("mixmodal.") for value in PUBLIC.values())
-    assert all(module.__name__.startswith("mixmodal.") for module in MODULES)
-    assert {"presets", "sites"} <= set(mm.__all__) - set(PUBLIC)

@@ -245,4 +245,4 @@ print(x.shape, y.shape, y.dtype)
 #
 # * :doc:`/auto_gallery/plot_08_paired`: other things that have to move together, such as sound and image.
 # * :doc:`/methods/fmix` and :doc:`/methods/cutmix`: the two methods with hard masks.
-# * :doc:`/api/records`: what else a record does.
+# * :doc:`/api/core`: what else a record does.

@@ -270,4 +270,4 @@ print(f"loss {loss:.3f}")
 # ----------
 # * :doc:`/auto_gallery/plot_08_paired`: sound together with an image and a text of the same sample.
 # * :doc:`/auto_gallery/plot_01_mask_atlas`: the masks of all methods, in one, two and three dimensions.
-# * :doc:`/api/audio`: every setting of ``LogMel``, and ``union_targets``.
+# * :doc:`/api/modalities`: every setting of ``LogMel``, and ``union_targets``.

@@ -233,4 +233,4 @@ with mm.TokenMix(model, mm.KeepEnds(mm.FMix(axes="b * d"))) as mixing, tempfile.
 # ----------
 # * :doc:`/auto_gallery/plot_08_paired`: a text together with the image and the sound of the same sample.
 # * :doc:`/methods/fmix`: what ``alpha`` and ``decay_power`` do.
-# * :doc:`/api/text`: token ids instead of embeddings, hidden layers, torchtext's batches.
+# * :doc:`/api/modalities`: token ids instead of embeddings, hidden layers, torchtext's batches.

@@ -256,4 +256,4 @@ print("values of the mixed voxels:", mixed.unique().tolist())
 # ----------
 # * :doc:`/auto_gallery/plot_07_patchup`: mixing the feature maps of a 3-D network.
 # * :doc:`/auto_gallery/plot_10_hybrids`: ``OneOf`` and ``Alternate``, which :py:class:`mixmodal.OnPoints` takes too.
-# * :doc:`/api/points`: every argument of the functions on this page.
+# * :doc:`/api/modalities`: every argument of the functions on this page.

@@ -262,4 +262,4 @@ Listen({"bell": waves[0], "bird": waves[1], "mix of the temple": waves_mixed[0],
 # ----------
 # * :doc:`/auto_gallery/plot_03_label_map`: label maps that move with the image, and their loss.
 # * :doc:`/auto_gallery/plot_04_audio` and :doc:`/auto_gallery/plot_05_text`: each modality by itself.
-# * :doc:`/api/records`: everything that a record does.
+# * :doc:`/api/core`: everything that a record does.

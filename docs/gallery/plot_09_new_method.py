@@ -218,6 +218,6 @@ assert torch.equal(first.index, second.index)
 # Where next
 # ----------
 #
-# * :doc:`/api/masks`: the mask generators of the library, to build on.
+# * :doc:`/api/core`: the mask generators of the library, to build on.
 # * :doc:`/auto_gallery/plot_01_mask_atlas`: all masks in pictures.
 # * :doc:`/CONTRIBUTING`: what a method needs to become part of the library.

@@ -1,4 +1,4 @@
-"""What mixmodal and its relatives do when asked: `python docs/compare.py --out docs/results/peers.md`.
+"""What mixmodal and its relatives do when asked: `python docs/scripts/compare.py --out docs/results/peers.md`.
 
 Each cell of the table is a probe that was run: "yes", what came out, or "no" with the first words of the error, which
 the page has as notes. The others are found where they can be imported, as after
@@ -186,10 +186,10 @@ def page(out: Path) -> str:
     found = [package for package, answers in columns.items() if answers]
     head = f"""# Other libraries, probed
 
-Made by `python docs/compare.py --out {out}` on {datetime.date.today()} with torch {torch.__version__} and NumPy
+Made by `python docs/scripts/compare.py --out {out}` on {datetime.date.today()} with torch {torch.__version__} and NumPy
 {numpy.__version__} on a CPU. Each cell is a probe that was run: "yes", what came out, or "no" with the number of a
 note: the first words of the error, or what was wrong; where nothing was found to call, it says "not offered". What
-follows is in [Compared with other libraries](../comparison.md).
+follows is in [Compared with other libraries](../guide/comparison.md).
 
 Samples are planes of zeros and ones, so that a mixed batch tells where each location comes from. "On" a shape means
 that the shares of each location add up to one and that masks vary along every axis. torchvision is given batches with

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-SPEED = Path(__file__).parent / "results" / "speed.md"
+SPEED = Path(__file__).parents[1] / "results" / "speed.md"
 Row = Mapping[str, str]
 
 

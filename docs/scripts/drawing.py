@@ -14,10 +14,10 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d, pad
 
 import mixmodal as mm
 from mixmodal import Draws
-from mixmodal.grids import spread
+from mixmodal.core.grids import spread
 
 SIDE = 128
-STATIC = Path(__file__).parent / "_static"
+STATIC = Path(__file__).parents[1] / "_static"
 INDEX = torch.tensor([1, 0])
 
 

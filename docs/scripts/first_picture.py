@@ -1,4 +1,4 @@
-"""The picture of the README and of the first page: `python docs/first_picture.py` writes it to _static/."""
+"""The picture of the README and of the first page: `python docs/scripts/first_picture.py` writes it to _static/."""
 
 import re
 

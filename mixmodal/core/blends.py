@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
-from mixmodal.memory import fresh_like
-from mixmodal.selection import on_host
+from mixmodal.core.devices import fresh_like, on_host
 
 LONG = 2**16
 """Values in a sample from which on samples are mixed one by one: a partner is then read once and not copied first."""

@@ -1,14 +1,36 @@
-"""Memory for large results."""
+"""What depends on where tensors lie: whether they can be read, where draws come from, memory for large results."""
 
 import mmap
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mixmodal.selection import on_host
-
 LARGE = 2**25
 """Bytes from which on the C library takes memory from the system for each result, and gives it back after."""
+
+
+def on_host(x: Tensor) -> bool:
+    """Whether values can be read without waiting for a device or breaking a compiled graph.
+
+    Args:
+        x: the tensor, of any shape.
+
+    >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
+    (True, False)
+    """
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def source(generator: torch.Generator | None) -> dict[str, Any]:
+    """The keyword argument of a draw for its generator; none for the global one.
+
+    In compiled code torch's draws with `generator=None` take no sizes that vary.
+
+    >>> source(None)
+    {}
+    """
+    return {} if generator is None else {"generator": generator}
 
 
 def fresh_like(x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Grids: what an axes pattern says of a tensor, and masks fitted, spread and resized to a grid."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -78,6 +79,21 @@ def spread(mask: Tensor, x: Tensor, axes: str) -> Tensor:
             f"{tuple(mask.shape[1:])}; give the axes of x, or mix with mix.resize({tuple(grid)})"
         )
     return mask.view(len(mask), *[1] * (before - 1), *grid, *[1] * after)
+
+
+def channels(x: Tensor, axes: str) -> Tensor:
+    """`x` with all of its named axes in one, (B, C, *grid), float32 at least; a complex number is two channels.
+
+    >>> channels(torch.zeros(2, 5, 3), "b * d").shape
+    torch.Size([2, 3, 5])
+    """
+    after = parse_axes(axes)[1]
+    grid = grid_of(x, axes)
+    x = x.movedim(tuple(range(x.ndim - after, x.ndim)), tuple(range(1, 1 + after)))
+    if x.is_complex():
+        x = torch.view_as_real(x).movedim(-1, 1)
+    x = x.reshape(len(x), x[:1].numel() // max(math.prod(grid), 1), *grid)
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tensor:

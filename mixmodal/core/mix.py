@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.blends import blend, check_buffer, choose, give
-from mixmodal.grids import move, real_after, resize_area, resize_nearest, spread
-from mixmodal.losses import Criterion, Terms, blend_targets, mean_divisor, targets_of, weighted, with_reduction
-from mixmodal.selection import on_host
+from mixmodal.core.blends import blend, check_buffer, choose, give
+from mixmodal.core.checks import check_range, check_tensor
+from mixmodal.core.grids import move, real_after, resize_area, resize_nearest, spread
+from mixmodal.core.losses import Criterion, Terms, blend_targets, mean_divisor, targets_of, weighted, with_reduction
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,31 +312,3 @@ class Mix:
             raise ValueError(
                 f"y has shape {tuple(y.shape)}, the record is of a batch of {len(self.index)}; pass the whole batch"
             )
-
-
-def check(holds: Tensor, message: str, values: Tensor) -> None:
-    """Raise ValueError with the range of `values` unless `holds` everywhere; elsewhere than on the CPU assert it."""
-    if on_host(holds):
-        if not holds.all():
-            raise ValueError(f"{message}; got values from {values.min().item():.4g} to {values.max().item():.4g}")
-    else:
-        torch._assert_async(holds.all(), message)
-
-
-def check_range(values: Tensor, least: float, most: float, message: str) -> None:
-    """Raise ValueError with the range of `values` unless all lie in [least, most]; off the CPU assert it."""
-    if on_host(values):
-        if values.numel():
-            low, high = (bound.item() for bound in values.aminmax())
-            if not (least <= low and high <= most):
-                raise ValueError(f"{message}; got values from {low:.4g} to {high:.4g}")
-    else:
-        torch._assert_async(((values >= least) & (values <= most)).all(), message)
-
-
-def check_tensor(x: object, name: str) -> None:
-    """Raise TypeError unless `x` is a tensor."""
-    if not isinstance(x, Tensor):
-        raise TypeError(
-            f"{name} is {type(x).__name__} and must be a torch.Tensor; make one with torch.as_tensor({name})"
-        )

@@ -1,6 +1,5 @@
 """What draws a record: the interface of all mixers, and the base of those that generate a mask."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixmodal.grids import fit, fits, grid_of, own_share, parse_axes, real_after
-from mixmodal.mix import Mix, check_range, check_tensor
-from mixmodal.selection import source
+from mixmodal.core.checks import check_range, check_tensor, is_number, require
+from mixmodal.core.devices import source
+from mixmodal.core.grids import fit, fits, grid_of, own_share, parse_axes, real_after
+from mixmodal.core.mix import Mix
 
 
 class Draws(ABC):
@@ -253,17 +253,6 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Gen
     power = torch.log1p(-torch.rand(2, count, device=device, **source(generator))) / alpha
     own, other = gamma.log() + power
     return torch.sigmoid(own - other)
-
-
-def require(condition: bool, name: str, value: object, rule: str) -> None:
-    """Raise ValueError, naming the argument, its value and the rule, unless the condition holds."""
-    if not condition:
-        raise ValueError(f"{name}={value!r} must {rule}")
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a finite Python number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _positive(value: object) -> bool:

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mixmodal.arguments import Call, first_tensor, follow, get, put, takes, untraced
-from mixmodal.losses import Criterion
-from mixmodal.methods import NoMix
-from mixmodal.mix import Mix
-from mixmodal.mixer import Draws
-from mixmodal.replay import Forward, random_state, recomputing
+from mixmodal.core.losses import Criterion
+from mixmodal.core.mix import Mix
+from mixmodal.core.mixer import Draws
+from mixmodal.hidden.arguments import Call, first_tensor, follow, get, put, takes, untraced
+from mixmodal.hidden.replay import Forward, random_state, recomputing
+from mixmodal.methods.uniform import NoMix
 
 Site = nn.Module | tuple[nn.Module, str]
 """A module, for its first tensor argument; or `(module, "output")`; or `(module, name of an argument)`."""

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mixmodal import sites
-from mixmodal.hidden import HiddenMix, Site
-from mixmodal.methods import CutMix, MixUp, NoMix
-from mixmodal.mixer import Draws
-from mixmodal.patches import PatchUp
-from mixmodal.policies import OneOf
+from mixmodal.core.mixer import Draws
+from mixmodal.hidden import sites
+from mixmodal.hidden.hiddenmix import HiddenMix, Site
+from mixmodal.methods.blocks import PatchUp
+from mixmodal.methods.boxes import CutMix
+from mixmodal.methods.policies import OneOf
+from mixmodal.methods.uniform import MixUp, NoMix
+
+__all__ = ["feature_cutmix", "manifold_mixup", "patchup"]
 
 
 def manifold_mixup(

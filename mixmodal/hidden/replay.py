@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from mixmodal.mix import Mix
+from mixmodal.core.mix import Mix
 
 State = list[Tensor]
 

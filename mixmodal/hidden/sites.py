@@ -4,8 +4,10 @@ from typing import TypeVar
 
 from torch import nn
 
-from mixmodal.arguments import takes
-from mixmodal.hidden import Site
+from mixmodal.hidden.arguments import takes
+from mixmodal.hidden.hiddenmix import Site
+
+__all__ = ["convolutional", "encoder", "recurrent", "resnet"]
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Recurrent = nn.LSTM | nn.GRU | nn.RNN

@@ -8,10 +8,11 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mixmodal import masks
-from mixmodal.grids import own_share, parse_axes
-from mixmodal.mix import Mix
-from mixmodal.mixer import Mixer, is_number, require
+from mixmodal.core import masks
+from mixmodal.core.checks import is_number, require
+from mixmodal.core.grids import own_share, parse_axes
+from mixmodal.core.mix import Mix
+from mixmodal.core.mixer import Mixer
 
 Channels = Literal["independent", "shared"]
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixmodal.mix import Mix
-from mixmodal.mixer import Draws, require
+from mixmodal.core.checks import require
+from mixmodal.core.mix import Mix
+from mixmodal.core.mixer import Draws
 
 
 class Policy(Draws):

@@ -16,8 +16,8 @@ A mask in frequency only is the same in every frame, so it knows no padding in t
 import torch
 from torch import Tensor, nn
 
-from mixmodal.mix import Mix, check, check_range, check_tensor
-from mixmodal.mixer import require
+from mixmodal.core.checks import check, check_range, check_tensor, require
+from mixmodal.core.mix import Mix
 
 SMALLEST = 1e-5
 """The smallest magnitude that decibels tell from silence, as in librosa."""

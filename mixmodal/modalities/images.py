@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from mixmodal.mixer import Draws
+from mixmodal.core.mixer import Draws
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a clip costs from file to gradient: `python -m recipes.audio_speed --data-root DIR`, in one process."""
+"""A clip from file to gradient: `python -m recipes.measuring.audio_speed --data-root DIR`, in one process."""
 
 import tempfile
 import time
@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from recipes import pages, records
-from recipes.data import speech
-from recipes.data.waves import TrainWaves
-from recipes.models import preact_resnet
+from recipes.data.audio import sets
+from recipes.data.audio.waves import TrainWaves
+from recipes.models.images.preact_resnet import preact_resnet
+from recipes.reporting import pages
+from recipes.training import records
 
 BATCH = 128
 
@@ -45,7 +46,7 @@ def table(settings: Settings, command: str) -> str:
     torch.set_num_threads(settings.threads)
 
     def loaded(cache: Path | None) -> int:
-        data = speech.load(settings.data_root, words="ten", cache=cache)
+        data = sets.load(settings.data_root, words="ten", cache=cache)
         return len(data.train_x) + len(data.validation_x) + len(data.test_x)
 
     with tempfile.TemporaryDirectory() as cache:
@@ -53,7 +54,7 @@ def table(settings: Settings, command: str) -> str:
         first = clips_per_second(lambda: loaded(None), seconds=0)
         loaded(Path(cache))
         again = clips_per_second(lambda: loaded(Path(cache)))
-    data = speech.load(settings.data_root, words="ten")
+    data = sets.load(settings.data_root, words="ten")
     clips, y = data.train_x[:BATCH], data.train_y[:BATCH]
     waves = TrainWaves()
     spectra = waves(clips, False)
@@ -89,4 +90,4 @@ def table(settings: Settings, command: str) -> str:
 
 
 if __name__ == "__main__":
-    pages.main("audio_speed", Settings, table)
+    pages.main("measuring.audio_speed", Settings, table)

@@ -1,4 +1,4 @@
-"""What length buckets save: `python -m recipes.padding --data imdb --data-root DIR`.
+"""What length buckets save: `python -m recipes.measuring.padding --data imdb --data-root DIR`.
 
 The share of pad tokens in an epoch, of batches of like length and of random ones, and how many texts a second the
 text CNN is trained on with each.
@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mixmodal import LengthBucketBatchSampler, PadCollate
-from recipes import pages, records
-from recipes.data import texts, words
-from recipes.models.reader import FromIds, Reader
-from recipes.models.text import TextCNN
+from recipes.data.text import sets, words
+from recipes.models.text.networks import TextCNN
+from recipes.models.text.reader import FromIds, Reader
+from recipes.reporting import pages
+from recipes.training import records
 
 PAD_ID = 0
 CHUNKS = {"random": 1, "of like length": 100}
@@ -63,7 +64,7 @@ def throughput(model: nn.Module, ids: list[Tensor], batches: LengthBucketBatchSa
 
 def table(settings: Settings, command: str) -> str:
     """The whole page."""
-    data = texts.load(settings.data, root=settings.data_root)
+    data = sets.load(settings.data, root=settings.data_root)
     vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
     ids = words.encode_all(data.train_x, data.style, vocabulary, most=None)
     lengths = torch.tensor([len(each) for each in ids])
@@ -92,4 +93,4 @@ def table(settings: Settings, command: str) -> str:
 
 
 if __name__ == "__main__":
-    pages.main("padding", Settings, table)
+    pages.main("measuring.padding", Settings, table)

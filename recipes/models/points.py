@@ -6,6 +6,7 @@ Maturana and Scherer 2015, "VoxNet".
 
 from torch import Tensor, nn
 
+import mixmodal as mm
 from recipes.models.arguments import check_positive
 
 
@@ -81,4 +82,33 @@ class VoxNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map voxels (B, channels, R, R, R), R the ``resolution``, to logits (B, classes)."""
         logits: Tensor = self.head(self.layer2(self.layer1(self.stem(x))))
+        return logits
+
+
+class FromVoxels(nn.Module):
+    """Draws points from voxels, anew at each forward, and hands clouds to a network.
+
+    Args:
+        net: maps clouds (B, N, 3) to logits (B, C).
+        count: number of points to draw.
+        standardise: give the points drawn zero mean and unit deviation along each axis, as clouds have; if False they
+            lie in (-1/2, 1/2), as in the FMix paper's code.
+    """
+
+    def __init__(self, net: nn.Module, count: int, *, standardise: bool) -> None:
+        super().__init__()
+        self.net, self.count, self.standardise = net, count, standardise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map voxels (B, 1, R, R, R), 0 or 1, or clouds (B, N, 3), to logits (B, C).
+
+        Raises:
+            ValueError: voxels between 0 and 1, or a sample without any.
+        """
+        if x.ndim == 5:
+            if not ((x == 0) | (x == 1)).all():
+                raise ValueError("points cannot be drawn from shares of voxels; choose a method with hard masks")
+            points = mm.devoxelize(x, self.count)
+            x = mm.meshes.normalise(points) if self.standardise else points / 2
+        logits: Tensor = self.net(x)
         return logits

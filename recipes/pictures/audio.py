@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from recipes import pictures
-from recipes.mixing import Sample
+from recipes.pictures import images, rows
+from recipes.pictures.rows import Sample
 
 SHOWN, RATE, PAUSE = 4, 16_000, 8_000
 
@@ -22,7 +22,7 @@ def spectrograms(shown: Sequence[Sample], y: Tensor, classes: Sequence[str]) -> 
         y: classes (B,).
         classes: their names.
     """
-    return pictures.samples([_upright(sample) for sample in shown], y, classes, mean=(0.5,), std=(1.0,))
+    return images.samples([_upright(sample) for sample in shown], y, classes, mean=(0.5,), std=(1.0,))
 
 
 def waveforms(sample: Sample, y: Tensor, classes: Sequence[str]) -> Figure:
@@ -72,5 +72,5 @@ def write_wav(file: Path, sample: Sample) -> None:
 
 def _upright(sample: Sample) -> Sample:
     """The sample with its first grid axis turned, so that low frequencies are drawn below."""
-    mix = replace(sample.mix.to("cpu"), mask=pictures.mask_of(sample).flip(2), axes="b *")
+    mix = replace(sample.mix.to("cpu"), mask=rows.mask_of(sample).flip(2), axes="b *")
     return Sample(sample.name, sample.before.flip(2), sample.after.flip(2), mix)

@@ -1,41 +1,12 @@
 """Pictures of a run: its curves, and what its mixers do."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from mixmodal.grids import spread
-from recipes.mixing import Sample
-
-SHOWN = 6
-
-
-def curves(entries: Sequence[Mapping[str, Any]], metric: str) -> Figure:
-    """Loss, scores and learning rate over the epochs of `metrics.jsonl`."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    loss, score, rate = figure.subplots(1, 3)
-    epochs = [entry["epoch"] for entry in entries]
-    loss.plot(epochs, [entry["train_loss"] for entry in entries], color="black")
-    loss.set_ylabel("training loss (mixed batches)")
-    if all(f"train_{metric}" in entry for entry in entries):
-        score.plot(
-            epochs, [entry[f"train_{metric}"] for entry in entries], color="0.6", label="training, mixed batches"
-        )
-    tested = [entry for entry in entries if f"test_{metric}" in entry]
-    last = tested[-1][f"test_{metric}"]
-    shown = [entry["epoch"] for entry in tested], [entry[f"test_{metric}"] for entry in tested]
-    score.plot(*shown, color="tab:blue", marker="o", markersize=3, label=f"test, {last:.2f} at the end")
-    score.set_ylabel(f"{metric} (%)")
-    score.legend(fontsize="small", loc="lower right")
-    rate.plot(epochs, [entry["lr"] for entry in entries], color="black")
-    rate.set_ylabel("learning rate")
-    for axes in (loss, score, rate):
-        axes.set_xlabel("epoch")
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
+from recipes.pictures.rows import SHOWN, Column, Sample, mask_of, rows
 
 
 def samples(
@@ -56,35 +27,6 @@ def samples(
         part.suptitle(f"at the {sample.name}" + ("" if sample.name == "input" else ": channels of a sample"))
         rows(part, columns)
     return figure
-
-
-Column = Sequence[tuple[Tensor, str]]
-"""Pictures (H, W) or (H, W, 3) in [0, 1] from top to bottom, with their titles."""
-
-
-def mask_of(sample: Sample) -> Tensor:
-    """The own share at each location of what is mixed, of its shape (B, C, ...), on the CPU."""
-    mix = sample.mix.to("cpu")
-    return spread(mix.mask, sample.before.cpu(), mix.axes).expand(sample.before.shape)
-
-
-def rows(figure: SubFigure, columns: Sequence[Column]) -> None:
-    """Draw columns of own picture, partner's, mask and mix."""
-    grid = figure.subplots(4, len(columns), squeeze=False)
-    for place, column in enumerate(columns):
-        for axes, (picture, title) in zip(grid[:, place], column, strict=True):
-            axes.imshow(
-                (picture.squeeze(-1) if picture.ndim == 3 else picture).numpy(),
-                cmap="gray",
-                vmin=0,
-                vmax=1,
-                interpolation="nearest",
-            )
-            axes.set_title(title, fontsize=9)
-            axes.set_xticks([])
-            axes.set_yticks([])
-    for axes, name in zip(grid[:, 0], ("own", "partner", "own share", "mix"), strict=True):
-        axes.set_ylabel(name)
 
 
 def _images(

@@ -7,8 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from recipes import pictures
-from recipes.mixing import Sample
+from recipes.pictures.rows import Column, Sample, mask_of, rows
 
 SHOWN, MOST = 4, 1500
 OWN, PARTNER = "tab:blue", "tab:orange"
@@ -28,7 +27,7 @@ def samples(shown: Sequence[Sample], y: Tensor, classes: Sequence[str]) -> Figur
         if sample.name == "input":
             _shapes(part, sample, y, classes)
         else:
-            pictures.rows(part, _channels(sample))
+            rows(part, _channels(sample))
     return figure
 
 
@@ -55,7 +54,7 @@ def _sides(sample: Sample, place: int) -> tuple[Tensor, Tensor, Tensor]:
     """Of a sample which own and which of the partner's points or voxels are in the mix, and 1 where that is not own."""
     mix, before = sample.mix.to("cpu"), sample.before.cpu()
     if before.ndim == 5:
-        keep = pictures.mask_of(sample)[place, 0] > 0.5
+        keep = mask_of(sample)[place, 0] > 0.5
         return keep, ~keep, (~keep).long()
     keep = mix.mask.expand(len(before), -1)[place] > 0.5
     if mix.moves is None:
@@ -81,12 +80,12 @@ def _draw(axes: Any, shape: Tensor, group: Tensor, colours: Sequence[str], title
     axes.set_axis_off()
 
 
-def _channels(sample: Sample) -> list[pictures.Column]:
+def _channels(sample: Sample) -> list[Column]:
     """A column for each of the first channels of the first sample: maps in 3-D by their middle, in 1-D as they are."""
-    mix, mask = sample.mix.to("cpu"), pictures.mask_of(sample)[0]
+    mix, mask = sample.mix.to("cpu"), mask_of(sample)[0]
     before, after = sample.before.cpu(), sample.after.cpu()
     there = before[int(mix.index[0])] if mix.partner else torch.zeros_like(before[0])
-    columns: list[pictures.Column] = []
+    columns: list[Column] = []
     for channel in range(min(SHOWN, before.shape[1])):
         maps = [_flat(each[channel]) for each in (before[0], there, after[0])]
         low, high = min(float(each.min()) for each in maps), max(float(each.max()) for each in maps)

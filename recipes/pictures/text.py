@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from recipes.mixing import Sample
-from recipes.pictures import Column, rows
+from recipes.pictures.rows import Column, Sample, rows
 
 SHOWN, COLUMNS, LINE = 6, 4, 215
 OWN, PARTNER = (0.12, 0.47, 0.71), (1.0, 0.5, 0.05)

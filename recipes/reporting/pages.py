@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import tyro
 
-from recipes.command import mistakes_as_sentences
+from recipes.training.command import mistakes_as_sentences
 
 
 class Paged(Protocol):

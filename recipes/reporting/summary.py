@@ -8,10 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recipes.methods import Method
+from recipes.training.methods import Method
+from recipes.training.records import BOOKKEEPING
 
-BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
-"""Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 OF_METHODS = frozenset(field.name for field in fields(Method))
 """Settings that belong to a method, and may differ between methods."""
 ABSENT = "absent"

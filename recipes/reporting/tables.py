@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from recipes.methods import Method
-from recipes.published import Published
-from recipes.summary import ABSENT, Difference, Row, Run
+from recipes.reporting.published import Published
+from recipes.reporting.summary import ABSENT, Difference, Row, Run
+from recipes.training.methods import Method
 
 DEFAULTS = asdict(Method())
 """What a setting of a method is unless it is given."""

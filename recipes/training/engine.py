@@ -22,10 +22,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mixmodal import Mix
-from mixmodal.losses import Criterion
-from recipes import pictures, records
-from recipes.mixing import Mixing, Sample
-from recipes.scores import accuracy
+from mixmodal.core.losses import Criterion
+from recipes.pictures.curves import curves
+from recipes.pictures.rows import Sample
+from recipes.training import records
+from recipes.training.mixing import Mixing
+from recipes.training.scores import accuracy
 
 SMOKE_EPOCHS, SMOKE_BATCHES = 2, 2
 
@@ -192,7 +194,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
             "device": f"{accelerator.num_processes} x {records.device_name(accelerator.device)}",
             "command": command,
         }
-        pictures.curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
+        curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
         seed(training.seed, epoch=0, process=0)
         x, y = task.prepare(next(iter(train)), True)
         shown = task.mixing.samples(accelerator.unwrap_model(model), x, y)

@@ -7,9 +7,9 @@ from torch import nn
 
 import mixmodal as mm
 from mixmodal import Draws
-from mixmodal.arguments import takes
-from mixmodal.hidden import Site
-from recipes.mixing import AtSites, Mixing, WithSaliency
+from mixmodal.hidden.arguments import takes
+from mixmodal.hidden.hiddenmix import Site
+from recipes.training.mixing import AtSites, Mixing, WithSaliency
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mixmodal import Draws, HiddenMix, Mix, NoMix, PuzzleMix, saliency
-from mixmodal.arguments import first_tensor, get
-from mixmodal.hidden import Site, Sites
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What a mixer does at a site, for a picture.
-
-    Args:
-        name: of the site, such as "input" or "input of layer1".
-        before: tensor before mixing, (B, ...).
-        after: tensor after mixing, of the same shape.
-        mix: the record.
-    """
-
-    name: str
-    before: Tensor
-    after: Tensor
-    mix: Mix
+from mixmodal.hidden.arguments import first_tensor, get
+from mixmodal.hidden.hiddenmix import Site, Sites
+from recipes.pictures.rows import Sample
 
 
 class Mixing(ABC):

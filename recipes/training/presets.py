@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recipes.data.facts import PATCHUP_SPLITS
-from recipes.engine import Training
-from recipes.methods import Method
+from recipes.data.images.facts import PATCHUP_SPLITS
+from recipes.training.engine import Training
+from recipes.training.methods import Method
 
 STEPS: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 1e-4, "schedule": "step"}
 LONG = {"epochs": 300, "batch_size": 32, "milestones": (100, 150, 225), **STEPS}

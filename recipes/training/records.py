@@ -15,9 +15,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from recipes.summary import BOOKKEEPING
-
 PACKAGES = ("mixmodal", "torch", "torchvision", "accelerate", "numpy")
+BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
+"""Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 
 
 @dataclass(frozen=True)

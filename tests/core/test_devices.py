@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 import mixmodal as mm
-from mixmodal import memory
+from mixmodal.core import devices as memory
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_large_result_is_laid_out_as_any(x: Tensor, maps: list[int]) -> None:
 def test_a_large_batch_is_mixed_as_a_small_one(
     mixer: mm.Mixer, long: int, maps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixmodal.blends.LONG", long)
+    monkeypatch.setattr("mixmodal.core.blends.LONG", long)
     x = torch.rand(6, 3, 8, 8)
     mix = mixer.draw(x)
     mixed = mix(x)

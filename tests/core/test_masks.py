@@ -17,7 +17,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import mixmodal as mm
-from mixmodal import masks, selection
+from mixmodal.core import masks
+from mixmodal.core.masks import selection
 
 CPU = torch.device("cpu")
 SHAPES = [(9,), (16,), (1,), (5, 8), (1, 6), (7, 1), (3, 4, 5), (2, 1, 3, 4)]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import mixmodal as mm
-from mixmodal.mixer import Draws
+from mixmodal.core.mixer import Draws
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 CARDS = sorted(page for page in (DOCS / "methods").glob("*.md") if page.stem != "index")
 TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in CARDS}
 SECTIONS = (
@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[+−]?\d+\.\d+ ± \d+\.\d+(?: \(unresolved\))?")
 
 @pytest.fixture
 def phrases(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.syspath_prepend(DOCS)
+    monkeypatch.syspath_prepend(DOCS / "scripts")
     monkeypatch.delitem(sys.modules, "costs", raising=False)
     from costs import costs
 

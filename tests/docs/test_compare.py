@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "results" / "peers.md").read_text(encoding="utf-8")
 ROWS = [re.split(r"\s*\|\s*", line)[1:-1] for line in PAGE.splitlines() if line.startswith("|")]
 NOTES = {f"no ({number})": f"no: {note}" for number, note in re.findall(r"^(\d+)\. (.*)$", PAGE, re.MULTILINE)}
 PACKAGES, TABLE = ROWS[0][1:], {name: cells for name, *cells in ROWS[2:]}
 
 
-sys.path.insert(0, str(DOCS))
+sys.path.insert(0, str(DOCS / "scripts"))
 import compare  # noqa: E402
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MADE = ("_build", "auto_gallery")
 PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").rglob("*.md")) if not {*p.parts} & {*MADE})]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

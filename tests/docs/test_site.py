@@ -14,7 +14,7 @@ import pytest
 
 import mixmodal as mm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 GALLERY = sorted((DOCS / "gallery").glob("plot_*.py"))
 
@@ -101,9 +101,9 @@ def test_the_links_of_the_site_hold(site: Path) -> None:
         ("methods", "https://docs.pytorch.org/docs/stable/tensors.html#torch.Tensor"),
         ("methods", "https://docs.pytorch.org/docs/stable/generated/torch.Generator.html#torch.Generator"),
         ("hidden", "https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module"),
-        ("text", "https://huggingface.co/docs/transformers/main/en/main_classes/trainer#transformers.Trainer"),
+        ("modalities", "https://huggingface.co/docs/transformers/main/en/main_classes/trainer#transformers.Trainer"),
         (
-            "audio",
+            "modalities",
             "https://docs.pytorch.org/audio/stable/generated/torchaudio.transforms.MelSpectrogram.html"
             "#torchaudio.transforms.MelSpectrogram",
         ),

@@ -63,7 +63,7 @@ def batch(rank: int = 2, size: int = 6) -> tuple[Tensor, Tensor]:
     return torch.randn(size, 3, *[9, 7, 5][:rank]), torch.randint(CLASSES, (size,))
 
 
-def sites(net: Net) -> dict[Any, mm.mixer.Draws]:
+def sites(net: Net) -> dict[Any, mm.Draws]:
     return {net: mm.CutMix(), net.layer1: mm.PatchUp(block_size=3), net.layer2: mm.PatchUp(block_size=3, soft=False)}
 
 
@@ -517,10 +517,10 @@ def test_after_remove_the_model_is_as_before() -> None:
 def test_a_model_can_be_thrown_away() -> None:
     net = Net()
     mm.HiddenMix(net, sites(net))
-    count = len(mm.hidden._LIVING)
+    count = len(mm.hidden.hiddenmix._LIVING)
     del net
     gc.collect()
-    assert len(mm.hidden._LIVING) < count
+    assert len(mm.hidden.hiddenmix._LIVING) < count
 
 
 # ---------------------------------------------------------------- presets
@@ -697,7 +697,7 @@ def test_follow_combines_masks_of_all_kinds() -> None:
     causal = torch.ones(3, 3).tril().bool()
     square = own.bool()[:, None, None] & causal
     expected = after.bool()[:, None, None] & causal
-    follow = mm.arguments.follow
+    follow = mm.hidden.arguments.follow
     assert torch.equal(follow(own, mix), after)
     assert torch.equal(follow(own.bool(), mix), after.bool())
     assert torch.equal(follow(square, mix), expected)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mixmodal as mm
-from mixmodal import masks
-from mixmodal.grids import move
+from mixmodal.core import masks
+from mixmodal.core.grids import move
 from tests.methods_table import roll
 
 CPU = torch.device("cpu")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mixmodal as mm
-from mixmodal import masks
+from mixmodal.core import masks
 from tests.methods_table import PARTNERED, TABLE, Method, over, roll
 
 

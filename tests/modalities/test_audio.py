@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import mixmodal as mm
-from mixmodal.audio import LogMel, union_targets
+from mixmodal.modalities.audio import LogMel, union_targets
 
 LENGTHS = torch.tensor([0, 1, 511, 512, 513, 3000, 4999, 5000])
 SETTINGS: list[dict[str, Any]] = [

@@ -9,13 +9,14 @@ import soundfile
 import torch
 
 import mixmodal as mm
-from recipes import audio, audio_pictures
+from recipes import audio
 from recipes.audio import Settings, with_preset
-from recipes.command import Choice
-from recipes.data import speech
+from recipes.data.audio import sets
 from recipes.data.loading import ShuffledBatches
-from recipes.methods import Method
-from recipes.mixing import Sample
+from recipes.pictures import audio as pictures
+from recipes.pictures.rows import Sample
+from recipes.training.command import Choice
+from recipes.training.methods import Method
 
 METHODS = ("baseline", "mixup", "cutmix", "fmix", "spec-time", "spec-frequency", "manifold-mixup", "patchup-soft",
            "patchup-hard", "puzzlemix")  # fmt: skip
@@ -23,7 +24,7 @@ METHODS = ("baseline", "mixup", "cutmix", "fmix", "spec-time", "spec-frequency",
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    tones = speech.synthetic(classes=3, per_class=6)
+    tones = sets.synthetic(classes=3, per_class=6)
     monkeypatch.setattr(audio.speech, "synthetic", lambda: tones)
 
 
@@ -53,7 +54,7 @@ def test_waveforms_are_mixed_and_heard(tmp_path: Path, method: str) -> None:
 def test_a_sound_file_holds_own_partner_and_mix(tmp_path: Path) -> None:
     waves = 0.5 * torch.rand(2, 1, 1000) - 0.25
     mixed, mix = mm.MixUp(axes="b c *")(waves, index=torch.tensor([1, 0]), lam=0.25)
-    audio_pictures.write_wav(tmp_path / "a.wav", Sample("input", waves, mixed, mix))
+    pictures.write_wav(tmp_path / "a.wav", Sample("input", waves, mixed, mix))
     heard, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
     pause = torch.zeros(8_000)
     own, other = waves[0, 0], waves[1, 0]
@@ -65,7 +66,7 @@ def test_low_frequencies_are_drawn_below() -> None:
     low = torch.full((2, 1, 4, 3), -0.5)
     low[:, :, 0] = 0.5  # energy in the lowest band alone
     mixed, mix = mm.CutMix()(low, index=torch.tensor([1, 0]))
-    figure = audio_pictures.spectrograms([Sample("input", low, mixed, mix)], torch.tensor([0, 1]), ("a", "b"))
+    figure = pictures.spectrograms([Sample("input", low, mixed, mix)], torch.tensor([0, 1]), ("a", "b"))
     own, *_, mask, _ = (axes.images[0].get_array() for axes in figure.subfigs[0].axes[:8:2])
     assert own[-1].tolist() == [1, 1, 1]
     assert own[0].tolist() == [0, 0, 0]
@@ -87,14 +88,14 @@ def write_commands(root: Path, broken: int) -> None:
     """Two clips of each command, by speakers of each split; some of them no sound."""
     lists: dict[str, list[str]] = {"validation_list.txt": [], "testing_list.txt": []}
     generator = torch.Generator().manual_seed(0)
-    for word in speech.COMMANDS:
+    for word in sets.COMMANDS:
         (root / word).mkdir(parents=True)
         for number in range(4):
             name = f"{word}/{number}_nohash_0.wav"
             soundfile.write(root / name, torch.rand(16_000, generator=generator).numpy() - 0.5, 16_000)
             if number > 1:
                 lists[list(lists)[number - 2]].append(name)
-    for word in speech.COMMANDS[:broken]:
+    for word in sets.COMMANDS[:broken]:
         (root / word / "0_nohash_0.wav").write_bytes(b"no sound")
     for file, names in lists.items():
         (root / file).write_text("\n".join(names))
@@ -108,7 +109,7 @@ def test_broken_files_are_named_and_can_be_left_out(tmp_path: Path, capsys: pyte
     smoke(tmp_path / "b", *words, "--skip-broken")
     said = capsys.readouterr().out
     assert "3 files left out: " in said
-    for word in speech.COMMANDS[:3]:
+    for word in sets.COMMANDS[:3]:
         assert f"{word}/0_nohash_0.wav" in said
     smoke(tmp_path / "c", *words, "--skip-broken", "--balanced", "--score-on", "validation")
 
@@ -116,7 +117,7 @@ def test_broken_files_are_named_and_can_be_left_out(tmp_path: Path, capsys: pyte
 def test_balanced_batches_hold_all_classes_alike() -> None:
     """90 and 10 samples of two classes, 50 epochs: each class half the draws, within 4 standard errors."""
     labels = torch.tensor([0] * 90 + [1] * 10)
-    batches = ShuffledBatches(100, 10, seed=0, weights=speech.balanced_weights(labels))
+    batches = ShuffledBatches(100, 10, seed=0, weights=sets.balanced_weights(labels))
     drawn = []
     for epoch in range(50):
         batches.set_epoch(epoch)

@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 import mixmodal as mm
-from recipes import images, methods
-from recipes.command import Choice
-from recipes.data.images import ImageSet
+from recipes import images
+from recipes.data.images.sets import ImageSet
 from recipes.images import MODELS, Settings, with_preset
-from recipes.methods import METHODS, Method
-from recipes.models import preact_resnet
+from recipes.models.images.preact_resnet import preact_resnet
+from recipes.training import methods
+from recipes.training.command import Choice
+from recipes.training.methods import METHODS, Method
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,7 +154,7 @@ def test_puzzlemix_mixes_at_its_rate_by_the_saliency_of_the_batch(monkeypatch: p
         asked.append((net, x, y, keep))
         return torch.ones(len(x), *x.shape[2:])
 
-    monkeypatch.setattr("recipes.mixing.saliency", saliency)
+    monkeypatch.setattr("recipes.training.mixing.saliency", saliency)
     x, y = torch.randn(2, 3, 8, 8), torch.tensor([0, 1])
     n = 200
     mixed = sum(mixing(mixing.net, x, y)[1].partner for _ in range(n))

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import mixmodal as mm
-from recipes import point_pictures, points
-from recipes.command import Choice
-from recipes.methods import Method
-from recipes.mixing import Sample
-from recipes.models.from_voxels import FromVoxels
+from recipes import points
+from recipes.models.points import FromVoxels
+from recipes.pictures import points as pictures
+from recipes.pictures.rows import Sample
 from recipes.points import Settings, with_preset
+from recipes.training.command import Choice
+from recipes.training.methods import Method
 
 ON_POINTS = ("baseline", "cutmix", "fmix", "fmix+cutmix", "manifold-mixup")
 ON_VOXELS = ("baseline", "mixup", "cutmix", "fmix", "fmix+mixup", "manifold-mixup", "patchup-soft", "patchup-hard",
@@ -145,7 +146,7 @@ def test_points_are_coloured_by_whose_they_are(form: str) -> None:
         after, mix = mm.FMix()(before, **given)
         own = int((before[0] * mix.mask[0]).sum())
         whole = int(after[0].sum())
-    figure = point_pictures.samples([Sample("input", before, after, mix)], torch.tensor([0, 1]), ("cat", "dog"))
+    figure = pictures.samples([Sample("input", before, after, mix)], torch.tensor([0, 1]), ("cat", "dog"))
     assert colours(figure, 2) == {"#1f77b4": own, "#ff7f0e": whole - own}
     lam = mix.lam[0].item()
     assert figure.subfigs[0].axes[2].get_title() == f"{lam:.2f} cat, {1 - lam:.2f} dog"

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from recipes.published import FMIX_TABLE_2, PATCHUP_TABLE_2, TABLES, published_for
 from recipes.report import Options, build_report, main, plot, write_report
-from recipes.summary import ReportError, find_runs, paired_difference
-from recipes.tables import mean_and_std, plain
+from recipes.reporting.published import FMIX_TABLE_2, PATCHUP_TABLE_2, TABLES, published_for
+from recipes.reporting.summary import ReportError, find_runs, paired_difference
+from recipes.reporting.tables import mean_and_std, plain
 
 SCORES = {
     "baseline": [80.0, 81.0, 79.5],

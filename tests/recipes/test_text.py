@@ -10,11 +10,12 @@ import torch
 from matplotlib.figure import Figure
 
 import mixmodal as mm
-from recipes import text, text_pictures
-from recipes.command import Choice
-from recipes.methods import Method
-from recipes.mixing import Sample
+from recipes import text
+from recipes.pictures import text as pictures
+from recipes.pictures.rows import Sample
 from recipes.text import Settings, with_preset
+from recipes.training.command import Choice
+from recipes.training.methods import Method
 
 METHODS = ("baseline", "mixup", "fmix", "cutmix", "fmix+mixup", "manifold-mixup", "feature-cutmix", "patchup-soft",
            "patchup-hard", "dropblock", "cutout")  # fmt: skip
@@ -142,7 +143,7 @@ def test_tokens_are_coloured_by_whose_they_are() -> None:
     mask = torch.tensor([[1.0, 1, 1, 0, 0, 0, 0.5, 1]])
     mix = mm.Mix(index=torch.tensor([1, 0]), mask=mask, lam=torch.tensor([0.6, 0.4]), axes="b *")
     shown = Sample("input", ids, ids, mix)
-    figure = text_pictures.samples(
+    figure = pictures.samples(
         [shown],
         ids,
         torch.tensor([[0.0], [1.0]]),
@@ -177,7 +178,7 @@ def words_of(figure: Figure) -> list[Any]:
     ],
 )
 def test_labels_are_named(label: torch.Tensor, name: str) -> None:
-    assert text_pictures.name_of(label, ("a", "b", "c")) == name
+    assert pictures.name_of(label, ("a", "b", "c")) == name
 
 
 def test_defaults_are_the_ones_documented() -> None:

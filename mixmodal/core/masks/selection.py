@@ -1,38 +1,15 @@
 """What the mask generators build on: where values may be read, sources of randomness, and the selection of cells."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from mixmodal.core.devices import on_host
 
 MANY = 2**15
 """Values from which on a row's histogram is cheaper than a search in all of them."""
 
 LEVELS = 1024
 """Bins of that histogram."""
-
-
-def on_host(x: Tensor) -> bool:
-    """Whether values can be read without waiting for a device or breaking a compiled graph.
-
-    Args:
-        x: the tensor, of any shape.
-
-    >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
-    (True, False)
-    """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
-def source(generator: torch.Generator | None) -> dict[str, Any]:
-    """The keyword argument of a draw for its generator; none for the global one.
-
-    In compiled code torch's draws with `generator=None` take no sizes that vary.
-
-    >>> source(None)
-    {}
-    """
-    return {} if generator is None else {"generator": generator}
 
 
 def top(field: Tensor, count: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mixmodal.grids import grid_of, parse_axes
-from mixmodal.mix import check
-from mixmodal.transport import Blocks, cut, needs_scipy
+from mixmodal.core.checks import check
+from mixmodal.core.grids import channels
+from mixmodal.methods.puzzle.transport import Blocks, cut, needs_scipy
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,17 +240,6 @@ def _convex(slopes: Tensor) -> Tensor:
         for k in range(count)
     ]
     return torch.stack(rising, dim=1)
-
-
-def channels(x: Tensor, axes: str) -> Tensor:
-    """`x` with all of its named axes in one, (B, C, *grid), float32 at least; a complex number is two channels."""
-    after = parse_axes(axes)[1]
-    grid = grid_of(x, axes)
-    x = x.movedim(tuple(range(x.ndim - after, x.ndim)), tuple(range(1, 1 + after)))
-    if x.is_complex():
-        x = torch.view_as_real(x).movedim(-1, 1)
-    x = x.reshape(len(x), x[:1].numel() // max(math.prod(grid), 1), *grid)
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _scaled(x: Tensor, axes: str, cells: Blocks) -> Tensor:

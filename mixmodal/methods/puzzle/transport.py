@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mixmodal.selection import on_host
+from mixmodal.core.devices import on_host
 
 HELD = 2**24
 """Costs of a transport that are held at once: larger batches are planned sample by sample."""

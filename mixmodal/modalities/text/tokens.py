@@ -1,78 +1,16 @@
 """Texts: mixing the tokens of Hugging Face models, in any trainer."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixmodal.arguments import Call, get, put, takes, untraced
-from mixmodal.grids import own_share, real_after
-from mixmodal.hidden import HiddenMix
-from mixmodal.losses import Criterion
-from mixmodal.mix import Mix
-from mixmodal.mixer import Draws
-
-
-@dataclass(frozen=True)
-class KeepEnds(Draws):
-    """Mix the tokens between the special ones: a mixed text begins and ends as a text does.
-
-    The first and the last real token of each text are special ([CLS] and [SEP], say). They are not mixed and not
-    counted: `lam` is the own share of the tokens between. The mixed text has the own first token and the last token of
-    the longer text; where the special token of one side lies on a token of the other, that token is taken.
-
-    Args:
-        mixer: what mixes the tokens between; a mixer whose masks are the same for all channels, or a policy of such.
-
-    >>> import mixmodal as mm
-    >>> ids = torch.tensor([[1, 5, 5, 5, 2], [1, 7, 2, 0, 0]])
-    >>> mixed, mix = KeepEnds(mm.FMix(axes="b *"))(ids, valid=ids > 0, lam=0.0, index=torch.tensor([1, 0]))
-    >>> mixed[1], mix.lam[1]
-    (tensor([1, 5, 5, 5, 2]), tensor(0.))
-    """
-
-    mixer: Draws
-
-    @property
-    def partner(self) -> bool:
-        return self.mixer.partner
-
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
-        if valid is None or valid.ndim != 2:
-            shape = None if valid is None else tuple(valid.shape)
-            raise TypeError(
-                f"valid has shape {shape}, and KeepEnds needs (B, T) to tell where texts end; pass "
-                f"valid=attention_mask.bool()"
-            )
-        place = valid.cumsum(1)
-        between = valid & (place > 1) & (place < place[:, -1:])
-        record = self.mixer.draw(x, valid=between, index=index, lam=lam, generator=generator)
-        if record.mask.ndim != 2 or record.parts is not None:
-            raise ValueError(f"{self.mixer!r} mixes parts of a token; KeepEnds needs a method that mixes whole ones")
-        end = valid & ~between
-        there, end_there = valid.index_select(0, record.index), end.index_select(0, record.index)
-        own = (end & ~(there & ~end_there)) | (between & end_there)
-        other = (end & there & ~end_there) | (end_there & ~valid)
-        mask = torch.where(own, 1, torch.where(other, 0, record.mask))
-        return replace(
-            record,
-            mask=mask,
-            lam=own_share(mask, record.index, between) if record.partner else record.lam,
-            valid=real_after(mask, record.index, valid),
-            real=valid,
-            uniform=False,
-        )
+from mixmodal.core.losses import Criterion
+from mixmodal.core.mix import Mix
+from mixmodal.core.mixer import Draws
+from mixmodal.hidden.arguments import Call, get, put, takes, untraced
+from mixmodal.hidden.hiddenmix import HiddenMix
 
 
 class TokenMix:
@@ -175,35 +113,3 @@ def embed_ids(model: nn.Module) -> torch.utils.hooks.RemovableHandle:
         return put(model, (args, kwargs), "inputs_embeds", table(ids))
 
     return model.register_forward_pre_hook(embed, prepend=True, with_kwargs=True)
-
-
-def trainer_loss(
-    mixing: HiddenMix | TokenMix, *, criterion: Criterion = F.cross_entropy, axes: str | None = None
-) -> Callable[..., Tensor]:
-    """The loss of mixed batches, for `Trainer(compute_loss_func=…)` of Hugging Face.
-
-    With gradient accumulation the sum of the losses of each part is divided by the number of labels in the whole batch,
-    which the Trainer counts, so that the gradient is that of one large batch.
-
-    Args:
-        mixing: what mixes the model.
-        criterion: see `Mix.loss`.
-        axes: see `Mix.loss`.
-
-    Returns:
-        A function of the model's output, the labels and the number of labels.
-
-    >>> import mixmodal as mm
-    >>> net = nn.Linear(4, 3)
-    >>> loss = trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}))
-    >>> bool(loss({"logits": net(torch.rand(2, 4))}, torch.tensor([0, 1])) > 0)
-    True
-    """
-
-    def loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        if num_items_in_batch is None:
-            return mixing.loss(logits, labels, criterion, axes=axes)
-        return mixing.loss(logits, labels, criterion, reduction="sum", axes=axes) / num_items_in_batch
-
-    return loss

@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from recipes.data.image_files import Examples
-from recipes.data.sound_files import RATE, SAMPLES, cached, decode
+from recipes.data.audio.files import RATE, SAMPLES, cached, decode
+from recipes.data.files import Examples
 
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")

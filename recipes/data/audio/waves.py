@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.audio import LogMel
+from mixmodal.modalities.audio import LogMel
 
 LOUDNESS = (0.7, 1.1)
 """Range of the gain."""

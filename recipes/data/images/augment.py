@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recipes.data.images import ImageSet
+from recipes.data.images.sets import ImageSet
 
 
 @dataclass(frozen=True)

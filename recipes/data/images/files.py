@@ -10,7 +10,6 @@ import gzip
 import io
 import pickle
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Examples = tuple[Tensor, Tensor]
+from recipes.data.files import UNREADABLE, Examples, listed
+
 PIXELS = 3 * 32 * 32
-UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -282,8 +281,3 @@ def _read_maybe_gzipped(base: Path, name: str) -> tuple[bytes, str]:
 def _joined(parts: list[Examples]) -> Examples:
     """Concatenate the examples of several files."""
     return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
-
-
-def listed(bases: tuple[Path, ...]) -> str:
-    """Name the places that were looked at."""
-    return " or ".join(str(base) for base in bases)

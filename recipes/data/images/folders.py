@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipes.data.image_files import Examples, listed
+from recipes.data.files import Examples, listed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 TEST_FOLDERS = ("test", "val")

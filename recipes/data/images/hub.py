@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from recipes.data.facts import HubSource
+from recipes.data.files import Examples
 from recipes.data.hub import fetch
-from recipes.data.image_files import Examples
-from recipes.data.image_folders import stack_images
+from recipes.data.images.facts import HubSource
+from recipes.data.images.folders import stack_images
 
 
 def read_hub(source: HubSource) -> tuple[Examples, Examples, tuple[str, ...]]:

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.data.facts import FACTS, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
-from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, Examples, read_cifar, read_idx, read_svhn
-from recipes.data.image_folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
-from recipes.data.image_hub import read_hub
+from recipes.data.files import Examples
+from recipes.data.images.facts import FACTS, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
+from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, read_cifar, read_idx, read_svhn
+from recipes.data.images.folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
+from recipes.data.images.hub import read_hub
 from recipes.data.subsets import pick, shuffled
 
 NAMES = ("digits", *FACTS, "folder")

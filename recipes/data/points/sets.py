@@ -18,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mixmodal.meshes import Mesh, import_open3d, into_frame, normalise, read_off, sample_surface, surface_voxels
-from recipes.data.image_files import Examples, listed
-from recipes.data.modelnet import MODELNETS, SPLITS, temporary
+from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
+from mixmodal.modalities.points.off import Mesh, read_off
+from recipes.data.files import Examples, listed
+from recipes.data.points.modelnet import MODELNETS, SPLITS, temporary
 
 Form = Literal["points", "voxels"]
 PACKED = "modelnet10-voxels"

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.data.image_files import UNREADABLE, listed
+from recipes.data.files import UNREADABLE, listed
 
 Examples = tuple[tuple[str, ...], Tensor]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from recipes.data.text_files import Examples
+from recipes.data.text.files import Examples
 
 SHARED: Mapping[str, Sequence[str]] = {
     "thing": ("plot", "acting", "music", "ending", "dialogue", "photography", "cast", "script", "humour", "pace"),

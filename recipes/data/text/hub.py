@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from recipes.data.hub import fetch
-from recipes.data.text_files import Examples, many_hot, unescaped
+from recipes.data.text.files import Examples, many_hot, unescaped
 
 
 @dataclass(frozen=True)

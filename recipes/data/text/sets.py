@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.data.grammar import synthetic
-from recipes.data.text_files import (
+from recipes.data.text.files import (
     EMOTIONS,
     TOXIC,
     Examples,
@@ -19,8 +18,9 @@ from recipes.data.text_files import (
     read_toxic,
     read_yelp,
 )
-from recipes.data.text_hub import TextSource, read_texts
-from recipes.data.words import Style
+from recipes.data.text.grammar import synthetic
+from recipes.data.text.hub import TextSource, read_texts
+from recipes.data.text.words import Style
 
 SENTIMENT = ("negative", "positive")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from recipes.models.arguments import check_positive
-from recipes.models.text import check_batch, check_choice, zeroed
+from recipes.models.text.networks import check_batch, check_choice, zeroed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

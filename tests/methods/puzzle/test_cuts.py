@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mixmodal.cuts import Energy, min_cut, puzzle_energy, relaxed_cut
-from mixmodal.transport import Blocks
+from mixmodal.methods.puzzle.cuts import Energy, min_cut, puzzle_energy, relaxed_cut
+from mixmodal.methods.puzzle.transport import Blocks
 
 Array = NDArray[np.float64]
 Cell = tuple[int, ...]

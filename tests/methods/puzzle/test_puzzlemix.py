@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import mixmodal as mm
-from mixmodal.saliency import PuzzleMix, saliency
-from tests.test_cuts import loop_energy, loop_terms
+from mixmodal.methods.puzzle.puzzlemix import PuzzleMix
+from mixmodal.methods.puzzle.saliency import saliency
+from tests.methods.puzzle.test_cuts import loop_energy, loop_terms
 
-MODULE = importlib.import_module("mixmodal.saliency")
+MODULE = importlib.import_module("mixmodal.methods.puzzle.puzzlemix")
 GRIDS = [(9,), (1,), (5, 8), (1, 6), (3, 4, 5), (2, 1, 3, 4)]
 grids = pytest.mark.parametrize("grid", GRIDS, ids=str)
 
@@ -534,7 +535,7 @@ def test_a_mixer_is_frozen_hashable_and_picklable() -> None:
     assert hash(mixer) == hash(PuzzleMix(alpha=0.2, blocks=(2, 4)))
     assert "alpha=0.2" in repr(mixer)
     assert "blocks=(2, 4)" in repr(mixer)
-    assert isinstance(mixer, mm.mixer.Draws)
+    assert isinstance(mixer, mm.Draws)
     with pytest.raises(AttributeError):
         mixer.alpha = 1.0  # type: ignore[misc]
 

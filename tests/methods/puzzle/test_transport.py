@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixmodal import transport
-from mixmodal.transport import Blocks, assign_exactly, assign_greedily, plan
+from mixmodal.methods.puzzle import transport
+from mixmodal.methods.puzzle.transport import Blocks, assign_exactly, assign_greedily, plan
 
 LAYOUTS = [((6,), (3,)), ((7,), (3,)), ((4, 4), (2, 2)), ((5, 7), (3, 2)), ((1, 6), (1, 4)), ((3, 4, 5), (2, 3, 2))]
 layouts = pytest.mark.parametrize(("grid", "counts"), LAYOUTS, ids=str)

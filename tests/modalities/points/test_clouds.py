@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mixmodal as mm
-from mixmodal.points import OnPoints, devoxelize, voxelize
+from mixmodal.modalities.points.clouds import OnPoints
+from mixmodal.modalities.points.voxels import devoxelize, voxelize
 
 LOW, HIGH = (-1.0, -3.0, 0.5), (2.0, -1.0, 0.75)
 FRAME: dict[str, Any] = {"low": torch.tensor(LOW), "high": torch.tensor(HIGH)}
@@ -542,7 +543,7 @@ def test_finer_masks_differ_ever_less() -> None:
 
     Halving the cells about halves the share that changes side: 12 smooth fields of 64^3 cells, 4,000 points each.
     """
-    from mixmodal.masks import paper_field
+    from mixmodal.core.masks.fields import paper_field
 
     points = torch.rand(1, 4_000, 3)
     changed = {4: 0.0, 16: 0.0}

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mixmodal.meshes import Mesh, into_frame, normalise, read_off, sample_surface, surface_voxels
+from mixmodal.modalities.points.meshes import into_frame, normalise, sample_surface, surface_voxels
+from mixmodal.modalities.points.off import Mesh, read_off
 
 CUBE = """OFF
 # a cube

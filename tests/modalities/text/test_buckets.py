@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import mixmodal as mm
-from mixmodal.buckets import LengthBucketBatchSampler, PadCollate, from_torchtext
+from mixmodal.modalities.text.buckets import LengthBucketBatchSampler
+from mixmodal.modalities.text.padding import PadCollate, from_torchtext
 
 many = st.lists(st.integers(0, 50), min_size=4, max_size=120)
 sizes = st.integers(1, 9)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import mixmodal as mm
-from mixmodal.mixer import Draws
+from mixmodal.core.mixer import Draws
 
 transformers = pytest.importorskip("transformers")
 

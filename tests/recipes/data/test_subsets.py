@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from recipes import audio, images, points
-from recipes.data import shapes, speech
-from recipes.data.images import load
+from recipes.data.audio import sets as speech
+from recipes.data.images.sets import load
+from recipes.data.points import sets as shapes
 from recipes.data.subsets import subset
 
 SETS = {

@@ -5,7 +5,7 @@ import re
 import torch
 
 from mixmodal import LengthBucketBatchSampler
-from recipes import padding
+from recipes.measuring import padding
 
 
 def test_the_share_of_padding_is_counted() -> None:

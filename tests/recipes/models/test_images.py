@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import mixmodal as mm
-from recipes.models import PreActResNet, Variant, WideResNet, preact_resnet
-from recipes.models.preact_resnet import Block as PreActBlock
-from recipes.models.preact_resnet import Bottleneck
-from recipes.models.wide_resnet import Block as WideBlock
+from recipes.models.arguments import Variant
+from recipes.models.images.preact_resnet import Block as PreActBlock
+from recipes.models.images.preact_resnet import Bottleneck, PreActResNet, preact_resnet
+from recipes.models.images.wide_resnet import Block as WideBlock
+from recipes.models.images.wide_resnet import WideResNet
 
 SMALL: list[tuple[str, Callable[[], nn.Module]]] = [
     ("preact-fmix", lambda: preact_resnet(18, width=4, variant="fmix")),

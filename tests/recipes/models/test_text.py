@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, DebertaV2Config, DistilBertConfig, RobertaConfig
 
 import mixmodal as mm
-from mixmodal.mixer import Draws
-from recipes.models.bert import BertEncoder, MeanPool, Pooling, bert_ids, load_bert
-from recipes.models.text import BiLSTM, Pool, TextBiLSTM, TextCNN
+from mixmodal.core.mixer import Draws
+from recipes.models.text.bert import BertEncoder, MeanPool, Pooling, bert_ids, load_bert
+from recipes.models.text.networks import BiLSTM, Pool, TextBiLSTM, TextCNN
 
 SIZES: dict[str, Any] = {"vocab_size": 50, "pad_token_id": 0, "hidden_size": 16, "num_hidden_layers": 3,
     "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 20}  # fmt: skip

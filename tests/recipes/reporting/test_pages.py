@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes import pages
+from recipes.reporting import pages
 
 
 @dataclass(frozen=True)

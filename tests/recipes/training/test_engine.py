@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import mixmodal as mm
-from recipes import engine, records
 from recipes.data.loading import ShuffledBatches, ordered_loader, shuffled_loader
-from recipes.engine import Task, Training
-from recipes.mixing import AtSites
+from recipes.training import engine, records
+from recipes.training.engine import Task, Training
+from recipes.training.mixing import AtSites
 
 SIZE, CLASSES = 50, 3
 CONFIG = {"recipe": "toy", "method": "toy"}
@@ -26,7 +26,7 @@ CONFIG = {"recipe": "toy", "method": "toy"}
 def toy(
     *,
     seed: int = 0,
-    mixer: mm.mixer.Draws | None = None,
+    mixer: mm.Draws | None = None,
     prepare: Callable[[Any, bool], tuple[Tensor, Tensor]] | None = None,
     **changes: Any,
 ) -> Task:
@@ -153,7 +153,7 @@ def test_evaluation_neither_mixes_nor_augments(tmp_path: Path) -> None:
         asked.append(train)
         return batch[0], batch[1]
 
-    class Loud(mm.mixer.Draws):
+    class Loud(mm.Draws):
         calls = 0
         partner = False
 

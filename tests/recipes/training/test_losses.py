@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mixmodal import CutMix
-from recipes.losses import log_one_minus, softmax_bce
+from recipes.training.losses import log_one_minus, softmax_bce
 
 classes = pytest.mark.parametrize("count", [2, 3, 10, 100])
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 import mixmodal as mm
 from recipes import pictures
-from recipes.mixing import AtSites, Sample, WithSaliency
+from recipes.pictures.rows import Sample
+from recipes.training.mixing import AtSites, WithSaliency
 
 
 class Net(nn.Module):

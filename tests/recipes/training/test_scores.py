@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import mixmodal as mm
-from recipes import scores
+from recipes.training import scores
 
 
 def test_the_area_under_the_curve_is_that_of_scikit_learn() -> None:

@@ -13,8 +13,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data import sound_files
-from recipes.data.speech import COMMANDS, SpeechSet, background, balanced_weights, download, load, split_of, synthetic
+from recipes.data.audio import files as sound_files
+from recipes.data.audio.sets import (
+    COMMANDS,
+    SpeechSet,
+    background,
+    balanced_weights,
+    download,
+    load,
+    split_of,
+    synthetic,
+)
 
 soundfile = pytest.importorskip("soundfile")
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.audio import LogMel
-from recipes.data.waves import Change, TrainWaves, frames_of, interpolation, magnitude, phase_vocoder, resampled
+from mixmodal.modalities.audio import LogMel
+from recipes.data.audio.waves import Change, TrainWaves, frames_of, interpolation, magnitude, phase_vocoder, resampled
 
 SIZE = 16_000
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data.augment import Augment
-from recipes.data.images import ImageSet, as_in_patchup, load
+from recipes.data.images.augment import Augment
+from recipes.data.images.sets import ImageSet, as_in_patchup, load
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

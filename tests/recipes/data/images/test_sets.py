@@ -18,12 +18,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data import image_files, images
-from recipes.data.facts import FACTS, PATCHUP_SPLITS, HubSource
-from recipes.data.image_files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
-from recipes.data.image_folders import TINY_IMAGENET, TinyLayout
-from recipes.data.image_hub import read_hub, to_tensors
-from recipes.data.images import ImageSet, as_in_patchup, load, split_off
+from recipes.data.images import files, sets
+from recipes.data.images.facts import FACTS, PATCHUP_SPLITS, HubSource
+from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
+from recipes.data.images.folders import TINY_IMAGENET, TinyLayout
+from recipes.data.images.hub import read_hub, to_tensors
+from recipes.data.images.sets import ImageSet, as_in_patchup, load, split_off
 
 COUNT = 4
 
@@ -89,12 +89,12 @@ def expected_cifar(classes: int, seeds: range) -> tuple[Tensor, Tensor]:
 @pytest.fixture(autouse=True)
 def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let published files have few images."""
-    monkeypatch.setattr(images, "CIFAR10", tuple(map(shortened, CIFAR10)))
-    monkeypatch.setattr(images, "CIFAR100", tuple(map(shortened, CIFAR100)))
+    monkeypatch.setattr(sets, "CIFAR10", tuple(map(shortened, CIFAR10)))
+    monkeypatch.setattr(sets, "CIFAR100", tuple(map(shortened, CIFAR100)))
     small = replace(FASHION_MNIST, train=(*FASHION_MNIST.train[:2], 6), test=(*FASHION_MNIST.test[:2], 3))
-    monkeypatch.setattr(images, "FASHION_MNIST", small)
-    monkeypatch.setattr(images, "SVHN", dict(zip(SVHN, (5, 3), strict=True)))
-    monkeypatch.setattr(images, "TINY_IMAGENET", TinyLayout(TINY_IMAGENET.folder, classes=3, per_class=2, test=4))
+    monkeypatch.setattr(sets, "FASHION_MNIST", small)
+    monkeypatch.setattr(sets, "SVHN", dict(zip(SVHN, (5, 3), strict=True)))
+    monkeypatch.setattr(sets, "TINY_IMAGENET", TinyLayout(TINY_IMAGENET.folder, classes=3, per_class=2, test=4))
 
 
 CASES = [("cifar10", layout, 10) for layout in CIFAR10] + [("cifar100", layout, 100) for layout in CIFAR100]
@@ -163,7 +163,7 @@ def test_published_sizes() -> None:
     with pytest.raises(ValueError, match="has 0 bytes, expected 153,700,000"):
         CIFAR100[0].decode(b"", "train.bin", CIFAR100[0].train["train.bin"])
     with pytest.raises(ValueError, match="has 0 bytes, expected 47,040,016"):
-        image_files.decode_idx(b"", "train-images-idx3-ubyte", (FASHION_MNIST.train[2], *FASHION_MNIST.size))
+        files.decode_idx(b"", "train-images-idx3-ubyte", (FASHION_MNIST.train[2], *FASHION_MNIST.size))
     assert SVHN == {"train_32x32.mat": 73_257, "test_32x32.mat": 26_032}
     assert TinyLayout("tiny-imagenet-200", classes=200, per_class=500, test=10_000) == TINY_IMAGENET
 
@@ -750,7 +750,7 @@ def test_image_sets_are_checked() -> None:
 
 def test_real_cifar10(real: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     root = real("cifar10")
-    monkeypatch.setattr(images, "CIFAR10", CIFAR10)
+    monkeypatch.setattr(sets, "CIFAR10", CIFAR10)
     data = load("cifar10", root=root)
     assert data.train_x.shape == (50_000, 3, 32, 32)
     assert data.train_y.bincount().tolist() == [5_000] * 10

@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mixmodal.meshes import Mesh, read_off
-from recipes.data import shapes
-from recipes.data.modelnet import MODELNETS, ModelNet, download
-from recipes.data.shapes import ShapeSet, load
+from mixmodal.modalities.points.off import Mesh, read_off
+from recipes.data.points import sets
+from recipes.data.points.modelnet import MODELNETS, ModelNet, download
+from recipes.data.points.sets import ShapeSet, load
 
 BOX = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
 SIDES = ["4 0 1 3 2", "4 4 5 7 6", "4 0 1 5 4", "4 2 3 7 6", "4 0 2 6 4", "4 1 3 7 5"]
@@ -103,7 +103,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(path)
         return read_off(path)
 
-    monkeypatch.setattr(shapes, "read_off", read)
+    monkeypatch.setattr(sets, "read_off", read)
     return seen
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(shapes, "save_file", half)
+    monkeypatch.setattr(sets, "save_file", half)
     with pytest.raises(OSError, match="disk full"):
         load("folder", folder(tmp_path / "set"), points=9, cache=tmp_path / "cache")
     assert not any((tmp_path / "cache").iterdir())

@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data import texts
-from recipes.data.grammar import synthetic
-from recipes.data.text_files import EMOTIONS, TOXIC
-from recipes.data.text_hub import TextSource, read_texts
-from recipes.data.texts import FACTS, NAMES, TextSet, load, subset
-from recipes.data.words import Style
+from recipes.data.text import sets
+from recipes.data.text.files import EMOTIONS, TOXIC
+from recipes.data.text.grammar import synthetic
+from recipes.data.text.hub import TextSource, read_texts
+from recipes.data.text.sets import FACTS, NAMES, TextSet, load, subset
+from recipes.data.text.words import Style
 
 Rows = list[list[str]]
 REVIEWS = {
@@ -571,4 +571,4 @@ def test_real_sets(
 
 def test_the_names() -> None:
     assert NAMES == ("toxic", "imdb", "yelp-polarity", "yelp-full", "sst2", "goemotions", "synthetic")
-    assert texts.SENTIMENT == ("negative", "positive")
+    assert sets.SENTIMENT == ("negative", "positive")

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.data.words import Style, Vocabulary, encode_all, of_torchtext, read_vectors, split_words
+from recipes.data.text.words import Style, Vocabulary, encode_all, of_torchtext, read_vectors, split_words
 
 WORDS = Vocabulary(("<pad>", "<unk>", "good", "film", "bad"))
 ODD = "A b\tc\n\x1c\x1d\x1f\x85\u00a0\u2009İKéß中🙂0_9.,()!?;:'\"<br />-#"

@@ -1,0 +1,24 @@
+"""Mask generators: `(lam (n,), shape) -> mask (n, *shape)` in any rank, 1 where a sample keeps itself.
+
+All of them are pure functions of their arguments and of torch's random state, run on the device of `lam`, and never
+wait for that device.
+"""
+
+from mixmodal.core.masks.blocks import GammaMode, SeedRegion, blocks, seed_probability
+from mixmodal.core.masks.boxes import box, hole
+from mixmodal.core.masks.fields import Spectrum, fourier, paper_field, upstream_field
+from mixmodal.core.masks.uniform import constant
+
+__all__ = [
+    "GammaMode",
+    "SeedRegion",
+    "Spectrum",
+    "blocks",
+    "box",
+    "constant",
+    "fourier",
+    "hole",
+    "paper_field",
+    "seed_probability",
+    "upstream_field",
+]

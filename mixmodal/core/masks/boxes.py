@@ -1,0 +1,87 @@
+"""One box: its cells are the partner's."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mixmodal.core.devices import on_host, source
+
+
+def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
+    """0 in one box with a uniform centre, clipped at the border, 1 elsewhere.
+
+    A box of side s centred on cell c covers the s cells from c - s // 2.
+
+    Args:
+        sides: whole side lengths of the boxes in cells, (n, rank).
+        shape: grid of a mask, any rank.
+        generator: source of the centres, on the device of `sides`; torch's global one if None.
+
+    Returns:
+        (n, *shape) float32, values 0 and 1.
+
+    >>> hole(torch.tensor([[9, 0]]), (2, 2)), hole(torch.tensor([[9, 9]]), (2, 2))
+    (tensor([[[1., 1.],
+             [1., 1.]]]), tensor([[[0., 0.],
+             [0., 0.]]]))
+
+    Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
+    """
+    if on_host(sides):
+        return _cut(sides.tolist(), shape, generator)
+    (n, rank), device = sides.shape, sides.device
+    centre = [torch.randint(size, (n,), device=device, **source(generator)) for size in shape]
+    low = torch.stack(centre, dim=1) - sides // 2
+    cell = torch.arange(max(shape), device=device)
+    beside = (cell < low[..., None]) | (cell >= (low + sides)[..., None])
+    along = [
+        beside[:, axis, :size].view(n, *[size if a == axis else 1 for a in range(rank)])
+        for axis, size in enumerate(shape)
+    ]
+    return functools.reduce(torch.logical_or, along).float()
+
+
+def _cut(sides: Sequence[Sequence[int]], shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+    """`hole` on the host: a box is written into its mask, not compared with every cell."""
+    mask = torch.ones(len(sides), *shape)
+    centre = [torch.randint(size, (len(sides),), **source(generator)).tolist() for size in shape]
+    for row, *place in zip(mask.unbind(), sides, zip(*centre, strict=True), strict=True):
+        row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(*place, strict=True))] = 0
+    return mask
+
+
+def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
+    """CutMix's mask: 0 in a box that holds a share 1 - `lam` of the grid before it is clipped at the border.
+
+    The side along an axis of s cells is floor(s · (1 - lam)^(1 / rank)). An axis of one cell has nothing to cut: the
+    box spans it, and it does not count in the rank.
+
+    Args:
+        lam: share outside the box before clipping, (n,), in [0, 1].
+        shape: grid of a mask, any rank.
+        generator: source of the centres, on the device of `lam`; torch's global one if None.
+
+    Returns:
+        (n, *shape) float32, values 0 and 1; its mean is at least about `lam`, more where the border clips the box.
+
+    >>> box(torch.tensor([1.0]), (2, 3))
+    tensor([[[1., 1., 1.],
+             [1., 1., 1.]]])
+
+    Source: Yun et al., CutMix (ICCV 2019), section 3.1, equation 2, carried from rank 2 to any rank. Deviation from the
+    authors' code: a box of odd side keeps all its cells (theirs loses one).
+    """
+    if on_host(lam):
+        sides = [[int(side) for side in _sides(share, shape)] for share in lam.tolist()]
+        return _cut(sides, shape, generator)
+    return hole(torch.stack(_sides(lam, shape), dim=1).long(), shape, generator=generator)
+
+
+def _sides(lam: Any, shape: Sequence[int]) -> list[Any]:
+    """Sides of `box` for one share, or as tensors (n,) for shares (n,)."""
+    edge = (1 - lam) ** (1 / max(sum(size > 1 for size in shape), 1))
+    roundoff = 1e-4  # keeps 8 · (1/8)^(1/3) at 4 cells
+    return [(edge * size + roundoff) // 1 if size > 1 else -(-edge // 1) for size in shape]

@@ -1,0 +1,94 @@
+"""What matters to a model in its input."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mixmodal.core.checks import check_tensor, is_number, require
+from mixmodal.core.grids import channels, grid_of
+
+
+def saliency(
+    model: nn.Module,
+    x: Tensor,
+    y: Any,
+    criterion: Callable[[Any, Any], Tensor] = F.cross_entropy,
+    *,
+    axes: str = "b c *",
+    keep: float = 0.0,
+) -> Tensor:
+    """How much the loss depends on each location of the input, by one forward and one backward pass.
+
+    Args:
+        model: called with `x`.
+        x: the batch before mixing, (B, ...), floating or complex; stays as it is, whether it requires grad or not.
+        y: its labels, as `criterion` takes them.
+        criterion: makes one number of `model(x)` and `y`, a mean over the batch.
+        axes: axes pattern of `x`.
+        keep: if 0, the model is in evaluation mode for these passes, and its gradients and buffers stay as they are. If
+            above 0, the model runs in the mode it is in, and the gradient of `keep` times the loss is added to that of
+            its parameters, so that the step on the mixed batch learns from the clean one too. A gradient scaler's scale
+            must be multiplied in.
+
+    Returns:
+        (B, *grid), float32 at least, 0 or more; the root mean square of the loss's gradient over the named axes.
+
+    Raises:
+        TypeError: `model` is no module; `x` is no tensor, or holds integers.
+        ValueError: `x` does not fit `axes`; `keep` is negative; the loss is not one number, or does not depend on `x`.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    >>> saliency(model, torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 2, 3])).shape
+    torch.Size([4, 2, 2])
+
+    Gradients of a small loss vanish in float16, not in bfloat16. The recurrent nets of cuDNN have no backward pass in
+    evaluation mode: use `keep`, or turn cuDNN off for the call.
+
+    Source: Kim et al., Puzzle Mix (ICML 2020); the code published with it, main.py, where `keep` comes from clean_lam:
+    0 on CIFAR-100 and ImageNet; on Tiny-ImageNet clean_lam = 1 and `keep` = 2 · clean_lam / num_classes, for a loss of
+    the mixed batch that is a mean over the classes; in the ImageNet code `keep` = clean_lam.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {type(model).__name__} and must be a torch.nn.Module, whose mode can be switched")
+    check_tensor(x, "x")
+    grid_of(x, axes)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(
+            f"x is {x.dtype}, and integers have no gradient: pass embeddings, as in saliency(model, embed(ids), y, "
+            f"axes='b * d') with a model that takes them, or images as floats"
+        )
+    require(is_number(keep) and keep >= 0, "keep", keep, "be a number, 0 or more")
+    with torch.enable_grad(), nullcontext() if keep else _evaluating(model):
+        leaf = x.detach().requires_grad_()
+        loss = criterion(model(leaf), y)
+        if loss.numel() != 1:
+            raise ValueError(f"criterion gives losses of shape {tuple(loss.shape)} and must give their mean")
+        gradient = _gradient(loss, leaf, keep) if loss.requires_grad else None
+    if gradient is None:
+        raise ValueError("the loss does not depend on x; pass as x what the model computes its output from")
+    square = channels(gradient.abs(), axes).square()
+    return square.mean(1).sqrt()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; each module then gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _gradient(loss: Tensor, x: Tensor, keep: float) -> Tensor | None:
+    """Gradient of the loss in `x`; with `keep` that of the parameters is added to theirs."""
+    if not keep:
+        return torch.autograd.grad(loss, x, allow_unused=True)[0]
+    torch.autograd.backward(keep * loss.sum())
+    return None if x.grad is None else x.grad / keep

@@ -1,0 +1,165 @@
+"""Points to voxels and back, in a frame that a batch has in common."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mixmodal.core.checks import check, check_tensor, require
+from mixmodal.core.devices import on_host, source
+
+Bound = float | Sequence[float] | Tensor
+
+
+def voxelize(
+    points: Tensor, resolution: int, *, low: Bound = -1.0, high: Bound = 1.0, valid: Tensor | None = None
+) -> Tensor:
+    """The voxels that clouds occupy, in a frame that the batch has in common.
+
+    Args:
+        points: clouds (B, N, 3), floating, inside the frame; no gradient flows to them.
+        resolution: number R of cells along each axis, 1 or more.
+        low: lower corner of the frame, a number or (3,).
+        high: upper corner of the frame, a number or (3,).
+        valid: real points, bool (B, N); what the others hold plays no part. All points if None.
+
+    Returns:
+        Occupancy (B, 1, R, R, R) float32, 1 where a point lies and 0 elsewhere; axes in the order of the coordinates.
+
+    Raises:
+        TypeError: `points` is no floating tensor; `valid` is not bool (B, N).
+        ValueError: `points` has another shape; a point lies outside the frame or is not finite; `resolution` is below
+            1; `high` is not above `low`.
+
+    >>> voxelize(torch.tensor([[[-1.0, -1.0, -1.0], [1.0, 1.0, 0.9]]]), 2)[0, 0, :, :, 1]
+    tensor([[0., 0.],
+            [0., 1.]])
+    """
+    check_clouds(points, valid, "points")
+    if points.shape[2] != 3:
+        raise ValueError(f"points has shape {tuple(points.shape)} and must be (B, N, 3); pass points[..., :3]")
+    check_resolution(resolution)
+    real = torch.ones_like(points[..., 0], dtype=torch.bool) if valid is None else valid
+    cell = cells_of(points, resolution, *common_frame(points, low, high, real), real)
+    grid = torch.zeros(len(points), resolution**3, device=points.device)
+    return grid.scatter_reduce_(1, cell, real.float(), "amax").view(-1, 1, resolution, resolution, resolution)
+
+
+def devoxelize(
+    voxels: Tensor,
+    count: int,
+    *,
+    low: Bound = -1.0,
+    high: Bound = 1.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Points drawn at random from occupied voxels: a cell, uniformly and with replacement, then a place in it.
+
+    Args:
+        voxels: occupancy (B, 1, R, R, R); each cell above 0 is occupied, as much as any other.
+        count: number of points to draw from each sample, 1 or more.
+        low: lower corner of the frame, a number or (3,).
+        high: upper corner of the frame, a number or (3,).
+        generator: source of the points, on its own device; torch's global one, on that of `voxels`, if None.
+
+    Returns:
+        Clouds (B, count, 3), in the dtype of `voxels`, float32 if that is not floating.
+
+    Raises:
+        TypeError: `voxels` is no tensor.
+        ValueError: `voxels` has another shape, or a sample without an occupied cell; `count` is below 1; `high` is not
+            above `low`.
+
+    >>> voxels = torch.zeros(1, 1, 4, 4, 4)
+    >>> voxels[0, 0, 3, 0, 1] = 1
+    >>> bool((voxelize(devoxelize(voxels, 100), 4) == voxels).all())
+    True
+
+    Source: the code published with Harris et al., FMix (2020), which mixes voxels and trains on points. Deviation: the
+    points fill the frame; theirs lie in (-1/2, 1/2).
+    """
+    check_tensor(voxels, "voxels")
+    if voxels.ndim != 5 or voxels.shape[1] != 1 or len(set(voxels.shape[2:])) != 1 or voxels.shape[2] < 1:
+        raise ValueError(f"voxels has shape {tuple(voxels.shape)} and must be (B, 1, R, R, R)")
+    require(type(count) is int and count > 0, "count", count, "be a whole number of points, 1 or more")
+    resolution, device = voxels.shape[2], voxels.device
+    occupied = (voxels > 0).flatten(1).cumsum(1)
+    cells = occupied[:, -1:]
+    _check_occupied(cells[:, 0])
+    drawn = device if generator is None else generator.device
+    chosen = torch.rand(len(voxels), count, device=drawn, dtype=torch.float64, **source(generator)).to(device)
+    jitter = torch.rand(len(voxels), count, 3, device=drawn, **source(generator)).to(device)
+    nth = torch.minimum((chosen * cells).long(), cells - 1)
+    cell = torch.searchsorted(occupied, nth, right=True)
+    place = torch.stack([cell // resolution**2, cell // resolution % resolution, cell % resolution], dim=2)
+    corner, end = frame_of(low, high, jitter)
+    points = torch.minimum(corner + (place + jitter) / resolution * (end - corner), end)
+    return points.to(voxels.dtype) if voxels.is_floating_point() else points
+
+
+def common_frame(x: Tensor, low: Bound, high: Bound, real: Tensor) -> tuple[Tensor, Tensor]:
+    """The corners (3,) of a frame that must hold the real points of all clouds."""
+    corners = frame_of(low, high, x)
+    points = x.detach()[..., :3]
+    _check_inside(points, ((points >= corners[0]) & (points <= corners[1])).all(2) | ~real, *corners)
+    return corners
+
+
+def cells_of(x: Tensor, resolution: int, low: Tensor, high: Tensor, real: Tensor) -> Tensor:
+    """The cell of each point (B, N), int64, counted in the flattened grid; some cell where a point is not `real`."""
+    points = x.detach()[..., :3].to(torch.promote_types(x.dtype, torch.float32))
+    size = torch.where(high > low, high - low, 1)
+    along = (torch.where(real[..., None], (points - low) / size, 0) * resolution).long().clamp(max=resolution - 1)
+    return (along[..., 0] * resolution + along[..., 1]) * resolution + along[..., 2]
+
+
+def frame_of(low: Bound, high: Bound, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower and upper corner (3,) of a frame, in the dtype of `like` or float32."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    corners = []
+    for name, bound in (("low", low), ("high", high)):
+        corner = torch.as_tensor(bound, dtype=dtype, device=like.device)
+        if corner.shape not in (torch.Size(), torch.Size([3])):
+            raise ValueError(f"{name} has shape {tuple(corner.shape)} and must be a number or (3,), one for each axis")
+        corners.append(corner.expand(3))
+    check(corners[1] > corners[0], "high - low must be above 0 along each axis", corners[1] - corners[0])
+    return corners[0], corners[1]
+
+
+def check_resolution(resolution: int) -> None:
+    """`resolution` is a number of cells."""
+    fine = type(resolution) is int and resolution > 0
+    require(fine, "resolution", resolution, "be a whole number of cells along an axis, 1 or more")
+
+
+def check_clouds(x: Tensor, valid: Tensor | None, name: str) -> None:
+    """`x` is a batch of clouds, and `valid` marks points of it."""
+    check_tensor(x, name)
+    if not x.is_floating_point():
+        raise TypeError(f"{name} is {x.dtype} and must be floating; pass {name}.float()")
+    if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] < 3:
+        raise ValueError(f"{name} has shape {tuple(x.shape)} and must be clouds (B, N, 3 or more), N of 1 or more")
+    if valid is not None and (not isinstance(valid, Tensor) or valid.dtype != torch.bool or valid.shape != x.shape[:2]):
+        found = f"{valid.dtype} {tuple(valid.shape)}" if isinstance(valid, Tensor) else type(valid).__name__
+        raise TypeError(f"valid is {found} and must be bool {tuple(x.shape[:2])}, True at real points")
+
+
+def _check_inside(points: Tensor, inside: Tensor, low: Tensor, high: Tensor) -> None:
+    """Raise ValueError on the host unless all is `inside`; elsewhere assert it."""
+    remedy = "give low and high that hold every point, or scale the points; mark padding with valid"
+    if not on_host(inside):
+        torch._assert_async(inside.all(), f"points lie outside the frame: {remedy}")
+    elif not inside.all():
+        out = points[~inside]
+        raise ValueError(
+            f"{len(out):,} of {inside.numel():,} points lie outside the frame from {low.tolist()} to {high.tolist()}, "
+            f"with coordinates from {out.min().item():.4g} to {out.max().item():.4g}: {remedy}"
+        )
+
+
+def _check_occupied(cells: Tensor) -> None:
+    """Raise ValueError on the host unless each sample has a cell; elsewhere assert it."""
+    if not on_host(cells):
+        torch._assert_async((cells > 0).all(), "voxels has a sample without an occupied cell")
+    elif not cells.all():
+        raise ValueError(f"voxels of sample {int(cells.argmin())} has no occupied cell; leave such samples out")

@@ -1,0 +1,69 @@
+"""Texts that keep their special tokens."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from mixmodal.core.grids import own_share, real_after
+from mixmodal.core.mix import Mix
+from mixmodal.core.mixer import Draws
+
+
+@dataclass(frozen=True)
+class KeepEnds(Draws):
+    """Mix the tokens between the special ones: a mixed text begins and ends as a text does.
+
+    The first and the last real token of each text are special ([CLS] and [SEP], say). They are not mixed and not
+    counted: `lam` is the own share of the tokens between. The mixed text has the own first token and the last token of
+    the longer text; where the special token of one side lies on a token of the other, that token is taken.
+
+    Args:
+        mixer: what mixes the tokens between; a mixer whose masks are the same for all channels, or a policy of such.
+
+    >>> import mixmodal as mm
+    >>> ids = torch.tensor([[1, 5, 5, 5, 2], [1, 7, 2, 0, 0]])
+    >>> mixed, mix = KeepEnds(mm.FMix(axes="b *"))(ids, valid=ids > 0, lam=0.0, index=torch.tensor([1, 0]))
+    >>> mixed[1], mix.lam[1]
+    (tensor([1, 5, 5, 5, 2]), tensor(0.))
+    """
+
+    mixer: Draws
+
+    @property
+    def partner(self) -> bool:
+        return self.mixer.partner
+
+    def draw(
+        self,
+        x: Tensor,
+        *,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Mix:
+        if valid is None or valid.ndim != 2:
+            shape = None if valid is None else tuple(valid.shape)
+            raise TypeError(
+                f"valid has shape {shape}, and KeepEnds needs (B, T) to tell where texts end; pass "
+                f"valid=attention_mask.bool()"
+            )
+        place = valid.cumsum(1)
+        between = valid & (place > 1) & (place < place[:, -1:])
+        record = self.mixer.draw(x, valid=between, index=index, lam=lam, generator=generator)
+        if record.mask.ndim != 2 or record.parts is not None:
+            raise ValueError(f"{self.mixer!r} mixes parts of a token; KeepEnds needs a method that mixes whole ones")
+        end = valid & ~between
+        there, end_there = valid.index_select(0, record.index), end.index_select(0, record.index)
+        own = (end & ~(there & ~end_there)) | (between & end_there)
+        other = (end & there & ~end_there) | (end_there & ~valid)
+        mask = torch.where(own, 1, torch.where(other, 0, record.mask))
+        return replace(
+            record,
+            mask=mask,
+            lam=own_share(mask, record.index, between) if record.partner else record.lam,
+            valid=real_after(mask, record.index, valid),
+            real=valid,
+            uniform=False,
+        )

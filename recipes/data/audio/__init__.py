@@ -1,0 +1,1 @@
+"""Sets of spoken words: decoding and its cache, splits, and the changes of waveforms in training."""

@@ -1,0 +1,1 @@
+"""Image sets: published files, folders, the hub, facts of each set, and the augmentation of batches."""

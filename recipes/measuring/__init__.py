@@ -1,0 +1,1 @@
+"""Measurements that are no training runs: `python -m recipes.measuring.NAME --help`."""

@@ -1,0 +1,1 @@
+"""How a recipe trains: the command line, what mixes and where, the one loop, and the run on disk."""
