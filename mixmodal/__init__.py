@@ -1,8 +1,9 @@
 """Mixed-sample data augmentation in any modality and any rank."""
 
 from mixmodal.core import masks
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws, Mixer
+from mixmodal.core.draws import Asked, Draws
+from mixmodal.core.mixer import Mixer
+from mixmodal.core.records.mix import Mix
 from mixmodal.hidden import presets, sites
 from mixmodal.hidden.hiddenmix import HiddenMix
 from mixmodal.methods.blocks import DropBlock, PatchUp
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Alternate",
+    "Asked",
     "CutMix",
     "Cutout",
     "Draws",

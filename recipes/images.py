@@ -24,7 +24,7 @@ import tyro
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from mixmodal.core.losses import Criterion
+from mixmodal.core.records.losses import Criterion
 from recipes.data.images import sets
 from recipes.data.images.augment import Augment
 from recipes.data.images.facts import PATCHUP_SPLITS

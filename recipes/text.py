@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mixmodal import LengthBucketBatchSampler, Mix, PadCollate
-from mixmodal.core.losses import Criterion
+from mixmodal.core.records.losses import Criterion
 from recipes.data.text import sets, words
 from recipes.models.text.bert import BertEncoder, Pooling, bert_ids, load_bert
 from recipes.models.text.networks import Padding, TextBiLSTM, TextCNN

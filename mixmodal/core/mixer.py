@@ -1,6 +1,6 @@
-"""What draws a record: the interface of all mixers, and the base of those that generate a mask."""
+"""The base of all methods: a mixer that generates a mask."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -10,82 +10,9 @@ from torch import Tensor
 
 from mixmodal.core.checks import check_range, check_tensor, is_number, require
 from mixmodal.core.devices import source
+from mixmodal.core.draws import Asked, Draws
 from mixmodal.core.grids import fit, fits, grid_of, own_share, parse_axes, real_after
-from mixmodal.core.mix import Mix
-
-
-class Draws(ABC):
-    """Whatever draws a record for a batch: a mixer, or a policy that chooses one.
-
-    >>> import mixmodal as mm
-    >>> isinstance(mm.FMix(), mm.Draws), isinstance(mm.OneOf([mm.FMix(), mm.NoMix()]), mm.Draws)
-    (True, True)
-    """
-
-    @property
-    @abstractmethod
-    def partner(self) -> bool:
-        """Whether there is, or may be, a partner."""
-
-    @abstractmethod
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
-        """Draw a record for a batch without mixing it. Any part of the draw can be given.
-
-        Args:
-            x: the batch, (B, ...); only its shape, dtype and device matter.
-            valid: real locations, bool (B, *grid), of size 1 along the axes of the grid on which it does not vary; the
-                mask is fitted to what is real in the pair. All locations if None.
-            index: partner of each sample, int64 (B,); a uniform permutation if None.
-            lam: own share to draw the masks for, in [0, 1]: a number or 0-d tensor for the batch, or a floating (B,)
-                for a draw per sample; sampled if None. `Mix.lam` says what came of it.
-            generator: source of all randomness, on its own device; torch's global one, on that of `x`, if None.
-
-        Returns:
-            The record.
-
-        Raises:
-            TypeError: `x` is no tensor; `valid` is not bool or has another shape; `index` is not int64; `lam` is not
-                floating.
-            ValueError: `x` does not fit `axes`; `index` has another length or leaves the batch; `lam` has another shape
-                or leaves [0, 1].
-        """
-
-    def __call__(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-        out: Tensor | None = None,
-    ) -> tuple[Tensor, Mix]:
-        """Draw a record and mix the batch by it: `draw`, then `Mix.__call__`.
-
-        Args:
-            x: the batch, (B, ...).
-            valid: see `draw`.
-            index: see `draw`.
-            lam: see `draw`.
-            generator: see `draw`.
-            out: buffer for the result, see `Mix.__call__`.
-
-        Returns:
-            The mixed batch, like `x`, and the record.
-
-        Raises:
-            TypeError, ValueError: see `draw` and `Mix.__call__`.
-        """
-        mix = self.draw(x, valid=valid, index=index, lam=lam, generator=generator)
-        return mix(x, out=out), mix
+from mixmodal.core.records.mix import Mix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,24 +80,17 @@ class Mixer(Draws):
             Own share of each location, (n, *shape), floating, in [0, 1].
         """
 
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
+    def record(self, x: Tensor, asked: Asked) -> Mix:
         check_tensor(x, "x")
+        valid, generator = asked.valid, asked.generator
         batch = len(x) if x.ndim else 0
         device = x.device if generator is None else generator.device
         grid = torch.Size() if self.uniform and valid is None and not fits(x, self.axes) else grid_of(x, self.axes)
         whole = grid if self.span == self.axes else grid_of(x, self.span)
-        asked = self._share(lam, batch, device, generator)
-        index = self._partners(index, batch, device, generator).to(x.device)
-        mask = self.mask(asked, whole, generator).to(x.device)
-        asked = asked.to(x.device).expand(batch)
+        lam = self._share(asked.lam, batch, device, generator)
+        index = self._partners(asked.index, batch, device, generator).to(x.device)
+        mask = self.mask(lam, whole, generator).to(x.device)
+        lam = lam.to(x.device).expand(batch)
         real = mixed = None
         if valid is not None:
             _check_valid(valid, (batch, *grid))
@@ -181,12 +101,12 @@ class Mixer(Draws):
             mixed = real_after(mask, index, real)
             mixed = mixed if self.span == self.axes else _reduce(mixed, self.axes)
         if not self.partner:
-            share = torch.ones_like(asked)
+            share = torch.ones_like(lam)
         elif not self.exact or (self.uniform and valid is None):
-            share = asked
+            share = lam
         else:
             share = own_share(mask, index, real)
-        record = Mix(
+        drawn = Mix(
             index=index,
             mask=mask,
             lam=share,
@@ -197,7 +117,7 @@ class Mixer(Draws):
             uniform=self.uniform,
             partner=self.partner,
         )
-        return self.complete(record)
+        return self.complete(drawn)
 
     def complete(self, record: Mix) -> Mix:
         """The record with what a method adds to it; as it is unless overridden."""

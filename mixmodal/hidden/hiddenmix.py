@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from mixmodal.core.losses import Criterion
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws, without_saliency
+from mixmodal.core.records.losses import Criterion
+from mixmodal.core.records.mix import Mix
 from mixmodal.hidden.arguments import Call, first_tensor, follow, get, put, takes, untraced
 from mixmodal.hidden.replay import Forward, random_state, recomputing
 from mixmodal.methods.uniform import NoMix
@@ -119,6 +119,7 @@ class HiddenMix:
                 )
             if not isinstance(mixer, Draws):
                 raise ValueError(f"at[{_name(self.model, site)}] is {mixer!r} and must be a mixer or a policy")
+            without_saliency(mixer, "HiddenMix")
         for other in _LIVING:
             if not modules.isdisjoint(other.model.modules()):
                 raise ValueError(

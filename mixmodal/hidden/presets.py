@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws
 from mixmodal.hidden import sites
 from mixmodal.hidden.hiddenmix import HiddenMix, Site
 from mixmodal.methods.blocks import PatchUp

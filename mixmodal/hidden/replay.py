@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from mixmodal.core.mix import Mix
+from mixmodal.core.records.mix import Mix
 
 State = list[Tensor]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from mixmodal.core import masks
 from mixmodal.core.checks import is_number, require
 from mixmodal.core.grids import own_share, parse_axes
-from mixmodal.core.mix import Mix
 from mixmodal.core.mixer import Mixer
+from mixmodal.core.records.mix import Mix
 
 Channels = Literal["independent", "shared"]
 

@@ -3,15 +3,15 @@
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mixmodal.core.checks import require
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Asked, Draws
+from mixmodal.core.records.mix import Mix
 
 
 class Policy(Draws):
@@ -23,20 +23,17 @@ class Policy(Draws):
     def partner(self) -> bool:
         return any(mixer.partner for mixer in self.mixers)
 
+    @property
+    def needs_saliency(self) -> bool:
+        return any(mixer.needs_saliency for mixer in self.mixers)
+
     @abstractmethod
     def choose(self, *, generator: torch.Generator | None = None) -> Draws:
         """The mixer of the next batch."""
 
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
-        return self.choose(generator=generator).draw(x, valid=valid, index=index, lam=lam, generator=generator)
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        chosen = self.choose(generator=asked.generator)
+        return chosen.record(x, asked if chosen.needs_saliency else replace(asked, saliency=None))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mixmodal.core.checks import check, check_range, check_tensor, require
-from mixmodal.core.mix import Mix
+from mixmodal.core.records.mix import Mix
 
 SMALLEST = 1e-5
 """The smallest magnitude that decibels tell from silence, as in librosa."""

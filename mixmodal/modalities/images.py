@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws, without_saliency
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class MixCollate:
     collate: Callable[[list[Any]], Any] = default_collate
 
     def __post_init__(self) -> None:
+        without_saliency(self.mixer, "a DataLoader")
         if self.num_classes is not None and self.label_axes is not None:
             raise ValueError(
                 f"num_classes={self.num_classes} is for one label per image, label_axes={self.label_axes!r} for label "

@@ -7,7 +7,7 @@ from matplotlib.figure import SubFigure
 from torch import Tensor
 
 from mixmodal.core.grids import spread
-from mixmodal.core.mix import Mix
+from mixmodal.core.records.mix import Mix
 
 SHOWN = 6
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mixmodal import Mix
-from mixmodal.core.losses import Criterion
+from mixmodal.core.records.losses import Criterion
 from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample
 from recipes.training import records

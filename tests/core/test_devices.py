@@ -54,7 +54,7 @@ def test_a_large_result_is_laid_out_as_any(x: Tensor, maps: list[int]) -> None:
 def test_a_large_batch_is_mixed_as_a_small_one(
     mixer: mm.Mixer, long: int, maps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mixmodal.core.blends.LONG", long)
+    monkeypatch.setattr("mixmodal.core.records.blends.LONG", long)
     x = torch.rand(6, 3, 8, 8)
     mix = mixer.draw(x)
     mixed = mix(x)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mixmodal as mm
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws
 
 DOCS = Path(__file__).parents[2] / "docs"
 CARDS = sorted(page for page in (DOCS / "methods").glob("*.md") if page.stem != "index")

@@ -330,7 +330,7 @@ def test_a_hard_mask_keeps_every_bit(
     dtype: torch.dtype, buffer: bool, long: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes at random: among them zeros of both signs, infinities and numbers that are none, with any payload."""
-    monkeypatch.setattr("mixmodal.core.blends.LONG", long)
+    monkeypatch.setattr("mixmodal.core.records.blends.LONG", long)
     size = torch.empty((), dtype=dtype).element_size()
     x = torch.randint(256, (6, 3, 16, 16 * size), dtype=torch.uint8).view(dtype)
     mix = mm.CutMix(per_sample=True).draw(x)

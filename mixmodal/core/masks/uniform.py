@@ -15,6 +15,7 @@ def constant(lam: Tensor, shape: Sequence[int]) -> Tensor:
     Returns:
         (n, *shape), `lam` expanded.
 
+    >>> import torch
     >>> constant(torch.tensor([0.25]), (2, 2))
     tensor([[[0.2500, 0.2500],
              [0.2500, 0.2500]]])

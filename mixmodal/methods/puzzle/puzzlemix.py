@@ -1,16 +1,16 @@
 """Puzzle Mix: what matters to a model in its input, and a mask that keeps what matters of both partners."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from mixmodal.core.checks import check, check_tensor, is_number, require
+from mixmodal.core.draws import Asked, Draws
 from mixmodal.core.grids import grid_of, own_share
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws
+from mixmodal.core.records.mix import Mix
 from mixmodal.methods.puzzle.cuts import min_cut, puzzle_energy, relaxed_cut
 from mixmodal.methods.puzzle.transport import Blocks, plan
 from mixmodal.methods.uniform import MixUp
@@ -22,6 +22,11 @@ Solver = Literal["exact", "torch"]
 @dataclass(frozen=True, kw_only=True)
 class PuzzleMix(Draws):
     """Keep in each block what is salient in one partner or the other, with few borders, and move it where it shows.
+
+    A draw needs `saliency`, floating (B, *grid), finite, 0 or more, whose scale makes no difference, and takes no
+    `valid`. `lam` is the share that the prior asks for. The number of blocks is drawn from `generator`, which waits for
+    its device, or from the CPU's global one. The record has a mask for each sample and, unless `transport` is "none",
+    `moves`.
 
     Args:
         alpha: `lam` ~ Beta(alpha, alpha) is the share that the prior asks for; what is salient decides what it becomes.
@@ -39,8 +44,16 @@ class PuzzleMix(Draws):
         axes: see `Mixer`.
         per_sample: a `lam` for every sample; one for the whole batch if False. Masks always differ by sample.
 
-    >>> x, y, model = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]), nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
-    >>> mixed, mix = PuzzleMix()(x, saliency=saliency(model, x, y))
+    Raises:
+        TypeError: at a draw: no `saliency`; `valid` is given.
+        ValueError: an argument out of its range. At a draw: `saliency` has another shape, is negative or not finite;
+            `x` is not finite.
+        ImportError: at a draw: scipy is needed and missing.
+
+    >>> import mixmodal as mm
+    >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5))
+    >>> x, y = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 3])
+    >>> mixed, mix = PuzzleMix()(x, saliency=mm.saliency(model, x, y))
     >>> mix.mask.shape, bool(torch.isclose(mix.lam, mix.mask.mean((1, 2))).all())
     (torch.Size([4, 8, 8]), True)
 
@@ -82,51 +95,23 @@ class PuzzleMix(Draws):
         require(self.transport in get_args(Transport), "transport", self.transport, "be 'heuristic', 'exact' or 'none'")
         require(self.solver in get_args(Solver), "solver", self.solver, "be 'exact' or 'torch'")
 
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        saliency: Tensor | None = None,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
-        """Draw a record for a batch without mixing it.
+    @property
+    def needs_saliency(self) -> bool:
+        return True
 
-        Args:
-            x: the batch, (B, ...).
-            saliency: of each location, floating (B, *grid), finite, 0 or more; needed. Its scale makes no difference.
-            valid: must be None.
-            index: see `Draws.draw`.
-            lam: share that the prior asks for, see `Draws.draw`.
-            generator: see `Draws.draw`. The number of blocks is drawn from it too, which waits for its device; from
-                the CPU's global generator if None.
-
-        Returns:
-            The record, with a mask (B, *grid) for each sample and, unless `transport` is "none", `moves`.
-
-        Raises:
-            TypeError: no `saliency`; `valid` is given; or as in `Draws.draw`.
-            ValueError: `saliency` has another shape, or is negative or not finite; `x` is not finite; or as in
-                `Draws.draw`.
-            ImportError: scipy is needed and missing.
-        """
-        if saliency is None:
-            raise TypeError(
-                "PuzzleMix needs to know what is salient: saliency = mm.saliency(model, x, y, criterion), then "
-                "mixer(x, saliency=saliency)"
-            )
-        if valid is not None:
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        if asked.valid is not None:
             raise TypeError("PuzzleMix takes no padding, and valid is given: use MixUp, CutMix or FMix, which do")
-        pair = self._pairs().draw(x, index=index, lam=lam, generator=generator)
+        pair = self._pairs().record(x, replace(asked, saliency=None))
         grid = grid_of(x, self.axes)
-        _check_saliency(saliency, (len(x), *grid))
+        assert asked.saliency is not None
+        _check_saliency(asked.saliency, (len(x), *grid))
+        generator = asked.generator
         device = "cpu" if generator is None else generator.device
         count = self.blocks[int(torch.randint(len(self.blocks), (), device=device, generator=generator))]
         blocks = Blocks(tuple(grid), tuple(min(count, size) for size in grid))
         with torch.no_grad():
-            salient = blocks.shares(saliency.to(x.device, torch.float32))
+            salient = blocks.shares(asked.saliency.to(x.device, torch.float32))
             energy = puzzle_energy(
                 x,
                 salient,
@@ -152,37 +137,6 @@ class PuzzleMix(Draws):
             hard=self.n_labels == 2,
             moves=moves,
         )
-
-    def __call__(
-        self,
-        x: Tensor,
-        *,
-        saliency: Tensor | None = None,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-        out: Tensor | None = None,
-    ) -> tuple[Tensor, Mix]:
-        """Draw a record and mix the batch by it: `draw`, then `Mix.__call__`.
-
-        Args:
-            x: the batch, (B, ...).
-            saliency: see `draw`.
-            valid: see `draw`.
-            index: see `draw`.
-            lam: see `draw`.
-            generator: see `draw`.
-            out: buffer for the result, see `Mix.__call__`.
-
-        Returns:
-            The mixed batch, like `x`, and the record.
-
-        Raises:
-            TypeError, ValueError: see `draw` and `Mix.__call__`.
-        """
-        mix = self.draw(x, saliency=saliency, valid=valid, index=index, lam=lam, generator=generator)
-        return mix(x, out=out), mix
 
     def _pairs(self) -> MixUp:
         """Draws who is mixed with whom, and the share asked for."""

@@ -5,7 +5,7 @@ R along an axis covers low + (high - low) · [c / R, (c + 1) / R); a point on `h
 """
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mixmodal.core.checks import check, is_number, require
 from mixmodal.core.devices import source
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Asked, Draws, without_saliency
+from mixmodal.core.records.mix import Mix
 from mixmodal.methods.policies import Policy
 from mixmodal.modalities.points.voxels import cells_of, check_clouds, check_resolution, common_frame, frame_of
 
@@ -33,6 +33,10 @@ class OnPoints(Draws):
     share that `lam` asks for is one of the volume.
 
     The record replays the choice of points on any tensor (B, N, ...): `mix(normals)`, `mix(part_labels, axes="b *")`.
+    A draw takes clouds (B, N, 3 + F), floating: three coordinates, then whatever a point carries; and `valid` (B, N),
+    the real points, which are the mixed cloud's too. Its record has the axes "b * d", a hard mask (B, N), 1 at own
+    points, and `moves`.
+
     A policy may choose `NoMix`, which leaves the clouds as they are; methods that drop what has no partner cannot keep
     the number of points, and are refused.
 
@@ -46,8 +50,10 @@ class OnPoints(Draws):
             bounding box, so that `low` and `high` play no part. Neither moves a point.
 
     Raises:
-        TypeError: `mixer` draws nothing, or soft masks.
-        ValueError: `resolution`, `low`, `high` or `frame` is none.
+        TypeError: `mixer` draws nothing, soft masks, or needs saliency. At a draw: `x` is no floating tensor; `valid`
+            is not bool (B, N); the mask drawn is soft, or drops what has no partner.
+        ValueError: `resolution`, `low`, `high` or `frame` is none. At a draw: `x` has another shape; a point lies
+            outside the common frame or is not finite; the mixer's axes do not take voxels.
 
     >>> import mixmodal as mm
     >>> cloud, mix = OnPoints(mm.FMix(), resolution=16)(torch.rand(4, 100, 6))
@@ -68,6 +74,7 @@ class OnPoints(Draws):
     def __post_init__(self) -> None:
         if not isinstance(self.mixer, Draws):
             raise TypeError(f"mixer is {type(self.mixer).__name__} and must be a mixer or a policy, such as FMix()")
+        without_saliency(self.mixer, "OnPoints")
         _check_hard(_all_hard(self.mixer), self.mixer)
         check_resolution(self.resolution)
         for name in ("low", "high"):
@@ -82,40 +89,15 @@ class OnPoints(Draws):
     def partner(self) -> bool:
         return self.mixer.partner
 
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
-        """Draw a record for a batch without mixing it.
-
-        Args:
-            x: clouds (B, N, 3 + F), floating: three coordinates, then whatever a point carries.
-            valid: real points, bool (B, N); the mixed cloud is real where the own one is. All points if None.
-            index: see `Draws.draw`.
-            lam: see `Draws.draw`; share of the volume that the mask keeps.
-            generator: see `Draws.draw`.
-
-        Returns:
-            The record, with axes "b * d", a hard mask (B, N), 1 at own points, and `moves`.
-
-        Raises:
-            TypeError: `x` is no floating tensor; `valid` is not bool (B, N); the mask drawn is soft, or drops what has
-                no partner; or as in `Draws.draw`.
-            ValueError: `x` has another shape; a point lies outside the common frame or is not finite; the mixer's axes
-                do not take voxels; or as in `Draws.draw`.
-        """
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        valid = asked.valid
         check_clouds(x, valid, "x")
         voxels = x.new_empty(()).expand(len(x), 1, *[self.resolution] * 3)
-        drawn = self.mixer.draw(voxels, index=index, lam=lam, generator=generator)
+        drawn = self.mixer.record(voxels, replace(asked, valid=None))
         if not drawn.partner and not drawn.uniform:
             raise TypeError(f"mixer={self.mixer} drops points, and a cloud keeps their number; mix voxels with it")
         real = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid
-        moves = self._moves(x, real, drawn, generator) if drawn.partner else None
+        moves = self._moves(x, real, drawn, asked.generator) if drawn.partner else None
         mask = torch.ones_like(real, dtype=torch.float32) if moves is None else (moves[1] < 0).float()
         count = real.sum(1)
         return Mix(

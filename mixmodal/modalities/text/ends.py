@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mixmodal.core.draws import Asked, Draws, without_saliency
 from mixmodal.core.grids import own_share, real_after
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws
+from mixmodal.core.records.mix import Mix
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,15 @@ class KeepEnds(Draws):
 
     mixer: Draws
 
+    def __post_init__(self) -> None:
+        without_saliency(self.mixer, "KeepEnds")
+
     @property
     def partner(self) -> bool:
         return self.mixer.partner
 
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mix:
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        valid = asked.valid
         if valid is None or valid.ndim != 2:
             shape = None if valid is None else tuple(valid.shape)
             raise TypeError(
@@ -51,19 +47,19 @@ class KeepEnds(Draws):
             )
         place = valid.cumsum(1)
         between = valid & (place > 1) & (place < place[:, -1:])
-        record = self.mixer.draw(x, valid=between, index=index, lam=lam, generator=generator)
-        if record.mask.ndim != 2 or record.parts is not None:
+        drawn = self.mixer.record(x, replace(asked, valid=between))
+        if drawn.mask.ndim != 2 or drawn.parts is not None:
             raise ValueError(f"{self.mixer!r} mixes parts of a token; KeepEnds needs a method that mixes whole ones")
         end = valid & ~between
-        there, end_there = valid.index_select(0, record.index), end.index_select(0, record.index)
+        there, end_there = valid.index_select(0, drawn.index), end.index_select(0, drawn.index)
         own = (end & ~(there & ~end_there)) | (between & end_there)
         other = (end & there & ~end_there) | (end_there & ~valid)
-        mask = torch.where(own, 1, torch.where(other, 0, record.mask))
+        mask = torch.where(own, 1, torch.where(other, 0, drawn.mask))
         return replace(
-            record,
+            drawn,
             mask=mask,
-            lam=own_share(mask, record.index, between) if record.partner else record.lam,
-            valid=real_after(mask, record.index, valid),
+            lam=own_share(mask, drawn.index, between) if drawn.partner else drawn.lam,
+            valid=real_after(mask, drawn.index, valid),
             real=valid,
             uniform=False,
         )

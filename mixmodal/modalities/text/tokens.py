@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixmodal.core.losses import Criterion
-from mixmodal.core.mix import Mix
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws
+from mixmodal.core.records.losses import Criterion
+from mixmodal.core.records.mix import Mix
 from mixmodal.hidden.arguments import Call, get, put, takes, untraced
 from mixmodal.hidden.hiddenmix import HiddenMix
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.core.losses import Criterion
+from mixmodal.core.records.losses import Criterion
 from mixmodal.hidden.hiddenmix import HiddenMix
 from mixmodal.modalities.text.tokens import TokenMix
 
@@ -27,8 +27,8 @@ def trainer_loss(
     Returns:
         A function of the model's output, the labels and the number of labels.
 
-    >>> import mixmodal as mm
-    >>> net = nn.Linear(4, 3)
+    >>> import torch, mixmodal as mm
+    >>> net = torch.nn.Linear(4, 3)
     >>> loss = trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}))
     >>> bool(loss({"logits": net(torch.rand(2, 4))}, torch.tensor([0, 1])) > 0)
     True

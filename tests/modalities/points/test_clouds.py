@@ -295,7 +295,7 @@ def left_half(x: Tensor, lam: float = 0.5) -> mm.Mix:
 class LeftHalf(mm.FMix):
     """Keeps the lower half along the first axis, whatever is asked for."""
 
-    def draw(self, x: Tensor, **given: Any) -> mm.Mix:
+    def record(self, x: Tensor, asked: mm.Asked) -> mm.Mix:
         return left_half(x)
 
 
@@ -670,7 +670,7 @@ def test_soft_masks_are_refused_at_once(mixer: Any) -> None:
 class SaysNothing(LeftHalf):
     """Draws a soft mask without saying so."""
 
-    def draw(self, x: Tensor, **given: Any) -> mm.Mix:
+    def record(self, x: Tensor, asked: mm.Asked) -> mm.Mix:
         return mm.Mix(index=roll(len(x)), mask=torch.full((1, *x.shape[2:]), 0.5), lam=torch.full((len(x),), 0.5))
 
 

@@ -462,7 +462,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 FIRST_IMPORT_FAILS = """
 import ctypes, sys
-import mixmodal.meshes as meshes
+import mixmodal.modalities.points.meshes as meshes
 
 assert "open3d" not in sys.modules
 opened, load = [], ctypes.CDLL

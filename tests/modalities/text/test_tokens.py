@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import mixmodal as mm
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws
 
 transformers = pytest.importorskip("transformers")
 
@@ -70,8 +70,8 @@ class Given(Draws):
     lam: float = 0.3
     partner = True  # type: ignore[assignment]
 
-    def draw(self, x: Tensor, *, valid: Tensor | None = None, **_: Any) -> mm.Mix:
-        return self.mixer.draw(x, valid=valid, index=torch.arange(len(x)) ^ 1, lam=self.lam)
+    def record(self, x: Tensor, asked: mm.Asked) -> mm.Mix:
+        return self.mixer.draw(x, valid=asked.valid, index=torch.arange(len(x)) ^ 1, lam=self.lam)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, DebertaV2Config, DistilBertConfig, RobertaConfig
 
 import mixmodal as mm
-from mixmodal.core.mixer import Draws
+from mixmodal.core.draws import Draws
 from recipes.models.text.bert import BertEncoder, MeanPool, Pooling, bert_ids, load_bert
 from recipes.models.text.networks import BiLSTM, Pool, TextBiLSTM, TextCNN
 
@@ -90,15 +90,8 @@ class Given(Draws):
     def partner(self) -> bool:
         return True
 
-    def draw(
-        self,
-        x: Tensor,
-        *,
-        valid: Tensor | None = None,
-        index: Tensor | None = None,
-        lam: Tensor | float | None = None,
-        generator: torch.Generator | None = None,
-    ) -> mm.Mix:
+    def record(self, x: Tensor, asked: mm.Asked) -> mm.Mix:
+        valid = asked.valid
         assert valid is not None
         mask = F.pad(self.own.float(), (0, x.shape[1] - self.own.shape[1]))
         real = torch.where(mask.bool(), valid, valid[self.index])

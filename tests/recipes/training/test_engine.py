@@ -157,9 +157,9 @@ def test_evaluation_neither_mixes_nor_augments(tmp_path: Path) -> None:
         calls = 0
         partner = False
 
-        def draw(self, x: Tensor, **given: Any) -> mm.Mix:
+        def record(self, x: Tensor, asked: mm.Asked) -> mm.Mix:
             self.calls += 1
-            return mm.NoMix().draw(x, **given)
+            return mm.NoMix().record(x, asked)
 
     mixer = Loud()
     fit(toy(mixer=mixer, prepare=prepare), training(epochs=1), tmp_path)

@@ -3,19 +3,30 @@
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
+from html import escape
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.core.blends import blend, check_buffer, choose, give
-from mixmodal.core.checks import check_range, check_tensor
+from mixmodal.core.checks import check_tensor
 from mixmodal.core.grids import move, real_after, resize_area, resize_nearest, spread
-from mixmodal.core.losses import Criterion, Terms, blend_targets, mean_divisor, targets_of, weighted, with_reduction
+from mixmodal.core.records.blends import blend, check_buffer, choose, give
+from mixmodal.core.records.losses import (
+    Criterion,
+    Terms,
+    blend_targets,
+    mean_divisor,
+    soft_labels,
+    targets_of,
+    weighted,
+    with_reduction,
+)
+from mixmodal.core.records.views import numbers, table
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mix:
     """One draw of a mixer: `x' = m · x + (1 - m) · x[index]`, `y' = lam · y + (1 - lam) · y[index]`.
 
@@ -41,6 +52,8 @@ class Mix:
     >>> mixed, mix = mm.CutMix()(x)
     >>> bool((mix(x) == mixed).all()), mix.lam.shape
     (True, torch.Size([4]))
+    >>> mm.FMix()(x, lam=0.25, index=torch.tensor([1, 0, 3, 2]))[1]
+    Mix(index=[1, 0, 3, 2], lam=0.25, grid=(8, 8), hard, axes='b c *')
     """
 
     index: Tensor
@@ -113,6 +126,16 @@ class Mix:
             return give(mixed.to(x.dtype), out)
         return choose(mask, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
 
+    def __repr__(self) -> str:
+        grid, kind = tuple(self.mask.shape[1:]), "hard" if self.hard else "soft"
+        return (
+            f"Mix(index={numbers(self.index)}, lam={numbers(self.lam)}, grid={grid}, {kind}"
+            f"{'' if len(self.mask) == 1 else ', a mask for each sample'}, axes={self.axes!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        return table(escape(repr(self)), self.mask, self.index, self.lam, self.partner)
+
     @property
     def terms(self) -> Terms:
         """How the loss is made, as pairs of a weight (B,) and the own share of its target, (B,) or 1 or 0.
@@ -145,19 +168,7 @@ class Mix:
                 [0.2500, 0.7500]])
         """
         self._check_labels(y)
-        if y.dtype == torch.bool or y.is_floating_point():
-            y = y.to(torch.promote_types(y.dtype, torch.float32))
-        elif y.ndim > 1:
-            raise ValueError(
-                f"y holds integers of shape {tuple(y.shape)}: pass y.float() if they are multi-label targets; mix a "
-                f"label map as mix(y, axes='b *') or weigh its losses with mix.loss(preds, y, axes='b *')"
-            )
-        elif num_classes is None:
-            raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
-        else:
-            check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
-            y = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
-        return blend_targets(self.lam, y, self.index)
+        return blend_targets(self.lam, soft_labels(y, num_classes), self.index)
 
     def loss(
         self,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from mixmodal.core.checks import check_range
+
 Criterion = Callable[..., Tensor] | nn.Module
 Terms = tuple[tuple[Tensor, Tensor | float], ...]
 """Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
@@ -31,6 +33,29 @@ def with_reduction(criterion: Criterion, reduction: str) -> Callable[[Tensor, Te
         twin.reduction = reduction  # type: ignore[assignment]
         return twin
     return functools.partial(criterion, reduction=reduction)
+
+
+def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
+    """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
+
+    Raises:
+        ValueError: integers without `num_classes`, out of range or with more than one axis.
+
+    >>> soft_labels(torch.tensor([2, 0]), 3)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    if y.dtype == torch.bool or y.is_floating_point():
+        return y.to(torch.promote_types(y.dtype, torch.float32))
+    if y.ndim > 1:
+        raise ValueError(
+            f"y holds integers of shape {tuple(y.shape)}: pass y.float() if they are multi-label targets; mix a label "
+            f"map as mix(y, axes='b *') or weigh its losses with mix.loss(preds, y, axes='b *')"
+        )
+    if num_classes is None:
+        raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
+    check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
+    return (y[:, None] == torch.arange(num_classes, device=y.device)).float()
 
 
 def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:

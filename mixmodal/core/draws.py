@@ -1,0 +1,141 @@
+"""The interface of whatever draws a record: what is asked, and what comes of it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mixmodal.core.records.mix import Mix
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked:
+    """What is asked of a draw, in one object: what `Draws.record` is given, and a policy passes on.
+
+    Args:
+        valid: see `Draws.draw`, as all others; None for all locations.
+        index: partner of each sample; drawn if None.
+        lam: own share; drawn if None.
+        saliency: how much each location matters; None where no mixer needs it.
+        generator: source of randomness; torch's global one if None.
+
+    >>> import mixmodal as mm
+    >>> mix = mm.FMix().record(torch.rand(4, 3, 8, 8), Asked(lam=0.25))
+    >>> mix.lam
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+
+    valid: Tensor | None = None
+    index: Tensor | None = None
+    lam: Tensor | float | None = None
+    saliency: Tensor | None = None
+    generator: torch.Generator | None = None
+
+
+class Draws(ABC):
+    """Whatever draws a record for a batch: a mixer, or a policy that chooses one.
+
+    >>> import mixmodal as mm
+    >>> isinstance(mm.FMix(), mm.Draws), isinstance(mm.OneOf([mm.FMix(), mm.NoMix()]), mm.Draws)
+    (True, True)
+    """
+
+    @property
+    @abstractmethod
+    def partner(self) -> bool:
+        """Whether there is, or may be, a partner."""
+
+    @property
+    def needs_saliency(self) -> bool:
+        """Whether a draw must be told what is salient in the batch."""
+        return False
+
+    @abstractmethod
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        """The record of a draw, which a class of one's own writes: `draw` with its arguments in one object.
+
+        Args:
+            x: the batch, (B, ...).
+            asked: what is given of the draw.
+        """
+
+    def draw(
+        self,
+        x: Tensor,
+        *,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        saliency: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Mix:
+        """Draw a record for a batch without mixing it. Any part of the draw can be given.
+
+        Args:
+            x: the batch, (B, ...); only its shape, dtype and device matter, but to Puzzle Mix.
+            valid: real locations, bool (B, *grid), of size 1 along the axes of the grid on which it does not vary; the
+                mask is fitted to what is real in the pair. All locations if None.
+            index: partner of each sample, int64 (B,); a uniform permutation if None.
+            lam: own share to draw the masks for, in [0, 1]: a number or 0-d tensor for the batch, or a floating (B,)
+                for a draw per sample; sampled if None. `Mix.lam` says what came of it.
+            saliency: how much each location matters, floating (B, *grid), see `saliency`; for mixers that need it.
+            generator: source of all randomness, on its own device; torch's global one, on that of `x`, if None.
+
+        Returns:
+            The record.
+
+        Raises:
+            TypeError: `x` is no tensor; `valid` is not bool or has another shape; `index` is not int64; `lam` is not
+                floating; `saliency` is needed and missing, or given and not needed.
+            ValueError: `x` does not fit `axes`; `index` has another length or leaves the batch; `lam` has another shape
+                or leaves [0, 1].
+        """
+        if self.needs_saliency and saliency is None:
+            raise TypeError(
+                f"{self!r} needs to know what is salient: saliency = mm.saliency(model, x, y, criterion), then "
+                f"mixer(x, saliency=saliency)"
+            )
+        if saliency is not None and not self.needs_saliency:
+            raise TypeError(f"saliency is given, and {self!r} does not look at it; leave it out")
+        return self.record(x, Asked(valid=valid, index=index, lam=lam, saliency=saliency, generator=generator))
+
+    def __call__(
+        self,
+        x: Tensor,
+        *,
+        valid: Tensor | None = None,
+        index: Tensor | None = None,
+        lam: Tensor | float | None = None,
+        saliency: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        out: Tensor | None = None,
+    ) -> tuple[Tensor, Mix]:
+        """Draw a record and mix the batch by it: `draw`, then `Mix.__call__`.
+
+        Args:
+            x: the batch, (B, ...).
+            valid: see `draw`.
+            index: see `draw`.
+            lam: see `draw`.
+            saliency: see `draw`.
+            generator: see `draw`.
+            out: buffer for the result, see `Mix.__call__`.
+
+        Returns:
+            The mixed batch, like `x`, and the record.
+
+        Raises:
+            TypeError, ValueError: see `draw` and `Mix.__call__`.
+        """
+        mix = self.draw(x, valid=valid, index=index, lam=lam, saliency=saliency, generator=generator)
+        return mix(x, out=out), mix
+
+
+def without_saliency(mixer: Draws, who: str) -> None:
+    """Raise TypeError if a mixer needs saliency, which `who` cannot give it."""
+    if mixer.needs_saliency:
+        raise TypeError(
+            f"{mixer!r} needs saliency, which {who} cannot give it: mix the batch in the training step, as in "
+            f"mixer(x, saliency=mm.saliency(model, x, y))"
+        )
