@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from recipes.data.audio.files import SAMPLES
 from recipes.data.audio.waves import TrainWaves
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
+from recipes.models.arguments import channels_last
 from recipes.models.audio import Listener
 from recipes.models.images.preact_resnet import preact_resnet
 from recipes.pictures import audio as pictures
@@ -85,13 +85,6 @@ class Settings:
             raise ValueError("noise=True needs --augment paper, of which it is a part")
 
 
-def with_preset(choice: command.Choice) -> Settings:
-    """Defaults of a command line: those of the preset that it asks for."""
-    if choice.preset not in presets.AUDIO_PRESETS:
-        return Settings()
-    return Settings(**presets.AUDIO_PRESETS[choice.preset](choice.method))
-
-
 def load(settings: Settings) -> sets.SpeechSet:
     """The clips of a run.
 
@@ -129,8 +122,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     engine.seed(training.seed)
     front = LogMel()
     waves = TrainWaves(front, sets.background(settings.data_root) if settings.noise else None)
-    net = preact_resnet(18, channels=1, classes=len(data.classes), width=settings.width)
-    net = net.to(memory_format=torch.channels_last)
+    net = channels_last(preact_resnet(18, channels=1, classes=len(data.classes), width=settings.width), settings.width)
     model, at = place(settings, net, front)
     out = command.folder("audio", settings)
 
@@ -164,12 +156,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-
-    def told(settings: Settings, words: str) -> str:
-        return command.sentence(settings, run(settings, words), settings.score_on)
-
-    start = command.Choice(Settings.preset, Settings.data, Settings.model, methods.Method.method)
-    command.main("audio", start, with_preset, told, arguments)
+    command.main("audio", Settings, presets.AUDIO, run, arguments)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import torch.nn.functional as F
 import tyro
 from matplotlib.figure import Figure
@@ -30,7 +29,7 @@ from recipes.data.images.augment import Augment
 from recipes.data.images.facts import PATCHUP_SPLITS
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
-from recipes.models.arguments import Variant
+from recipes.models.arguments import Variant, channels_last
 from recipes.models.images.preact_resnet import preact_resnet
 from recipes.models.images.wide_resnet import WideResNet
 from recipes.pictures import images as pictures
@@ -103,17 +102,6 @@ SITES = ("input", "layer1", "layer2")
 LOSSES: dict[str, Criterion] = {"cross-entropy": F.cross_entropy, "softmax-bce": softmax_bce}
 
 
-def with_preset(choice: command.Choice) -> Settings:
-    """Defaults of a command line: those of the preset that it asks for.
-
-    Raises:
-        ValueError: the preset has no such experiment.
-    """
-    if choice.preset not in presets.PRESETS:
-        return Settings()
-    return Settings(**presets.PRESETS[choice.preset](choice.data, choice.model, choice.method))
-
-
 def load(settings: Settings) -> sets.ImageSet:
     """The images of a run; the test images are the validation images where those are to be scored.
 
@@ -145,21 +133,18 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
     engine.seed(training.seed)
 
-    def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
-        return augment(batch[0], train), batch[1]
-
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
         return pictures.samples(samples, y.cpu(), data.classes, mean=data.mean, std=data.std)
 
     channels, side = data.train_x.shape[1:3]
-    model = MODELS[settings.model](settings, channels, len(data.classes)).to(memory_format=torch.channels_last)
+    model = channels_last(MODELS[settings.model](settings, channels, len(data.classes)), settings.width)
     sites = methods.named_sites(model, SITES if settings.mixing.sites is None else settings.mixing.sites)
     task = engine.Task(
         model=model,
         train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
         test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
         mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", side)),
-        prepare=prepare,
+        prepare=augment.batch,
         picture=picture,
         criterion=LOSSES[settings.loss],
         mixed_weight=settings.mixing.mixed_weight,
@@ -170,12 +155,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-
-    def told(settings: Settings, words: str) -> str:
-        return command.sentence(settings, run(settings, words), settings.score_on)
-
-    start = command.Choice(Settings.preset, Settings.data, Settings.model, methods.Method.method)
-    command.main("images", start, with_preset, told, arguments)
+    command.main("images", Settings, presets.IMAGES, run, arguments)
 
 
 def _preact(s: Settings, depth: int, channels: int, classes: int) -> nn.Module:

@@ -88,13 +88,6 @@ class Settings:
         return self.mix, "points"
 
 
-def with_preset(choice: command.Choice) -> Settings:
-    """Defaults of a command line: those of the preset that it asks for."""
-    if choice.preset not in presets.POINTS_PRESETS:
-        return Settings()
-    return Settings(**presets.POINTS_PRESETS[choice.preset](choice.method))
-
-
 def load(settings: Settings) -> tuple[sets.ShapeSet, sets.ShapeSet]:
     """The set in the form that is trained on, and in the form that is tested on.
 
@@ -173,12 +166,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-
-    def told(settings: Settings, words: str) -> str:
-        return command.sentence(settings, run(settings, words))
-
-    start = command.Choice(Settings.preset, Settings.data, Settings.model, methods.Method.method)
-    command.main("points", start, with_preset, told, arguments)
+    command.main("points", Settings, presets.POINTS, run, arguments)
 
 
 if __name__ == "__main__":

@@ -98,13 +98,6 @@ class Settings:
             raise ValueError(f"sites={self.mixing.sites} need --mix embeddings: ids are mixed at the input alone")
 
 
-def with_preset(choice: command.Choice) -> Settings:
-    """Defaults of a command line: those of the preset that it asks for."""
-    if choice.preset not in presets.TEXT_PRESETS:
-        return Settings()
-    return Settings(**presets.TEXT_PRESETS[choice.preset](choice.data, choice.model, choice.method))
-
-
 @dataclass(frozen=True, eq=False)
 class Read:
     """Texts as token ids, and the table that embeds them.
@@ -240,12 +233,7 @@ def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-
-    def told(settings: Settings, words_of_command: str) -> str:
-        return command.sentence(settings, run(settings, words_of_command))
-
-    start = command.Choice(Settings.preset, Settings.data, Settings.model, methods.Method.method)
-    command.main("text", start, with_preset, told, arguments)
+    command.main("text", Settings, presets.TEXT, run, arguments)
 
 
 if __name__ == "__main__":

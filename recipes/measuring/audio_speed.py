@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from recipes.data.audio import sets
 from recipes.data.audio.waves import TrainWaves
+from recipes.models.arguments import channels_last
 from recipes.models.images.preact_resnet import preact_resnet
 from recipes.reporting import pages
 from recipes.training import records
@@ -58,7 +59,7 @@ def table(settings: Settings, command: str) -> str:
     clips, y = data.train_x[:BATCH], data.train_y[:BATCH]
     waves = TrainWaves()
     spectra = waves(clips, False)
-    net = preact_resnet(18, channels=1, classes=10, width=settings.width).to(memory_format=torch.channels_last)
+    net = channels_last(preact_resnet(18, channels=1, classes=10, width=settings.width), settings.width)
 
     def step() -> int:
         torch.autograd.backward(F.cross_entropy(net(spectra), y))

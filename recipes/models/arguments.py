@@ -2,6 +2,9 @@
 
 from typing import Literal, get_args
 
+import torch
+from torch import nn
+
 Variant = Literal["fmix", "patchup"]
 
 
@@ -16,3 +19,15 @@ def check_variant(variant: str) -> None:
     """Raise a ``ValueError`` unless ``variant`` names one of the two papers."""
     if variant not in get_args(Variant):
         raise ValueError(f"variant={variant!r} is unknown: choose {' or '.join(map(repr, get_args(Variant)))}")
+
+
+def channels_last(net: nn.Module, width: int) -> nn.Module:
+    """The network with its channels last, which is faster on CPUs and GPUs; as it is unless 8 divides its width.
+
+    PyTorch 2.14 writes past its memory there, and ends the process, where a strided 1x1 convolution has fewer than 8
+    channels last and the CPU has no AVX-512.
+
+    >>> channels_last(nn.Conv2d(2, 4, 3), 4).weight.is_contiguous()
+    True
+    """
+    return net.to(memory_format=torch.channels_last) if width % 8 == 0 else net

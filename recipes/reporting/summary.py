@@ -128,7 +128,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
     """Pass if the runs differ in method, its own settings and seed only.
 
     A setting that some methods do not have at all may be there for the others; two values of one setting may not, but
-    for those of `recipes.methods.Method`, nor may runs of one method have different settings.
+    for those of `recipes.training.methods.Method`, nor may runs of one method have different settings.
 
     Raises: ReportError naming the setting, both values and both runs, or the two runs of one method and seed.
     """

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,31 +23,45 @@ class Choice:
     method: str
 
 
+Preset = Callable[[Choice], Mapping[str, Any]]
+"""Settings in place of a recipe's defaults, by what they depend on."""
+
+
 def main(
     recipe: str,
-    start: Choice,
-    with_preset: Callable[[Choice], _Settings],
-    run: Callable[[_Settings, str], str],
+    settings: type[_Settings],
+    presets: Mapping[str, Preset],
+    run: Callable[[_Settings, str], dict[str, Any]],
     arguments: Sequence[str] | None,
 ) -> None:
     """Run a recipe by its command line and print what came of it; a mistake ends the process with a sentence.
 
     Args:
         recipe: name of the recipe.
-        start: defaults of what a preset depends on.
-        with_preset: defaults of all settings by the preset that is asked for.
-        run: settings and the command to a sentence, empty in the processes that do not write.
+        settings: what can be set, each with a default.
+        presets: by name.
+        run: settings and the command to the content of `result.json`, empty in the processes that do not write it.
         arguments: words of the command line; those of the process if None.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     prog = f"python -m recipes.{recipe}"
     with mistakes_as_sentences(recipe):
+        usual: Any = settings()
+        start = Choice(usual.preset, usual.data, usual.model, usual.mixing.method)
         choice, _ = tyro.cli(Choice, args=words, default=start, return_unknown_args=True, add_help=False)
-        defaults = with_preset(choice)
-        settings = tyro.cli(type(defaults), prog=prog, args=words, default=defaults)
-        said = run(settings, f"{prog} {shlex.join(words)}".strip())
-    if said:
-        print(said)
+        chosen = tyro.cli(settings, prog=prog, args=words, default=with_preset(settings, presets, choice))
+        result = run(chosen, f"{prog} {shlex.join(words)}".strip())
+    if result:
+        print(_sentence(chosen, result))
+
+
+def with_preset(settings: type[_Settings], presets: Mapping[str, Preset], choice: Choice) -> _Settings:
+    """Defaults of a command line: those of the preset that it asks for.
+
+    Raises:
+        ValueError: the preset has no such experiment.
+    """
+    return settings(**presets[choice.preset](choice)) if choice.preset in presets else settings()
 
 
 @contextmanager
@@ -72,10 +86,9 @@ def folder(recipe: str, settings: Any) -> Path:
     return settings.out or Path("runs", recipe, name)
 
 
-def sentence(settings: Any, result: dict[str, Any], scored: str = "test") -> str:
-    """What came of a run; nothing in the processes that do not write."""
-    if not result:
-        return ""
+def _sentence(settings: Any, result: Mapping[str, Any]) -> str:
+    """What came of a run."""
+    scored = vars(settings).get("score_on", "test")
     return (
         f"{settings.data}, {settings.mixing.method}: {result['metric']} {result['score']:.2f} % of the {scored} set, "
         f"{result['train_score']:.2f} % of the training set"

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+import tyro
 from torch import nn
 
 import mixmodal as mm
@@ -12,14 +14,66 @@ from mixmodal.hidden.hiddenmix import Site
 from recipes.training.mixing import AtSites, Mixing, WithSaliency
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a method can mix.
+
+    Args:
+        net: the network, the site of the input.
+        sites: where methods of hidden sites mix, the network among them or not.
+        axes: axes pattern of the input and of hidden tensors.
+        side: size of the input along an axis of its grid.
+        valid: name of the argument that tells the network what is real, see `HiddenMix`.
+        adapt: makes a mixer one for the input, where that is no grid: `OnPoints` for clouds.
+    """
+
+    net: nn.Module
+    sites: Sequence[Site]
+    axes: str
+    side: int
+    valid: str | None = None
+    adapt: Callable[[Draws], Draws] = lambda mixer: mixer
+
+
+Make = Callable[["Method", Place], Mixing]
+AT_INPUT: dict[str, Make] = {
+    "baseline": lambda m, at: _input(m, at, mm.NoMix(axes=at.axes)),
+    "mixup": lambda m, at: _input(m, at, _mixup(m, at)),
+    "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
+    "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
+    "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
+    "puzzlemix": lambda m, at: WithSaliency(
+        at.net, mm.PuzzleMix(alpha=m.beta(), axes=at.axes), prob=m.prob, keep=m.clean_lam
+    ),
+}
+IN_BANDS: dict[str, Make] = {
+    "spec-time": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c f *")),
+    "spec-frequency": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c * t")),
+}
+IN_TURN: dict[str, Make] = {
+    "fmix+mixup": lambda m, at: _input(m, at, _fmix(m, at), _mixup(m, at)),
+    "cutmix+mixup": lambda m, at: _input(m, at, _mixup(m, at), _cutmix(m, at)),
+    "fmix+cutmix": lambda m, at: _input(m, at, _fmix(m, at), _cutmix(m, at)),
+}
+AT_SITES: dict[str, Make] = {
+    "manifold-mixup": lambda m, at: _anywhere(m, at, _mixup(m, at, 2.0)),
+    "feature-cutmix": lambda m, at: _anywhere(m, at, _cutmix(m, at)),
+    "patchup-soft": lambda m, at: _patchup(m, at, soft=True),
+    "patchup-hard": lambda m, at: _patchup(m, at, soft=False),
+    "dropblock": lambda m, at: _dropblock(m, at),
+}
+METHODS = AT_INPUT | IN_BANDS | IN_TURN | AT_SITES
+CHOICES = (
+    f"At the input {', '.join(AT_INPUT)}; there in bands {', '.join(IN_BANDS)}, or in turn {', '.join(IN_TURN)}; "
+    f"at hidden sites {', '.join(AT_SITES)}."
+)
+
+
 @dataclass(frozen=True)
 class Method:
     """What mixes, and how: the part of the command line that all recipes share."""
 
-    method: str = "fmix"
-    """baseline; at the input mixup, cutmix, fmix, cutout, puzzlemix, in bands spec-time, spec-frequency, or in turn
-    fmix+mixup, cutmix+mixup, fmix+cutmix; at hidden sites manifold-mixup, feature-cutmix, patchup-soft, patchup-hard,
-    dropblock."""
+    method: Annotated[str, tyro.conf.arg(help=CHOICES)] = "fmix"
     prob: float = 1.0
     """Share of the batches that are mixed."""
     alpha: float | None = None
@@ -57,27 +111,6 @@ class Method:
         return mixer if self.prob == 1 else mm.OneOf([mixer, mm.NoMix()], p=[self.prob, 1 - self.prob])
 
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where a method can mix.
-
-    Args:
-        net: the network, the site of the input.
-        sites: where methods of hidden sites mix, the network among them or not.
-        axes: axes pattern of the input and of hidden tensors.
-        side: size of the input along an axis of its grid.
-        valid: name of the argument that tells the network what is real, see `HiddenMix`.
-        adapt: makes a mixer one for the input, where that is no grid: `OnPoints` for clouds.
-    """
-
-    net: nn.Module
-    sites: Sequence[Site]
-    axes: str
-    side: int
-    valid: str | None = None
-    adapt: Callable[[Draws], Draws] = lambda mixer: mixer
-
-
 def make(method: Method, place: Place) -> Mixing:
     """The mixing of a method."""
     return METHODS[method.method](method, place)
@@ -98,19 +131,19 @@ def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
     return [(module, "hidden_states") if takes(module, "hidden_states") else module for module in found]
 
 
-def _input(m: Method, at: Place, *mixers: Draws) -> Mixing:
+def _input(m: "Method", at: Place, *mixers: Draws) -> Mixing:
     """At the input, several mixers in turn."""
     adapted = [at.adapt(mixer) for mixer in mixers]
     mixer = adapted[0] if len(adapted) == 1 else mm.Alternate(adapted)
     return AtSites(at.net, {at.net: m.sometimes(mixer)}, valid=at.valid)
 
 
-def _anywhere(m: Method, at: Place, mixer: Draws) -> Mixing:
+def _anywhere(m: "Method", at: Place, mixer: Draws) -> Mixing:
     mixers = {site: m.sometimes(at.adapt(mixer) if site is at.net else mixer) for site in at.sites}
     return AtSites(at.net, mixers, valid=at.valid)
 
 
-def _patchup(m: Method, at: Place, *, soft: bool) -> Mixing:
+def _patchup(m: "Method", at: Place, *, soft: bool) -> Mixing:
     """One box at the input, as the paper has it, blocks within."""
     blocks = mm.PatchUp(block_size=m.block_size, gamma=m.gamma, soft=soft, alpha=m.beta(2.0), axes=at.axes)
     box = at.adapt(mm.CutMix(axes=at.axes))
@@ -118,41 +151,19 @@ def _patchup(m: Method, at: Place, *, soft: bool) -> Mixing:
     return AtSites(at.net, mixers, valid=at.valid)
 
 
-def _dropblock(m: Method, at: Place) -> Mixing:
+def _dropblock(m: "Method", at: Place) -> Mixing:
     blocks = mm.DropBlock(block_size=m.block_size, drop_prob=m.drop_prob, axes=at.axes)
     mixers = {site: m.sometimes(blocks) for site in at.sites if site is not at.net}
     return AtSites(at.net, mixers, valid=at.valid)
 
 
-def _mixup(m: Method, at: Place, alpha: float = 1.0) -> mm.MixUp:
+def _mixup(m: "Method", at: Place, alpha: float = 1.0) -> mm.MixUp:
     return mm.MixUp(alpha=m.beta(alpha), axes=at.axes)
 
 
-def _cutmix(m: Method, at: Place) -> mm.CutMix:
+def _cutmix(m: "Method", at: Place) -> mm.CutMix:
     return mm.CutMix(alpha=m.beta(), axes=at.axes)
 
 
-def _fmix(m: Method, at: Place) -> mm.FMix:
+def _fmix(m: "Method", at: Place) -> mm.FMix:
     return mm.FMix(alpha=m.beta(), decay_power=m.decay_power, axes=at.axes)
-
-
-METHODS: dict[str, Callable[[Method, Place], Mixing]] = {
-    "baseline": lambda m, at: _input(m, at, mm.NoMix(axes=at.axes)),
-    "mixup": lambda m, at: _input(m, at, _mixup(m, at)),
-    "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
-    "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
-    "spec-time": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c f *")),
-    "spec-frequency": lambda m, at: _input(m, at, mm.CutMix(alpha=m.beta(), axes="b c * t")),
-    "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
-    "fmix+mixup": lambda m, at: _input(m, at, _fmix(m, at), _mixup(m, at)),
-    "cutmix+mixup": lambda m, at: _input(m, at, _mixup(m, at), _cutmix(m, at)),
-    "fmix+cutmix": lambda m, at: _input(m, at, _fmix(m, at), _cutmix(m, at)),
-    "manifold-mixup": lambda m, at: _anywhere(m, at, _mixup(m, at, 2.0)),
-    "feature-cutmix": lambda m, at: _anywhere(m, at, _cutmix(m, at)),
-    "patchup-soft": lambda m, at: _patchup(m, at, soft=True),
-    "patchup-hard": lambda m, at: _patchup(m, at, soft=False),
-    "dropblock": _dropblock,
-    "puzzlemix": lambda m, at: WithSaliency(
-        at.net, mm.PuzzleMix(alpha=m.beta(), axes=at.axes), prob=m.prob, keep=m.clean_lam
-    ),
-}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.data.images.facts import PATCHUP_SPLITS
+from recipes.training.command import Choice, Preset
 from recipes.training.engine import Training
 from recipes.training.methods import Method
 
@@ -44,24 +45,26 @@ CUTOUT = {"svhn": 20, "wrn28-10": 8}
 """Sides of Cutout's box that are not 16."""
 
 
-def fmix_paper(data: str, model: str, _method: str) -> Mapping[str, Any]:
+def fmix_paper(choice: Choice) -> Mapping[str, Any]:
     """Settings of the FMix paper (its Table II).
 
     Raises:
         ValueError: the paper has no such experiment.
     """
+    data, model = choice.data, choice.model
     if (data, model) not in FMIX:
         known = ", ".join(f"{data} with {model}" for data, model in FMIX)
         raise ValueError(f"preset='fmix-paper' has no {data} with {model}; it has {known}")
     return {"width": 160 if model == "wrn28-10" else 64, "training": Training(**FMIX[data, model])}
 
 
-def patchup_paper(data: str, model: str, method: str) -> Mapping[str, Any]:
+def patchup_paper(choice: Choice) -> Mapping[str, Any]:
     """Settings of the PatchUp paper (its Tables 1 and 2), but that the score is the last epoch's.
 
     Raises:
         ValueError: the paper has no such experiment.
     """
+    data, model, method = choice.data, choice.model, choice.method
     tiny = data == "tiny-imagenet"
     if (data not in PATCHUP_SPLITS and not tiny) or model not in PATCHUP:
         known = f"{', '.join(PATCHUP_SPLITS)} and tiny-imagenet, and the models {', '.join(PATCHUP)}"
@@ -82,14 +85,14 @@ def patchup_paper(data: str, model: str, method: str) -> Mapping[str, Any]:
     }
 
 
-PRESETS = {"fmix-paper": fmix_paper, "patchup-paper": patchup_paper}
+IMAGES: dict[str, Preset] = {"fmix-paper": fmix_paper, "patchup-paper": patchup_paper}
 
-TEXT: dict[str, Any] = {"optimizer": "adam", "weight_decay": 0.0, "schedule": "constant"}
+TEXT_STEPS: dict[str, Any] = {"optimizer": "adam", "weight_decay": 0.0, "schedule": "constant"}
 TEXT_ALPHA = {("toxic", "bert"): 0.1, ("imdb", "cnn"): 0.2, ("imdb", "bilstm"): 0.2}
 """Where alpha is not 1."""
 
 
-def fmix_paper_text(data: str, model: str, method: str) -> Mapping[str, Any]:
+def fmix_paper_text(choice: Choice) -> Mapping[str, Any]:
     """Settings of the FMix paper's Table V.
 
     The paper prints the training settings of Toxic with CNN and BiLSTM only; those of IMDb and Yelp are the same here.
@@ -98,6 +101,7 @@ def fmix_paper_text(data: str, model: str, method: str) -> Mapping[str, Any]:
     Raises:
         ValueError: the paper has no such experiment.
     """
+    data, model = choice.data, choice.model
     if data not in ("toxic", "imdb", "yelp-polarity", "yelp-full") or (model == "bert" and data != "toxic"):
         raise ValueError(
             f"preset='fmix-paper' has no {data} with {model}; it has toxic with cnn, bilstm and bert, and imdb, "
@@ -106,45 +110,45 @@ def fmix_paper_text(data: str, model: str, method: str) -> Mapping[str, Any]:
     settings: dict[str, Any] = {
         "model": model,
         "padding": "published",
-        "mixing": Method(method=method, alpha=TEXT_ALPHA.get((data, model))),
-        "training": Training(epochs=10, batch_size=64, lr=1e-4, **TEXT),
+        "mixing": Method(method=choice.method, alpha=TEXT_ALPHA.get((data, model))),
+        "training": Training(epochs=10, batch_size=64, lr=1e-4, **TEXT_STEPS),
     }
     if model == "bert":
         bert = {"bert": "bert-base-cased", "bert_pool": "all", "most_tokens": 128, "mix": "ids"}
-        settings |= bert | {"training": Training(epochs=4, batch_size=32, lr=2e-5, **TEXT)}
+        settings |= bert | {"training": Training(epochs=4, batch_size=32, lr=2e-5, **TEXT_STEPS)}
     return settings
 
 
-TEXT_PRESETS = {"fmix-paper": fmix_paper_text}
+TEXT: dict[str, Preset] = {"fmix-paper": fmix_paper_text}
 
 
-def fmix_paper_audio(method: str, alpha: float) -> Mapping[str, Any]:
+def fmix_paper_audio(choice: Choice, alpha: float) -> Mapping[str, Any]:
     """Settings of Google commands in the FMix paper's Table II."""
     return {
         "data": "speech-commands",
         "words": "twelve",
         "width": 64,
-        "mixing": Method(method=method, alpha=alpha),
+        "mixing": Method(method=choice.method, alpha=alpha),
         "training": Training(epochs=90, batch_size=128, **STEPS | {"lr": 0.01, "milestones": (30, 60, 80)}),
     }
 
 
-AUDIO_PRESETS = {
-    "fmix-paper": lambda method: fmix_paper_audio(method, 1.0),
-    "fmix-paper-0.2": lambda method: fmix_paper_audio(method, 0.2),
+AUDIO: dict[str, Preset] = {
+    "fmix-paper": lambda choice: fmix_paper_audio(choice, 1.0),
+    "fmix-paper-0.2": lambda choice: fmix_paper_audio(choice, 0.2),
 }
 
 
-def fmix_paper_points(method: str) -> Mapping[str, Any]:
+def fmix_paper_points(choice: Choice) -> Mapping[str, Any]:
     """Settings of ModelNet10 in the FMix paper's Table II, with voxels of 64 cells where its code has 128."""
     steps: dict[str, Any] = {"schedule": "step", "milestones": (10, 20, 30, 40), "median_of": 5}
     return {
         "data": "modelnet10",
         "mix": "voxels",
         "resolution": 64,
-        "mixing": Method(method=method),
+        "mixing": Method(method=choice.method),
         "training": Training(epochs=50, batch_size=16, lr=1e-3, optimizer="adam", weight_decay=0.0, **steps),
     }
 
 
-POINTS_PRESETS = {"fmix-paper": fmix_paper_points}
+POINTS: dict[str, Preset] = {"fmix-paper": fmix_paper_points}

@@ -10,12 +10,13 @@ import torch
 
 import mixmodal as mm
 from recipes import audio
-from recipes.audio import Settings, with_preset
+from recipes.audio import Settings
 from recipes.data.audio import sets
 from recipes.data.loading import ShuffledBatches
 from recipes.pictures import audio as pictures
 from recipes.pictures.rows import Sample
-from recipes.training.command import Choice
+from recipes.training import presets
+from recipes.training.command import Choice, with_preset
 from recipes.training.methods import Method
 
 METHODS = ("baseline", "mixup", "cutmix", "fmix", "spec-time", "spec-frequency", "manifold-mixup", "patchup-soft",
@@ -25,7 +26,7 @@ METHODS = ("baseline", "mixup", "cutmix", "fmix", "spec-time", "spec-frequency",
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     tones = sets.synthetic(classes=3, per_class=6)
-    monkeypatch.setattr(audio.speech, "synthetic", lambda: tones)
+    monkeypatch.setattr(audio.sets, "synthetic", lambda: tones)
 
 
 def smoke(out: Path, *words: str) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def test_balanced_batches_hold_all_classes_alike() -> None:
 
 @pytest.mark.parametrize(("preset", "alpha"), [("fmix-paper", 1.0), ("fmix-paper-0.2", 0.2)])
 def test_the_papers_settings(preset: str, alpha: float) -> None:
-    settings = with_preset(Choice(preset, "synthetic", "preact18", "cutmix"))
+    settings = with_preset(Settings, presets.AUDIO, Choice(preset, "synthetic", "preact18", "cutmix"))
     training = settings.training
     assert settings.mixing == Method(method="cutmix", alpha=alpha)
     assert (settings.data, settings.words, settings.width) == ("speech-commands", "twelve", 64)

@@ -15,10 +15,10 @@ from torch import nn
 import mixmodal as mm
 from recipes import images
 from recipes.data.images.sets import ImageSet
-from recipes.images import MODELS, Settings, with_preset
+from recipes.images import MODELS, Settings
 from recipes.models.images.preact_resnet import preact_resnet
-from recipes.training import methods
-from recipes.training.command import Choice
+from recipes.training import methods, presets
+from recipes.training.command import Choice, with_preset
 from recipes.training.methods import METHODS, Method
 
 ROOT = Path(__file__).parents[2]
@@ -175,7 +175,7 @@ def test_puzzlemix_mixes_at_its_rate_by_the_saliency_of_the_batch(monkeypatch: p
 def test_the_papers_settings(
     data: str, model: str, epochs: int, batch: int, milestones: tuple[int, ...], width: int
 ) -> None:
-    settings = with_preset(Choice("fmix-paper", data, model, "fmix"))
+    settings = with_preset(Settings, presets.IMAGES, Choice("fmix-paper", data, model, "fmix"))
     training = settings.training
     assert (training.epochs, training.batch_size, training.milestones) == (epochs, batch, milestones)
     assert (training.lr, training.momentum, training.nesterov, training.weight_decay) == (0.1, 0.9, False, 1e-4)
@@ -209,7 +209,7 @@ def test_the_patchup_papers_settings(
     mixing: dict[str, Any],
     changes: dict[str, Any],
 ) -> None:
-    settings = with_preset(Choice("patchup-paper", data, model, method))
+    settings = with_preset(Settings, presets.IMAGES, Choice("patchup-paper", data, model, method))
     training = settings.training
     assert (training.epochs, training.batch_size, training.milestones) == (epochs, 100, milestones)
     assert (training.lr, training.momentum, training.nesterov, training.weight_decay) == (0.1, 0.9, True, 1e-4)
@@ -224,7 +224,7 @@ def test_the_patchup_papers_settings(
 def test_validation_images_are_left_out_of_the_training_and_scored_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = torch.randint(256, (40, 3, 4, 4), dtype=torch.uint8), torch.arange(40) % 2
     whole = ImageSet("cifar10", x, y, x[:6], y[:6], ("a", "b"), (0.5,) * 3, (0.2,) * 3, pad=4, flip=True)
-    monkeypatch.setattr(images.images, "load", lambda *a, **k: whole)
+    monkeypatch.setattr(images.sets, "load", lambda *a, **k: whole)
     monkeypatch.setattr(images, "PATCHUP_SPLITS", {"cifar10": (20, 5)})
     for score_on in ("test", "validation"):
         data = images.load(Settings(data="cifar10", validation=True, score_on=score_on, facts="patchup"))

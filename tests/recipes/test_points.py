@@ -16,8 +16,9 @@ from recipes import points
 from recipes.models.points import FromVoxels
 from recipes.pictures import points as pictures
 from recipes.pictures.rows import Sample
-from recipes.points import Settings, with_preset
-from recipes.training.command import Choice
+from recipes.points import Settings
+from recipes.training import presets
+from recipes.training.command import Choice, with_preset
 from recipes.training.methods import Method
 
 ON_POINTS = ("baseline", "cutmix", "fmix", "fmix+cutmix", "manifold-mixup")
@@ -93,7 +94,7 @@ def test_clouds_drawn_from_voxels_are_like_test_clouds_unless_as_published(as_pu
 
 
 def test_the_papers_settings() -> None:
-    settings = with_preset(Choice("fmix-paper", "synthetic", "pointnet", "fmix"))
+    settings = with_preset(Settings, presets.POINTS, Choice("fmix-paper", "synthetic", "pointnet", "fmix"))
     training = settings.training
     assert settings.mixing == Method(method="fmix")
     assert (settings.data, settings.mix, settings.points) == ("modelnet10", "voxels", 1000)

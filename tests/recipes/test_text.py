@@ -13,8 +13,9 @@ import mixmodal as mm
 from recipes import text
 from recipes.pictures import text as pictures
 from recipes.pictures.rows import Sample
-from recipes.text import Settings, with_preset
-from recipes.training.command import Choice
+from recipes.text import Settings
+from recipes.training import presets
+from recipes.training.command import Choice, with_preset
 from recipes.training.methods import Method
 
 METHODS = ("baseline", "mixup", "fmix", "cutmix", "fmix+mixup", "manifold-mixup", "feature-cutmix", "patchup-soft",
@@ -101,7 +102,7 @@ def test_texts_of_like_length_are_read_together() -> None:
     ],
 )
 def test_the_papers_settings(data: str, model: str, alpha: float | None, training: tuple[int, int, float]) -> None:
-    settings = with_preset(Choice("fmix-paper", data, model, "fmix"))
+    settings = with_preset(Settings, presets.TEXT, Choice("fmix-paper", data, model, "fmix"))
     assert settings.mixing == Method(method="fmix", alpha=alpha)
     found = settings.training
     assert (found.epochs, found.batch_size, found.lr) == training

@@ -62,6 +62,10 @@ class Augment:
             raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, {len(self.mean)}, H, W)")
         return self._normalised(self._moved(x) if train else x)
 
+    def batch(self, batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
+        """Map a batch of images and labels, see `Augment.__call__`; labels stay."""
+        return self(batch[0], train), batch[1]
+
     def _normalised(self, x: Tensor) -> Tensor:
         """Scale to [0, 1] and standardise each channel, with numbers rather than tensors that would be copied over."""
         planes = zip(x.unbind(1), self.mean, self.std, strict=True)

@@ -1,0 +1,1 @@
+"""Examples in one file each, which import nothing of the recipes: read one, copy it, change it."""
