@@ -290,7 +290,7 @@ def test_sites_are_drawn_with_even_odds() -> None:
     places = {module: place for place, module in enumerate(net)}
     for _ in range(n):
         net(x)
-        counts[places[hidden._site]] += 1
+        counts[places[hidden.acting.forward.site]] += 1
     for count in counts.values():
         assert abs(count - n / 3) < Z * (n * (1 / 3) * (2 / 3)) ** 0.5
 
