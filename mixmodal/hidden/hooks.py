@@ -54,7 +54,8 @@ class Hook:
     def __call__(self, module: nn.Module, *called: Any) -> Any:
         if module is self._place.module:
             return getattr(self._owner, self._place.act)(*self._place.given, module, *called)
-        if getattr(module, "_is_replica", False):
+        failed = called[-1] is None  # the output of a forward that raised already
+        if getattr(module, "_is_replica", False) and not failed:
             raise RuntimeError(
                 f"{type(module).__name__} is a replica of nn.DataParallel, whose threads would share one record; use "
                 f"nn.parallel.DistributedDataParallel, which mixes in each process"

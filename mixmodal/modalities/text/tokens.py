@@ -174,12 +174,12 @@ class TokenMix:
 
     def _own_ids(self, table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Before the embeddings: they are those of the text before mixing."""
-        acting = self.hidden.acting
-        if self._read is None or self._read[0] is not acting.forward:
+        swapped = self._swapped()
+        if swapped is None:
             return None
-        _, ids, read = self._read
+        ids, read = swapped
         given = first_tensor((*args, *kwargs.values()), "the arguments of the input embeddings")
-        if (self._site in acting.forward and not recomputing()) or given.shape != read.shape:
+        if (self._site in self.hidden.acting.forward and not recomputing()) or given.shape != read.shape:
             raise RuntimeError(
                 f"{type(self.hidden.model).__name__} embeds ids of shape {tuple(given.shape)} where input_ids have "
                 f"{tuple(read.shape)}, or embeds them twice, so that its embeddings cannot be mixed; mix token ids, "
@@ -192,12 +192,17 @@ class TokenMix:
 
     def _keep_padding(self, table: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """After the embeddings: padding is embedded as ever."""
-        if self._read is None or self._read[0] is not self.hidden.acting.forward:
+        swapped, mix = self._swapped(), self.hidden.mix
+        if swapped is None or mix is None or mix.valid is None:
             return None
-        mix = self.hidden.mix
-        if mix is None or mix.valid is None:
+        return torch.where(mix.valid[..., None], output, table.forward(swapped[1]).to(output.dtype))
+
+    def _swapped(self) -> tuple[Tensor, Tensor] | None:
+        """The ids before mixing and those that stand in for them, within the forward in which they do."""
+        forward = self.hidden.acting.forward
+        if self._read is None or self._read[0] is not forward or not (forward.running or recomputing()):
             return None
-        return torch.where(mix.valid[..., None], output, table.forward(self._read[2]).to(output.dtype))
+        return self._read[1:]
 
 
 def _table(model: nn.Module) -> nn.Module:
