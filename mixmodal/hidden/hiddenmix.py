@@ -35,6 +35,13 @@ class HiddenMix:
     checkpointing (one training forward for each backward) and under `torch.compile`: make it before the compiled
     network is first called; hooks break the graph, so fullgraph=True does not go with it.
 
+    It mixes this model and no copy of it: an average of weights or a teacher that was copied from it is as it would be
+    without hooks, and may have a HiddenMix of its own. Where an object that holds both is copied or pickled, its copy
+    holds a pair that works as this one does.
+
+    A network that looks for the last token by `input_ids` (GPT-2, Llama) looks in the text before mixing: pad on the
+    left, or use `TokenMix`. See `check`.
+
     Args:
         model: the network, called as before.
         at: mixers by site. A mixer may be replaced between steps, as `hidden.at[site] = mixer`.
@@ -44,7 +51,8 @@ class HiddenMix:
 
     Raises:
         ValueError: a site is no module of the model or has no mixer; the model, or a part of it, is mixed by another
-            HiddenMix; the model takes no argument of the name `valid`.
+            HiddenMix; the model takes no argument of the name `valid`. In a training forward: `labels` are given to
+            the model, whose loss would not know of the mix.
 
     >>> import mixmodal as mm
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 10))

@@ -339,6 +339,18 @@ def test_after_a_failure_a_site_that_was_drawn_does_not_act_on_its_own() -> None
     assert hidden.mix is None
 
 
+def test_a_site_that_a_forward_left_out_does_not_act_on_its_own() -> None:
+    class Skips(Net):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.first(x)
+
+    net, holes = Skips(), mm.DropBlock(block_size=1, drop_prob=0.9, axes="b *")
+    mm.HiddenMix(net, {net.first: holes, net.last: holes})
+    net(X)
+    x = torch.randn(5, 8)
+    torch.testing.assert_close(net.last(x), F.linear(x, net.last.weight, net.last.bias))
+
+
 def test_a_model_that_calls_itself_raises_in_training() -> None:
     net = Net()
     with mixed(net):
