@@ -22,9 +22,10 @@ LIBRARY = [
     *("methods.uniform", "methods.boxes", "methods.fields", "methods.blocks", "methods.policies", "methods"),
     *("methods.puzzle.saliency", "methods.puzzle.transport", "methods.puzzle.cuts", "methods.puzzle.puzzlemix"),
     "methods.puzzle",
-    *("hidden.arguments", "hidden.replay", "hidden.hiddenmix", "hidden.sites", "hidden.presets", "hidden"),
+    *("hidden.arguments", "hidden.hooks", "hidden.replay", "hidden.mixers", "hidden.acting"),
+    *("hidden.hiddenmix", "hidden.sites", "hidden.presets", "hidden"),
     *("modalities.images", "modalities.audio"),
-    *("modalities.text.ends", "modalities.text.tokens", "modalities.text.trainer"),
+    *("modalities.text.ends", "modalities.text.beside", "modalities.text.tokens", "modalities.text.trainer"),
     *("modalities.text.padding", "modalities.text.buckets", "modalities.text"),
     *("modalities.points.voxels", "modalities.points.clouds", "modalities.points.off", "modalities.points.meshes"),
     *("modalities.points", "modalities"),
@@ -53,7 +54,7 @@ FILES = modules("mixmodal")
 files = pytest.mark.parametrize("file", FILES)
 WAITING = ("mixmodal.methods.puzzle", "mixmodal.modalities", "mixmodal.core.records.views")
 NUMBERS = ("bool", "int", "float")
-HOST_DRAWS = {"mixmodal.methods.policies": {"torch.multinomial"}, "mixmodal.hidden.hiddenmix": {"torch.randint"}}
+HOST_DRAWS = {"mixmodal.methods.policies": {"torch.multinomial"}, "mixmodal.hidden.acting": {"torch.randint"}}
 """Draws that are read: on the host."""
 
 

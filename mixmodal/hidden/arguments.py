@@ -1,5 +1,6 @@
 """Hooks and arguments of modules: finding one, replacing one, and masks of real locations that follow a mix."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mixmodal.core.checks import check_range, check_tensor
 from mixmodal.core.records.mix import Mix
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -22,6 +24,15 @@ def untraced(function: _Function) -> _Function:
     """
     eager: _Function = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
     return eager
+
+
+@functools.cache
+def untrace(kind: type) -> None:
+    """Let compiled code call the objects of a class and not trace it.
+
+    It is for the constructor of the class: the compiler is loaded by those who make hooks, not by the import.
+    """
+    kind.__call__ = untraced(kind.__call__)  # type: ignore[method-assign,operator]
 
 
 def takes(module: nn.Module, name: str) -> bool:
@@ -74,8 +85,8 @@ def follow(marks: Tensor, mix: Mix) -> Tensor:
     """Marks of what is real, of what a location may attend to, after a mix.
 
     Args:
-        marks: (B, T), 1 or True where real; or an attention mask (B, heads or 1, queries or 1, T), bool, or floating
-            with 0 where to attend and a large negative number where not.
+        marks: (B, T) or (B, heads or 1, queries or 1, T), of any dtype: 1 or True where to attend; or, where there are
+            negative numbers, an additive mask with 0 where to attend and a large negative number where not.
         mix: the record, with `valid` (B, T).
 
     Returns:
@@ -90,9 +101,40 @@ def follow(marks: Tensor, mix: Mix) -> Tensor:
     assert mix.valid is not None
     real = mix.valid.view(len(mix.valid), *[1] * (marks.ndim - 2), -1)
     other = marks.index_select(0, mix.index)
+    if not marks.is_floating_point():
+        return ((marks.bool() | other.bool()) & real).to(marks.dtype)
+    never = marks.new_full((), torch.finfo(marks.dtype).min) * (marks < 0).any()
+    return torch.where(real, torch.maximum(marks, other), never)
+
+
+def marked(marks: object, name: str) -> Tensor:
+    """What is real by an argument that tells it, bool.
+
+    Args:
+        marks: (B, *grid), 1 or True where real, 0 or False where not, of any dtype.
+        name: what to call it.
+
+    Raises:
+        TypeError: it is no tensor.
+        ValueError: floats outside [0, 1], as an additive mask holds them.
+
+    >>> marked(torch.tensor([[1.0, 0.0]]), "attention_mask")
+    tensor([[ True, False]])
+    """
+    check_tensor(marks, name)
+    assert isinstance(marks, Tensor)
     if marks.is_floating_point():
-        return torch.maximum(marks, other).masked_fill(~real, torch.finfo(marks.dtype).min)
-    return ((marks.bool() | other.bool()) & real).to(marks.dtype)
+        check_range(marks, 0, 1, f"{name} must hold 1 where a location is real and 0 where not")
+    return marks.bool()
+
+
+def unmixed_labels(model: nn.Module, name: str) -> ValueError:
+    """What to raise where a network in training is given labels: it would compute a loss that knows of no mix."""
+    return ValueError(
+        f"{name} is given to {type(model).__name__} in training, whose loss would not know how its inputs were mixed: "
+        f"leave it out and take mixing.loss(output.logits, labels); a Trainer takes "
+        f"compute_loss_func=mm.trainer_loss(mixing)"
+    )
 
 
 def _place(module: nn.Module, name: str) -> int:

@@ -1,23 +1,23 @@
 """HiddenMix: mix inside any network through hooks."""
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from mixmodal.core.draws import Draws, without_saliency
 from mixmodal.core.records.losses import Criterion
 from mixmodal.core.records.mix import Mix
-from mixmodal.hidden.arguments import Call, first_tensor, follow, get, put, takes, untraced
-from mixmodal.hidden.replay import Forward, random_state, recomputing
+from mixmodal.hidden.acting import Acting, module_of, name_of
+from mixmodal.hidden.arguments import first_tensor, takes
+from mixmodal.hidden.mixers import Still, alike, compare
+from mixmodal.hidden.replay import Site, random_state, restore
 from mixmodal.methods.uniform import NoMix
 
-Site = nn.Module | tuple[nn.Module, str]
-"""A module, for its first tensor argument; or `(module, "output")`; or `(module, name of an argument)`."""
 Sites = Mapping[nn.Module, Draws] | Mapping[tuple[nn.Module, str], Draws] | Mapping[Site, Draws]
 """Mixers by site."""
 
@@ -35,6 +35,13 @@ class HiddenMix:
     checkpointing (one training forward for each backward) and under `torch.compile`: make it before the compiled
     network is first called; hooks break the graph, so fullgraph=True does not go with it.
 
+    It mixes this model and no copy of it: an average of weights or a teacher that was copied from it is as it would be
+    without hooks, and may have a HiddenMix of its own. Where an object that holds both is copied or pickled, its copy
+    holds a pair that works as this one does.
+
+    A network that looks for the last token by `input_ids` (GPT-2, Llama) looks in the text before mixing: pad on the
+    left, or use `TokenMix`. See `check`.
+
     Args:
         model: the network, called as before.
         at: mixers by site. A mixer may be replaced between steps, as `hidden.at[site] = mixer`.
@@ -44,7 +51,8 @@ class HiddenMix:
 
     Raises:
         ValueError: a site is no module of the model or has no mixer; the model, or a part of it, is mixed by another
-            HiddenMix; the model takes no argument of the name `valid`.
+            HiddenMix; the model takes no argument of the name `valid`. In a training forward: `labels` are given to
+            the model, whose loss would not know of the mix.
 
     >>> import mixmodal as mm
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 10))
@@ -57,30 +65,34 @@ class HiddenMix:
 
     def __init__(self, model: nn.Module, at: Sites, *, valid: str | None = None) -> None:
         self.model = model
-        self.at: dict[Site, Draws] = dict(at.items())
-        self.mix: Mix | None = None
-        """The record of the last training forward; None after an evaluation forward."""
-        self._check(valid)
-        self._sites = set(self.at)
-        self._site: Site | None = None
-        self._training = False
-        self._valid: Tensor | None = None
-        self._forward = Forward()
-        self._handles = [model.register_forward_pre_hook(self._begin(valid), prepend=True, with_kwargs=True)]
-        self._handles += [self._hook(site) for site in self.at]
-        if valid is not None:
-            self._handles += [self._lead(module, valid) for module in model.modules() if takes(module, valid)]
-        self._handles.append(model.register_forward_hook(untraced(self._end)))
-        _LIVING.add(self)
+        _check(model, at, valid)
+        mixers: dict[Site, Draws] = {site: mixer if valid is None else alike(mixer) for site, mixer in at.items()}
+        self.acting = Acting(model, mixers, valid)
+        """What the hooks do, for classes that mix by this one."""
+        _LIVING.add(self.acting)
+
+    @property
+    def at(self) -> dict[Site, Draws]:
+        """Mixers by site."""
+        return self.acting.at
+
+    @property
+    def mix(self) -> Mix | None:
+        """The record of the last training forward; None after an evaluation forward, and after one that failed."""
+        return self.acting.forward.mix
+
+    @mix.setter
+    def mix(self, mix: Mix | None) -> None:
+        self.acting.forward.mix = mix
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Mix]:
         """The model's output, and the record of what was mixed: in evaluation one that mixes nothing.
 
         Raises:
             RuntimeError: `remove` was called; the module of the site that was drawn was not called.
+            ValueError: the model is given `labels` in training, which it would not mix.
         """
-        if not self._handles:
-            raise RuntimeError("this HiddenMix was removed from its model; make another one")
+        self._require_hooks()
         output = self.model(*args, **kwargs)
         return output, self.mix or _plain(first_tensor((*args, *kwargs.values()), "the arguments of the model"))
 
@@ -93,15 +105,72 @@ class HiddenMix:
         reduction: str = "mean",
         axes: str | None = None,
     ) -> Tensor:
-        """`Mix.loss` of the last forward, for trainers that call the model themselves; the plain loss in evaluation."""
+        """`Mix.loss` of the last forward, for trainers that call the model themselves; the plain loss in evaluation.
+
+        Raises:
+            RuntimeError: the model is in training, and its last forward was not a training forward that ended.
+        """
+        forward = self.acting.forward
+        if self.model.training and not self.acting.paused and not (forward.mixing and forward.done):
+            raise RuntimeError(
+                f"the last forward of this {type(self.model).__name__} was none in training, or failed, so that nobody "
+                f"knows how preds were mixed: take the loss right after the forward, or keep its record, as in logits, "
+                f"mix = hidden(x) and mix.loss(logits, y), and make other forwards within hidden.paused(); a copy of "
+                f"the model has no part in this HiddenMix"
+            )
         return (self.mix or _plain(y)).loss(preds, y, criterion, reduction=reduction, axes=axes)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Mix nothing for a while, in training too: for `update_bn`, or for what a teacher says of the batch as it is.
+
+        Forwards in it leave no trace: after it, `mix` and `loss` are those of the last forward before. In it `mix` is
+        None and `loss` the plain loss.
+
+        >>> import mixmodal as mm
+        >>> net, x = nn.Linear(4, 3), torch.rand(2, 4)
+        >>> with mm.HiddenMix(net, {net: mm.MixUp()}) as hidden, hidden.paused():
+        ...     bool((net(x) == F.linear(x, net.weight, net.bias)).all())
+        True
+        """
+        with self.acting.aside(paused=True):
+            yield
+
+    @torch.no_grad()
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Raise unless the model, with mixers that mix nothing at all sites, gives the output that it gives by itself.
+
+        A model may make more of its arguments than its sites show: count positions, or find the last token, by padding
+        that a hook replaces. This finds out for one batch; give one with padding. Random generators and buffers, such
+        as the statistics of batch norms, are set back.
+
+        Raises:
+            RuntimeError: the outputs differ, or `remove` was called.
+
+        >>> import mixmodal as mm
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.Dropout())
+        >>> mm.HiddenMix(net, {net: mm.MixUp()}).check(torch.rand(2, 4))
+        """
+        self._require_hooks()
+        model, device = self.model, first_tensor((*args, *kwargs.values()), "the arguments of the model").device
+        state, training, buffers = random_state(device), model.training, [(b, b.clone()) for b in model.buffers()]
+        model.training = True
+        try:
+            with self.paused():
+                plain = model(*args, **kwargs)
+            restore(state, device)
+            with self.acting.aside(paused=False, at={site: Still(mixer) for site, mixer in self.at.items()}):
+                found, valid = model(*args, **kwargs), self.acting.forward.valid
+        finally:
+            model.training = training
+            restore(state, device)
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        compare(found, plain, valid, model)
 
     def remove(self) -> None:
         """Take all hooks away; the model is as it was before."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        _LIVING.discard(self)
+        self.acting.hooks.remove()
 
     def __enter__(self) -> "HiddenMix":
         return self
@@ -109,124 +178,44 @@ class HiddenMix:
     def __exit__(self, *_: object) -> None:
         self.remove()
 
-    def _check(self, valid: str | None) -> None:
-        modules = set(self.model.modules())
-        for site, mixer in self.at.items():
-            if _module(site) not in modules:
-                raise ValueError(
-                    f"site {_name(self.model, site)} is not in {type(self.model).__name__}; give one of its modules, "
-                    f"(module, 'output') or (module, name of an argument)"
-                )
-            if not isinstance(mixer, Draws):
-                raise ValueError(f"at[{_name(self.model, site)}] is {mixer!r} and must be a mixer or a policy")
-            without_saliency(mixer, "HiddenMix")
-        for other in _LIVING:
-            if not modules.isdisjoint(other.model.modules()):
-                raise ValueError(
-                    f"{type(self.model).__name__} is mixed by another HiddenMix already, or shares a module with one "
-                    f"that is; give all sites to one, or call remove() on the other"
-                )
-        if valid is not None and not takes(self.model, valid):
-            raise ValueError(f"valid={valid!r} is no argument of {type(self.model).__name__}; give the name of one")
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _LIVING.add(self.acting)
 
-    def _begin(self, valid: str | None) -> Callable[..., None]:
-        """A hook before the model: draws the site."""
+    def __copy__(self) -> "HiddenMix":
+        raise TypeError("a model has one HiddenMix, so there is no shallow copy of it; take copy.deepcopy(hidden)")
 
-        @untraced
-        def begin(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if set(self.at) != self._sites:
-                raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
-            partnered = [site for site, mixer in self.at.items() if mixer.partner] if model.training else []
-            site = partnered[int(torch.randint(len(partnered), ()))] if partnered else None
-            if not recomputing():
-                self.mix, self._site, self._training, self._forward = None, site, model.training, Forward()
-                marks = None if valid is None else get(model, (args, kwargs), valid)
-                self._valid = None if marks is None else marks.bool()
+    def _require_hooks(self) -> None:
+        if not self.acting.hooks:
+            raise RuntimeError("this HiddenMix was removed from its model; make another one")
 
-        return begin
 
-    def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """A hook after the model: the site that was drawn must have been there."""
-        if self._site is not None and self._site not in self._forward:
-            raise RuntimeError(
-                f"site {_name(self.model, self._site)} was drawn, but its module was not called in this forward; take "
-                f"it out of at, or make the HiddenMix before the compiled model is first called"
+_LIVING: weakref.WeakSet[Acting] = weakref.WeakSet()
+"""What is on a model that lives, also where nobody holds the HiddenMix."""
+
+
+def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
+    """Raise unless these sites of a model can be mixed."""
+    modules = set(model.modules())
+    for site, mixer in at.items():
+        if module_of(site) not in modules:
+            raise ValueError(
+                f"site {name_of(model, site)} is not in {type(model).__name__}; give one of its modules, "
+                f"(module, 'output') or (module, name of an argument)"
             )
-
-    def _hook(self, site: Site) -> RemovableHandle:
-        """The hook of a site."""
-        module, name = site if isinstance(site, tuple) else (site, None)
-        where = f"site {_name(self.model, site)}"
-
-        @untraced
-        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-            if name is None:
-                x = first_tensor(args, where)
-                return tuple(self._apply(site, x) if each is x else each for each in args), kwargs
-            value = get(module, (args, kwargs), name)
-            if value is None and not self._training:
-                return args, kwargs
-            x = first_tensor((value,), f"{where}: arguments of the name {name!r}")
-            return put(module, (args, kwargs), name, self._apply(site, x))
-
-        @untraced
-        def after(_module: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
-            if isinstance(output, Tensor):
-                return self._apply(site, output)
-            if type(output) is tuple and output and isinstance(output[0], Tensor):
-                return self._apply(site, output[0]), *output[1:]
-            raise TypeError(
-                f"{where} gives {type(output).__name__}, and must give a tensor or a tuple that begins with one; take "
-                f"the argument of the next module, and pad packed sequences first"
+        if not isinstance(mixer, Draws):
+            raise ValueError(f"at[{name_of(model, site)}] is {mixer!r} and must be a mixer or a policy")
+        without_saliency(mixer, "HiddenMix")
+    for other in _LIVING:
+        if other.hooks and not modules.isdisjoint(other.model.modules()):
+            raise ValueError(
+                f"{type(model).__name__} is mixed by another HiddenMix already, or shares a module with one that is; "
+                f"give all sites to one, or call remove() on the other"
             )
-
-        if name == "output":
-            return module.register_forward_hook(after)
-        return module.register_forward_pre_hook(before, with_kwargs=True)
-
-    def _apply(self, site: Site, x: Tensor) -> Tensor:
-        """What a site passes on in place of `x`."""
-        if recomputing():
-            return self._forward.repeat(site, x)
-        state, mixer = random_state(x.device), self.at[site]
-        if not self._training or site in self._forward or (mixer.partner and site != self._site):
-            self._forward.note_passed(state)
-            return x
-        mixed, record = mixer(x, valid=self._valid)
-        self._forward.note(site, record, state, random_state(x.device))
-        if mixer.partner or self.mix is None:
-            self.mix = record
-        return mixed
-
-    def _lead(self, module: nn.Module, valid: str) -> RemovableHandle:
-        """A hook that makes the marks of what is real follow the mix."""
-
-        @untraced
-        def lead(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-            marks, mix, followed = get(module, (args, kwargs), valid), self.mix, self._forward.followed
-            if not isinstance(marks, Tensor) or mix is None or mix.valid is None:
-                return None
-            if not recomputing():
-                followed.add(module)
-            return put(module, (args, kwargs), valid, follow(marks, mix)) if module in followed else None
-
-        return module.register_forward_pre_hook(lead, with_kwargs=True)
-
-
-_LIVING: weakref.WeakSet[HiddenMix] = weakref.WeakSet()
+    if valid is not None and not takes(model, valid):
+        raise ValueError(f"valid={valid!r} is no argument of {type(model).__name__}; give the name of one")
 
 
 def _plain(x: Tensor) -> Mix:
     """A record that mixes nothing, for a batch of the size of `x`."""
     return NoMix().draw(x)
-
-
-def _module(site: Site) -> nn.Module:
-    return site[0] if isinstance(site, tuple) else site
-
-
-def _name(model: nn.Module, site: Site) -> str:
-    """How to call a site in a message."""
-    module = _module(site)
-    names = [name or "the model itself" for name, each in model.named_modules() if each is module]
-    return (names[0] if names else type(module).__name__) + (f" ({site[1]})" if isinstance(site, tuple) else "")

@@ -6,7 +6,8 @@ from torch import nn
 
 from mixmodal.core.draws import Draws
 from mixmodal.hidden import sites
-from mixmodal.hidden.hiddenmix import HiddenMix, Site
+from mixmodal.hidden.hiddenmix import HiddenMix
+from mixmodal.hidden.replay import Site
 from mixmodal.methods.blocks import PatchUp
 from mixmodal.methods.boxes import CutMix
 from mixmodal.methods.policies import OneOf

@@ -3,11 +3,13 @@
 from collections.abc import Hashable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixmodal.core.records.mix import Mix
 
 State = list[Tensor]
+Site = nn.Module | tuple[nn.Module, str]
+"""A module, for its first tensor argument; or `(module, "output")`; or `(module, name of an argument)`."""
 
 
 def recomputing() -> bool:
@@ -25,18 +27,52 @@ def random_state(device: torch.device) -> State:
     >>> len(random_state(torch.device("cpu")))
     1
     """
-    own = [] if device.type == "cpu" else [torch.get_device_module(device).get_rng_state(device)]
+    own = [] if device.type in ("cpu", "meta") else [torch.get_device_module(device).get_rng_state(device)]
     return [torch.get_rng_state(), *own]
 
 
+def restore(state: State, device: torch.device) -> None:
+    """Set torch's global generators to a `random_state` of this device.
+
+    >>> state = random_state(torch.device("cpu"))
+    >>> first = torch.rand(2)
+    >>> restore(state, torch.device("cpu"))
+    >>> torch.equal(first, torch.rand(2))
+    True
+    """
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.get_device_module(device).set_rng_state(state[1], device)
+
+
 class Forward:
-    """The mixing and the passing of one forward, by place.
+    """One forward of a network: what it mixes and where, and all that it mixed and passed, by place.
 
     A call is known again by the state of the random generators, which checkpointing restores; so a module that is
     called twice is no riddle, and a forward that is not this one is found out.
+
+    Args:
+        site: where to mix with a partner; None for nowhere.
+        mixing: whether anything is mixed in it.
+        running: whether it has begun and not ended.
+        valid: what is real in the batch, bool (B, *grid); None if there is no padding.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        site: Site | None = None,
+        *,
+        mixing: bool = False,
+        running: bool = False,
+        valid: Tensor | None = None,
+    ) -> None:
+        self.site, self.mixing, self.running, self.valid = site, mixing, running, valid
+        self.done = False
+        """Whether it ended as it should."""
+        self.mix: Mix | None = None
+        """The record of what was mixed with a partner; without one, of what was mixed first."""
+        self.ahead: dict[Hashable, Mix] = {}
+        """Records that were drawn before their places were reached."""
         self.followed: set[Hashable] = set()
         """Places whose marks of real locations were made to follow the mix."""
         self._mixed: dict[Hashable, tuple[Mix, State, State]] = {}
@@ -53,31 +89,30 @@ class Forward:
         """A call in which nothing was mixed."""
         self._passed.append(state)
 
-    def repeat(self, place: Hashable, x: Tensor) -> Tensor:
-        """What was done with `x` the first time.
+    def again(self, place: Hashable, device: torch.device) -> Mix | None:
+        """The record by which was mixed at a place the first time; None if it was passed.
 
         Raises:
             RuntimeError: there was no such call in this forward.
         """
-        state = random_state(x.device)
+        state = random_state(device)
         if place in self._mixed:
             record, before, after = self._mixed[place]
             if _same(state, before):
-                _restore(after, x.device)
-                return record(x)
+                restore(after, device)
+                return record
         if any(_same(state, passed) for passed in self._passed):
-            return x
+            return None
         raise RuntimeError(
             "activation checkpointing computes a forward again that is not the last one of this HiddenMix, or with "
             "other random numbers: call backward after each training forward, and keep preserve_rng_state=True"
         )
 
+    def repeat(self, place: Hashable, x: Tensor) -> Tensor:
+        """What was done with `x` at a place the first time; see `again`."""
+        record = self.again(place, x.device)
+        return x if record is None else record(x)
+
 
 def _same(a: State, b: State) -> bool:
     return len(a) == len(b) and all(map(torch.equal, a, b))
-
-
-def _restore(state: State, device: torch.device) -> None:
-    torch.set_rng_state(state[0])
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(state[1], device)

@@ -5,7 +5,7 @@ from typing import TypeVar
 from torch import nn
 
 from mixmodal.hidden.arguments import takes
-from mixmodal.hidden.hiddenmix import Site
+from mixmodal.hidden.replay import Site
 
 __all__ = ["convolutional", "encoder", "recurrent", "resnet"]
 

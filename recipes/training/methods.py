@@ -10,7 +10,7 @@ from torch import nn
 import mixmodal as mm
 from mixmodal import Draws
 from mixmodal.hidden.arguments import takes
-from mixmodal.hidden.hiddenmix import Site
+from mixmodal.hidden.replay import Site
 from recipes.training.mixing import AtSites, Mixing, WithSaliency
 
 

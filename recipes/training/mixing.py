@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mixmodal import Draws, HiddenMix, Mix, NoMix, PuzzleMix, saliency
 from mixmodal.hidden.arguments import first_tensor, get
-from mixmodal.hidden.hiddenmix import Site, Sites
+from mixmodal.hidden.hiddenmix import Sites
+from mixmodal.hidden.replay import Site
 from recipes.pictures.rows import Sample
 
 

@@ -290,7 +290,7 @@ def test_sites_are_drawn_with_even_odds() -> None:
     places = {module: place for place, module in enumerate(net)}
     for _ in range(n):
         net(x)
-        counts[places[hidden._site]] += 1
+        counts[places[hidden.acting.forward.site]] += 1
     for count in counts.values():
         assert abs(count - n / 3) < Z * (n * (1 / 3) * (2 / 3)) ** 0.5
 
@@ -705,3 +705,55 @@ def test_follow_combines_masks_of_all_kinds() -> None:
     bias = torch.zeros(2, 1, 3, 3).masked_fill(~square, low)
     assert torch.equal(follow(bias, mix), torch.zeros(2, 1, 3, 3).masked_fill(~expected, low))
     assert torch.equal(follow(follow(square, mix), mix), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_floating_marks_are_additive_only_where_they_are_negative(dtype: torch.dtype) -> None:
+    """Zeros and ones are marks, of any number of axes; padding would be turned on, or all be masked, otherwise."""
+    own = torch.tensor([[1, 1, 0], [1, 0, 0]], dtype=dtype)
+    after = torch.tensor([[1, 0, 0], [1, 1, 0]], dtype=dtype)
+    mask, index = torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([1, 0])
+    mix = mm.Mix(index=index, mask=mask, lam=torch.zeros(2), valid=after.bool(), hard=True)
+    follow, low = mm.hidden.arguments.follow, torch.finfo(dtype).min
+    assert torch.equal(follow(own, mix), after)
+    assert torch.equal(follow(own[:, None, None], mix), after[:, None, None])
+    square = own[:, None, None] * own[:, None, :, None]  # as DeBERTa makes it
+    expected = torch.maximum(square, square[index]) * after[:, None, None]
+    assert torch.equal(follow(square, mix), expected)
+    for shape in ((2, 3), (2, 1, 1, 3)):
+        bias = torch.zeros(2, 3, dtype=dtype).masked_fill(own == 0, low).view(shape)
+        assert torch.equal(follow(bias, mix), torch.zeros(2, 3, dtype=dtype).masked_fill(after == 0, low).view(shape))
+
+
+@pytest.mark.parametrize("floating", [False, True])
+def test_masks_of_deberta_follow_a_mix_inside(floating: bool) -> None:
+    """Its layers are given zeros and ones for each pair of tokens; a text with itself is not changed by its padding."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.DebertaV2Config(
+        vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, relative_attention=True, pos_att_type=["p2c"],
+    )  # fmt: skip
+    net = transformers.DebertaV2Model(config).train()
+    ids = torch.randint(1, 50, (1, 6)).repeat(2, 1)
+    real = torch.arange(6) < 4
+    plain = net(input_ids=ids[:, :4]).last_hidden_state
+    site = mm.sites.encoder(net)[1]
+    with mm.HiddenMix(net, {site: mm.MixUp(axes="b * d")}, valid="attention_mask") as hidden:
+        marks = real.expand(2, 6).to(torch.float32 if floating else torch.int64)
+        output, _ = hidden(input_ids=ids, attention_mask=marks)
+    torch.testing.assert_close(output.last_hidden_state[:, :4], plain)
+
+
+def test_masks_of_another_kind_than_tensors_raise() -> None:
+    class Blocks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Attending()
+
+        def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+            return self.layer(x, {"blocks": attention_mask})
+
+    net = Blocks()
+    hidden = mm.HiddenMix(net, {net.layer: mm.MixUp(axes="b * d")}, valid="attention_mask")
+    with pytest.raises(TypeError, match="attention_mask of layer is dict, which cannot follow a mix"):
+        hidden(torch.rand(2, 3, 4), torch.ones(2, 3))

@@ -27,7 +27,7 @@ def bert() -> Any:
 
 
 def roberta() -> Any:
-    config = transformers.RobertaConfig(**SMALL, **STILL | {"pad_token_id": 1}, max_position_embeddings=40)
+    config = transformers.RobertaConfig(**SMALL, **STILL, max_position_embeddings=40)
     return transformers.RobertaForSequenceClassification(config)
 
 
@@ -255,7 +255,7 @@ def test_embeddings_are_a_site_beside_hidden_layers() -> None:
     with mm.HiddenMix(model, at, valid="attention_mask") as hidden:
         for _ in range(30):
             hidden(input_ids=ids % 60, attention_mask=valid.long())
-            seen.add(hidden._site)
+            seen.add(hidden.acting.forward.site)
     handle.remove()
     assert len(seen) == 3
 

@@ -1,0 +1,236 @@
+"""What the hooks of a HiddenMix do: draw a site before the network, mix there, and let marks of padding follow."""
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mixmodal.core.checks import check
+from mixmodal.core.draws import Draws
+from mixmodal.core.records.mix import Mix
+from mixmodal.hidden.arguments import Call, first_tensor, follow, get, marked, put, takes, unmixed_labels
+from mixmodal.hidden.hooks import Hooks, calls_itself
+from mixmodal.hidden.replay import Forward, Site, State, random_state, recomputing
+
+
+class Acting:
+    """The hooks on a network, and the forward that they are in.
+
+    A copy, which is made together with that of the network, has seen no forward yet.
+
+    Args:
+        model: the network.
+        at: mixers by site.
+        marks: name of the argument that tells the network what is real; None if there is no padding.
+
+    >>> import mixmodal as mm
+    >>> net = nn.Identity()
+    >>> acting = Acting(net, {net: mm.MixUp()}, None)
+    >>> mixed = net(torch.rand(2, 3))
+    >>> acting.forward.mix.index.shape
+    torch.Size([2])
+    """
+
+    def __init__(self, model: nn.Module, at: dict[Site, Draws], marks: str | None) -> None:
+        self.model, self.at = model, at
+        self.forward = Forward()
+        self.paused = False
+        """Whether forwards are mixed nowhere and leave no trace."""
+        self._sites, self._marks = set(at), marks
+        self.hooks = Hooks(self)
+        self.hooks.before(model, "_begin", first=True)
+        for site in at:
+            module, name = site if isinstance(site, tuple) else (site, None)
+            if name == "output":
+                self.hooks.after(module, "_mix_output", site)
+            else:
+                self.hooks.before(module, "_mix_argument", site)
+        told = [] if marks is None else [module for module in model.modules() if takes(module, marks)]
+        self._around = {
+            module: {each for each in told if each is not module and module in set(each.modules())} for module in told
+        }
+        """For each module that is told what is real, those around it that are."""
+        for module in told:
+            self.hooks.before(module, "_lead", marks)
+        self.hooks.after(model, "_end")
+        self.hooks.after(model, "_close", always=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"forward": Forward(), "paused": False}
+
+    @contextmanager
+    def aside(self, *, paused: bool, at: dict[Site, Draws] | None = None) -> Iterator[None]:
+        """Forwards that leave no trace in the record.
+
+        Args:
+            paused: whether they are mixed nowhere.
+            at: mixers instead of those that there are.
+        """
+        before, self.forward, self.paused = (self.forward, self.paused, self.at), Forward(), paused
+        self.at = self.at if at is None else at
+        try:
+            yield
+        finally:
+            self.forward, self.paused, self.at = before
+
+    def apply(self, site: Site, x: Tensor) -> Tensor:
+        """What a site passes on in place of `x`."""
+        forward = self.forward
+        if recomputing():
+            return forward.repeat(site, x)
+        if not forward.running:
+            return x
+        state = random_state(x.device)
+        if not self._acts(site):
+            forward.note_passed(state)
+            return x
+        if site in forward.ahead:
+            record = forward.ahead[site]
+            mixed = record(x)
+        else:
+            mixed, record = self.at[site](x, valid=forward.valid)
+        self._note(site, site, record, state, random_state(x.device))
+        return mixed
+
+    def draw_ahead(self, site: Site, x: Tensor) -> Mix | None:
+        """The record by which a site will mix in this forward, drawn before it is reached; None if it will not.
+
+        Args:
+            site: the site.
+            x: a tensor of the shape, dtype and device of what will be mixed.
+        """
+        forward, place = self.forward, ("ahead", site)
+        if recomputing():
+            return forward.again(place, x.device)
+        state = random_state(x.device)
+        if not self._acts(site):
+            forward.note_passed(state)
+            return None
+        record = forward.ahead[site] = self.at[site].draw(x, valid=forward.valid)
+        self._note(place, site, record, state, random_state(x.device))
+        return record
+
+    def _acts(self, site: Site) -> bool:
+        """Whether a site mixes when it is next reached in this forward."""
+        forward = self.forward
+        return forward.mixing and site not in forward and (site == forward.site or not self.at[site].partner)
+
+    def _note(self, place: Hashable, site: Site, record: Mix, before: State, after: State) -> None:
+        """Keep what was drawn."""
+        self.forward.note(place, record, before, after)
+        if self.at[site].partner or self.forward.mix is None:
+            self.forward.mix = record
+
+    def _begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Before the model: draw the site."""
+        if set(self.at) != self._sites:
+            raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
+        mixing = model.training and not self.paused
+        partnered = [site for site, mixer in self.at.items() if mixer.partner] if mixing else []
+        site = partnered[int(torch.randint(len(partnered), ()))] if partnered else None
+        if recomputing():
+            return
+        if self.forward.running and self.forward.mixing and calls_itself(model):
+            raise RuntimeError(
+                f"{type(model).__name__} calls itself within a training forward, which has one record; call its "
+                f"forward method there, or mix at a module that is called once"
+            )
+        self.forward = Forward()
+        if partnered and get(model, (args, kwargs), "labels") is not None:
+            raise unmixed_labels(model, "labels")
+        marks = None if self._marks is None else get(model, (args, kwargs), self._marks)
+        valid = None if marks is None else marked(marks, f"{self._marks} of {type(model).__name__}")
+        self.forward = Forward(site, mixing=mixing, running=True, valid=valid)
+
+    def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """After the model: the site that was drawn must have been there; any, where all mix without a partner."""
+        forward = self.forward
+        if recomputing() or not forward.running:
+            return
+        sites = list(self.at) if forward.site is None else [forward.site]
+        if forward.mixing and sites and not any(site in forward for site in sites):
+            raise RuntimeError(
+                f"site {name_of(model, sites[0])} was drawn, but its module was not called in this forward; take it "
+                f"out of at, or make the HiddenMix before the compiled model is first called"
+            )
+        forward.running, forward.done = False, True
+
+    def _close(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """After the model, also where it failed: a forward that did not end leaves nothing behind."""
+        if self.forward.running and not recomputing():
+            self.forward = Forward()
+
+    def _mix_argument(self, site: Site, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Before the module of a site."""
+        name, where = site[1] if isinstance(site, tuple) else None, f"site {name_of(self.model, site)}"
+        if name is None:
+            x = first_tensor(args, where)
+            return tuple(self.apply(site, x) if each is x else each for each in args), kwargs
+        value = get(module, (args, kwargs), name)
+        if value is None and not self.forward.mixing:
+            return args, kwargs
+        x = first_tensor((value,), f"{where}: arguments of the name {name!r}")
+        return put(module, (args, kwargs), name, self.apply(site, x))
+
+    def _mix_output(self, site: Site, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """After the module of a site."""
+        if isinstance(output, Tensor):
+            return self.apply(site, output)
+        if type(output) is tuple and output and isinstance(output[0], Tensor):
+            return self.apply(site, output[0]), *output[1:]
+        raise TypeError(
+            f"site {name_of(self.model, site)} gives {type(output).__name__}, and must give a tensor or a tuple that "
+            f"begins with one; take the argument of the next module, and pad packed sequences first"
+        )
+
+    def _lead(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Before a module that is told what is real: the marks follow the mix, if none around it followed it before."""
+        marks, forward = get(module, (args, kwargs), name), self.forward
+        if marks is None or forward.mix is None or forward.mix.valid is None:
+            return None
+        if recomputing():
+            led = module in forward.followed
+        else:
+            led = forward.running and forward.followed.isdisjoint(self._around[module])
+        if not led:
+            return None
+        where = f"{name} of {name_of(self.model, module)}"
+        if not isinstance(marks, Tensor):
+            raise TypeError(
+                f"{where} is {type(marks).__name__}, which cannot follow a mix; use an attention that takes a tensor, "
+                f"as with attn_implementation='sdpa'"
+            )
+        if marks.dtype == torch.bool and marks.ndim == 4 and marks.shape[-2] == marks.shape[-1]:
+            seen = marks.diagonal(dim1=-2, dim2=-1).any(1)
+            check(
+                seen if forward.valid is None else seen | ~forward.valid,
+                f"{where} is False where a token attends to itself, so it seems to mark what to leave out, and cannot "
+                f"follow a mix; mix before the model makes it, as TokenMix does",
+                marks,
+            )
+        forward.followed.add(module)
+        return put(module, (args, kwargs), name, follow(marks, forward.mix))
+
+
+def module_of(site: Site) -> nn.Module:
+    """The module of a site.
+
+    >>> net = nn.Identity()
+    >>> module_of((net, "output")) is module_of(net) is net
+    True
+    """
+    return site[0] if isinstance(site, tuple) else site
+
+
+def name_of(model: nn.Module, site: Site) -> str:
+    """How to call a site in a message.
+
+    >>> net = nn.Sequential(nn.Identity())
+    >>> name_of(net, net), name_of(net, (net[0], "output"))
+    ('the model itself', '0 (output)')
+    """
+    module = module_of(site)
+    names = [name or "the model itself" for name, each in model.named_modules() if each is module]
+    return (names[0] if names else type(module).__name__) + (f" ({site[1]})" if isinstance(site, tuple) else "")
