@@ -113,7 +113,7 @@ def test_an_epoch_goes_on_where_it_was_left() -> None:
 
 
 @settings(deadline=None)
-@given(many, sizes, st.booleans(), st.booleans(), st.integers(0, 200))
+@given(many, sizes, st.booleans(), st.booleans(), st.integers(0, 12))
 def test_the_rest_of_an_epoch_is_its_end(
     lengths: list[int], batch_size: int, drop_last: bool, together: bool, start: int
 ) -> None:
