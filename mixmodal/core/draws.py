@@ -1,7 +1,9 @@
 """The interface of whatever draws a record: what is asked, and what comes of it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,6 +61,37 @@ class Draws(ABC):
             x: the batch, (B, ...).
             asked: what is given of the draw.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes from draw to draw, of the mixers within too, by place; empty where nothing does.
+
+        That of a `HiddenMix` is the state of each mixer in `at`, that of a `MixCollate` the state of its `mixer`.
+        """
+        states = {place: mixer.state_dict() for place, mixer in self._within()}
+        return {place: state for place, state in states.items() if state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where a `state_dict` was taken.
+
+        Raises:
+            ValueError: the state is that of another mixer.
+        """
+        places = self.state_dict().keys()
+        if not isinstance(state, Mapping) or state.keys() != places:
+            raise ValueError(
+                f"state={state} is of another mixer: {self!r} has a state of {', '.join(sorted(places)) or 'nothing'}"
+            )
+        for place, mixer in self._within():
+            if place in places:
+                mixer.load_state_dict(state[place])
+
+    def _within(self) -> Iterator[tuple[str, "Draws"]]:
+        """The mixers that this one holds as attributes, alone or in a list, by place."""
+        for name, value in vars(self).items():
+            if isinstance(value, Draws):
+                yield name, value
+            elif isinstance(value, list | tuple):
+                yield from ((f"{name}.{place}", each) for place, each in enumerate(value) if isinstance(each, Draws))
 
     def draw(
         self,

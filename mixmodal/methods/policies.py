@@ -2,12 +2,13 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from mixmodal.core.checks import require
 from mixmodal.core.draws import Asked, Draws
@@ -64,15 +65,18 @@ class OneOf(Policy):
         object.__setattr__(self, "p", tuple(p))
 
     def choose(self, *, generator: torch.Generator | None = None) -> Draws:
-        device = "cpu" if generator is None else generator.device
-        p = torch.tensor(self.p, dtype=torch.float64, device=device)
-        return self.mixers[int(torch.multinomial(p, 1, generator=generator))]
+        return self.mixers[_place(self.p, generator)]
 
 
 class Alternate(Policy):
     """The mixers in turn, batch by batch; the paper's hybrids. The turn goes on across epochs.
 
-    The only mixer with state: which turn comes next. Worker processes of a DataLoader have a turn each.
+    The only mixer with state: which turn comes next. `state_dict` holds it, with those of the mixers within.
+
+    A worker of a DataLoader has a copy, which the main process never hears of. So a worker begins at a turn that is
+    drawn, from the generator that the DataLoader seeds for each worker and epoch, and takes turns among its own batches
+    from there: every mixer has its share however few batches an epoch has, and a seed repeats the turns. For turns
+    that are exact across workers and epochs, and that `state_dict` holds, mix in the training step.
 
     Args:
         mixers: the mixers or policies, in the order of their turns.
@@ -86,6 +90,8 @@ class Alternate(Policy):
     """
 
     __hash__ = None  # type: ignore[assignment]
+    _worker: int | None = None
+    """Seed of the worker whose turn this is; None in the main process."""
 
     def __init__(self, mixers: Sequence[Draws]) -> None:
         self.mixers = _choices(mixers)
@@ -95,18 +101,30 @@ class Alternate(Policy):
         return f"Alternate({list(self.mixers)})"
 
     def choose(self, *, generator: torch.Generator | None = None) -> Draws:
+        worker = get_worker_info()
+        if worker is not None and worker.seed != self._worker:
+            self._worker, self.turn = worker.seed, _place([1.0] * len(self.mixers), generator)
         chosen = self.mixers[self.turn]
         self.turn = (self.turn + 1) % len(self.mixers)
         return chosen
 
     def state_dict(self) -> dict[str, Any]:
-        """The turn that comes next."""
-        return {"turn": self.turn}
+        """The turn that comes next, and the states of the mixers within, by place."""
+        return {"turn": self.turn} | super().state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the turn of a `state_dict`."""
-        require(state.get("turn") in range(len(self.mixers)), "state", state, f"hold a turn below {len(self.mixers)}")
+        turn = state.get("turn") if isinstance(state, Mapping) else None
+        mine = type(turn) is int and turn in range(len(self.mixers))
+        require(mine, "state", state, f"hold a turn below {len(self.mixers)}")
+        super().load_state_dict(state)
         self.turn = state["turn"]
+
+
+def _place(p: Sequence[float] | None, generator: torch.Generator | None) -> int:
+    """A place drawn by these probabilities, on the host."""
+    device = "cpu" if generator is None else generator.device
+    return int(torch.multinomial(torch.tensor(p, dtype=torch.float64, device=device), 1, generator=generator))
 
 
 def _choices(mixers: Sequence[Draws]) -> tuple[Draws, ...]:

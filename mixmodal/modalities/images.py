@@ -18,7 +18,7 @@ class MixCollate:
     between workers and epochs, and `torch.manual_seed` before the loop makes them repeatable.
 
     Args:
-        mixer: what draws; an `Alternate` keeps a turn of its own in each worker.
+        mixer: what draws; in a worker an `Alternate` begins at a turn that is drawn, and keeps it there, see there.
         num_classes: number of classes where labels are class numbers.
         label_axes: axes pattern of dense labels, such as "b *" for label maps (B, H, W): they are mixed by the draw
             of the images, location by location. Labels are one per image if None.

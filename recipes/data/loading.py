@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 
 class Tensors(Dataset[tuple[Tensor, ...]]):
@@ -26,10 +26,36 @@ class Tensors(Dataset[tuple[Tensor, ...]]):
         return tuple(tensor[chosen] for tensor in self.tensors)
 
 
-class ShuffledBatches(BatchSampler):
-    """Batches in an order that is drawn anew for every epoch, from the seed and the epoch alone; the last may be short.
+class Shuffled(Sampler[int]):
+    """Samples in an order that is drawn anew for every epoch, from the seed and the epoch alone.
 
     With weights (size,) samples are drawn with replacement, as often as their weights say.
+    """
+
+    def __init__(self, size: int, *, seed: int, weights: Tensor | None = None) -> None:
+        self.size = size
+        self.seed = seed
+        self.weights = weights
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give the samples the order of this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**64)
+        if self.weights is None:
+            return iter(torch.randperm(self.size, generator=generator).tolist())
+        return iter(torch.multinomial(self.weights, self.size, replacement=True, generator=generator).tolist())
+
+
+class ShuffledBatches(BatchSampler):
+    """Batches of `Shuffled` samples; the last may be short.
+
+    The sampler keeps the epoch, since it is there that Accelerate sets it, however it wraps the batches.
 
     >>> batches = ShuffledBatches(5, 2, seed=0)
     >>> first = list(batches)
@@ -38,24 +64,14 @@ class ShuffledBatches(BatchSampler):
     ([0, 1, 2, 3, 4], False)
     """
 
+    sampler: Shuffled
+
     def __init__(self, size: int, batch_size: int, *, seed: int, weights: Tensor | None = None) -> None:
-        super().__init__(SequentialSampler(range(size)), batch_size, drop_last=False)
-        self.size = size
-        self.seed = seed
-        self.weights = weights
-        self.epoch = 0
+        super().__init__(Shuffled(size, seed=seed, weights=weights), batch_size, drop_last=False)
 
     def set_epoch(self, epoch: int) -> None:
         """Give the batches the order of this epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        if self.weights is None:
-            order = torch.randperm(self.size, generator=generator).tolist()
-        else:
-            order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator).tolist()
-        return (order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size))
+        self.sampler.set_epoch(epoch)
 
 
 def shuffled_loader(

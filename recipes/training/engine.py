@@ -1,7 +1,8 @@
 """The one training loop of all recipes, on Hugging Face Accelerate.
 
 What is random in an epoch follows from the seed, the epoch and the process alone, and so does the order of the samples.
-So a checkpoint needs no random state, and a run that is resumed goes on bit for bit as if it had not stopped.
+So a checkpoint needs no random state, and a run that is resumed goes on bit for bit as if it had not stopped, in as
+many processes as before. In several of them Accelerate repeats samples of an epoch until its last batches are whole.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -78,6 +80,8 @@ class Training:
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed={self.seed} must have at most 64 bits")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError(
                 f"schedule={self.schedule!r} and milestones={self.milestones} do not go together: give milestones with "
@@ -106,7 +110,7 @@ class Task:
 
     Args:
         model: maps prepared inputs to predictions.
-        train: loader of raw batches, whose `batch_sampler` has `set_epoch`.
+        train: loader of raw batches, whose `batch_sampler.sampler` has `set_epoch`.
         test: loader of the test set.
         mixing: how prepared training batches are mixed and predicted.
         prepare: a raw batch, and whether it is for training, to inputs and targets on its device.
@@ -157,10 +161,12 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     if accelerator.is_main_process:
         records.open_folder(out, config, resume=training.resume)
     accelerator.wait_for_everyone()
-    others = dict(records.stateful(task.mixing)) | ({"scaler": accelerator.scaler} if accelerator.scaler else {})
+    others = {"scaler": accelerator.scaler} if accelerator.scaler else {}
     state = records.State(accelerator.unwrap_model(model), optimizer, others)
     checkpoint = out / "checkpoint.safetensors"
-    done = state.load(checkpoint)
+    done, mixers = state.load(checkpoint)
+    if done:
+        records.load_mixers(task.mixing.mixers, mixers, accelerator.process_index, accelerator.num_processes)
     entries = records.read_entries(out, done) if accelerator.is_main_process else []
 
     for epoch in range(done, training.last):
@@ -172,12 +178,14 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
             entry["test_" + task.metric] = _evaluate(task, training, accelerator, model, test)
         entry["wall"] = time.perf_counter() - start
+        mixers = gather_object([[mixer.state_dict() for mixer in task.mixing.mixers]])
         if accelerator.is_main_process:
             entries.append(entry)
             records.append_entry(out, entry)
-            state.save(checkpoint, epoch + 1)
+            state.save(checkpoint, epoch + 1, mixers)
         accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
 
+    train.set_epoch(training.last)
     train_score = _evaluate(task, training, accelerator, model, train)
     result: dict[str, Any] = {}
     if accelerator.is_main_process:
@@ -206,7 +214,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
 
 def seed(seed: int, *, epoch: int = 0, process: int = 0) -> None:
     """Seed torch's global generators for an epoch of a process; a recipe seeds epoch 0 before it makes its model."""
-    torch.manual_seed(seed * 1_000_003 + epoch * 1_009 + process)
+    torch.manual_seed((seed * 1_000_003 + epoch * 1_009 + process) % 2**64)
 
 
 def _train(

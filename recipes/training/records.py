@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from mixmodal import Draws
 
 PACKAGES = ("mixmodal", "torch", "torchvision", "accelerate", "numpy")
 BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
@@ -27,15 +29,21 @@ class State:
     Args:
         model: its parameters and buffers.
         optimizer: its buffers and settings.
-        others: further objects with `state_dict` of numbers and `load_state_dict`, such as the mixers that have one.
+        others: further objects with `state_dict` of numbers and `load_state_dict`.
     """
 
     model: nn.Module
     optimizer: Any
     others: Mapping[str, Any]
 
-    def save(self, path: Path, epoch: int) -> None:
-        """Write a checkpoint of `epoch` finished epochs; a reader finds the old one or the new, never half of one."""
+    def save(self, path: Path, epoch: int, mixers: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Write a checkpoint of `epoch` finished epochs; a reader finds the old one or the new, never half of one.
+
+        Args:
+            path: its place.
+            epoch: number of finished epochs.
+            mixers: states of the mixers of each process, by process and mixer.
+        """
         optimizer = self.optimizer.state_dict()
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for parameter, buffers in optimizer["state"].items():
@@ -44,20 +52,21 @@ class State:
             "epoch": epoch,
             "groups": optimizer["param_groups"],
             "others": {name: other.state_dict() for name, other in self.others.items()},
+            "mixers": mixers,
         }
         partial = path.with_suffix(".partial")
         whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         save_file(whole, partial, metadata={"numbers": json.dumps(numbers)})
         os.replace(partial, path)
 
-    def load(self, path: Path) -> int:
+    def load(self, path: Path) -> tuple[int, list[list[dict[str, Any]]]]:
         """Read a checkpoint, if there is one.
 
         Returns:
-            The number of finished epochs, 0 without a checkpoint.
+            The number of finished epochs, and the states of the mixers as saved; 0 and none without a checkpoint.
         """
         if not path.exists():
-            return 0
+            return 0, []
         model: dict[str, Tensor] = {}
         buffers: dict[int, dict[str, Tensor]] = {}
         with safe_open(path, framework="pt") as file:
@@ -73,15 +82,25 @@ class State:
         self.optimizer.load_state_dict({"state": buffers, "param_groups": numbers["groups"]})
         for name, other in self.others.items():
             other.load_state_dict(numbers["others"][name])
-        return int(numbers["epoch"])
+        return int(numbers["epoch"]), numbers.get("mixers", [])
 
 
-def stateful(mixer: Any, name: str = "mixer") -> Iterator[tuple[str, Any]]:
-    """The mixers with a state in a mixer or policy, by place."""
-    if hasattr(mixer, "state_dict"):
-        yield name, mixer
-    for place, inner in enumerate(getattr(mixer, "mixers", ())):
-        yield from stateful(inner, f"{name}.{place}")
+def load_mixers(mixers: Sequence[Draws], saved: Sequence[Sequence[Mapping[str, Any]]], process: int, of: int) -> None:
+    """Give the mixers of a process their states from a checkpoint.
+
+    Raises:
+        ValueError: the states are those of other mixers, or of another number of processes.
+    """
+    if any(any(states) for states in saved) and len(saved) != of:
+        raise ValueError(
+            f"--resume: the run was in {len(saved)} processes and is in {of} now, and mixers take turns of their own "
+            f"in each; resume it in {len(saved)}"
+        )
+    states = saved[process] if process < len(saved) else [{}] * len(mixers)
+    if len(states) != len(mixers):
+        raise ValueError(f"--resume: the checkpoint has states of {len(states)} mixers, and this run has {len(mixers)}")
+    for mixer, state in zip(mixers, states, strict=True):
+        mixer.load_state_dict(state)
 
 
 def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:

@@ -1,24 +1,29 @@
 """Mixing in a DataLoader: seeds, workers, epochs, label maps."""
 
+import itertools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import mixmodal as mm
 
 BATCH = 6
 
 
+def class_number(i: int) -> int:
+    return i % BATCH
+
+
 class SampleNumbers(Dataset[tuple[Tensor, Any]]):
     """Every batch in order is the same: image k of it is 1 in channel k. Batches differ in nothing but the draw."""
 
-    def __init__(self, length: int, label: Callable[[int], Any] = lambda i: i % BATCH) -> None:
+    def __init__(self, length: int, label: Callable[[int], Any] = class_number) -> None:
         self.length, self.label = length, label
 
     def __len__(self) -> int:
@@ -35,7 +40,7 @@ def label_map(i: int) -> Tensor:
 def epochs(collate: mm.MixCollate, seed: int, *, workers: int, count: int = 2, batches: int = 4) -> list[list[Any]]:
     torch.manual_seed(seed)
     loader = DataLoader(
-        SampleNumbers(BATCH * batches, label_map if collate.label_axes else lambda i: i % BATCH),
+        SampleNumbers(BATCH * batches, label_map if collate.label_axes else class_number),
         batch_size=BATCH,
         num_workers=workers,
         collate_fn=collate,
@@ -143,6 +148,104 @@ def test_alternate_takes_turns_in_a_loader() -> None:
     batches = epochs(mm.MixCollate(mm.Alternate([mm.NoMix(), mm.FMix()]), num_classes=BATCH), 1, workers=0, count=1)[0]
     plain = torch.eye(BATCH)
     assert [torch.equal(y, plain) for _, y in batches] == [True, False, True, False]
+
+
+Settings = dict[str, Any]
+many_workers = pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
+WORKERS: dict[str, Settings] = {
+    "none": {},
+    **{
+        f"{count} {method}{' persistent' if persistent else ''}": {
+            "num_workers": count,
+            "multiprocessing_context": method,
+            "persistent_workers": persistent,
+        }
+        for method, count, persistent in [
+            *(("fork", count, persistent) for count in (1, 4) for persistent in (False, True)),
+            ("spawn", 2, True),
+        ]
+    },
+}
+
+
+def turns(mixer: mm.Draws, seed: int, *, batches: int, epochs: int, **settings: Any) -> list[list[bool]]:
+    """By epoch and batch, whether it is mixed: of samples that only a partner of another kind can change."""
+    torch.manual_seed(seed)
+    loader = DataLoader(
+        SampleNumbers(BATCH * batches), batch_size=BATCH, collate_fn=mm.MixCollate(mixer, num_classes=BATCH), **settings
+    )
+    return [[not torch.equal(y, torch.eye(BATCH)) for _, y in loader] for _ in range(epochs)]
+
+
+def hybrid() -> mm.Alternate:
+    return mm.Alternate([mm.NoMix(), mm.MixUp(alpha=50.0, per_sample=True)])  # a share near a half: always seen
+
+
+@many_workers
+@pytest.mark.parametrize("name", WORKERS)
+def test_each_worker_takes_turns_and_a_seed_repeats_them(name: str) -> None:
+    settings = WORKERS[name]
+    count, persistent = max(settings.get("num_workers", 0), 1), settings.get("persistent_workers", not settings)
+    found = turns(hybrid(), 3, batches=9, epochs=2, **settings)
+    for worker in range(count):  # which has batches worker, worker + count, ... of each epoch
+        own = [epoch[worker::count] for epoch in found]
+        for stream in [[*itertools.chain(*own)]] if persistent else own:
+            assert all(one != next_one for one, next_one in itertools.pairwise(stream))
+    if settings.get("multiprocessing_context") != "spawn":  # which takes long to start
+        assert turns(hybrid(), 3, batches=9, epochs=2, **settings) == found
+
+
+@many_workers
+@pytest.mark.parametrize(
+    ("name", "nested"),
+    [("none", True), ("1 fork", False), ("1 fork", True), ("4 fork", True), ("4 fork persistent", True)],
+)
+def test_every_mixer_has_its_share_in_short_epochs(name: str, nested: bool) -> None:
+    """Twelve epochs of one batch: within a policy too, as whose inner turn must not go with the outer one."""
+    plain, mixing = hybrid().mixers
+    outer = mm.Alternate([mm.Alternate([mixing, plain]), mm.Alternate([plain, mixing])])
+    found = turns(outer if nested else hybrid(), 1, batches=1, epochs=12, **WORKERS[name])
+    assert 2 <= sum(itertools.chain(*found)) <= 10
+
+
+@many_workers
+def test_workers_begin_at_turns_of_their_own() -> None:
+    """Six epochs of a batch for each of four workers: those of an epoch differ, and epochs differ."""
+    found = turns(hybrid(), 1, batches=4, epochs=6, **WORKERS["4 fork"])
+    assert any(len({*epoch}) == 2 for epoch in found)
+    assert len({tuple(epoch) for epoch in found}) > 3
+
+
+def test_workers_change_nothing_in_the_main_process() -> None:
+    mixer = mm.OneOf([hybrid()])
+    state = mixer.state_dict()
+    turns(mixer, 1, batches=3, epochs=2, **WORKERS["1 fork"])
+    assert mixer.state_dict() == state
+    assert turns(mixer, 1, batches=3, epochs=2) == [[False, True, False], [True, False, True]]
+    assert mixer.state_dict() == {"mixers.0": {"turn": 0}}
+
+
+class Stream(IterableDataset[Tensor]):
+    """Batches that are mixed where they are read."""
+
+    def __init__(self, mixer: mm.Draws) -> None:
+        self.mixer = mixer
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for _ in range(4):
+            x = torch.eye(BATCH)[:, :, None]
+            yield torch.tensor(not torch.equal(self.mixer(x)[0], x))
+
+
+def test_a_stream_takes_turns_where_it_is_read() -> None:
+    torch.manual_seed(0)
+    loader = DataLoader(Stream(hybrid()), batch_size=None, num_workers=2, multiprocessing_context="fork")
+    epochs = [[bool(mixed) for mixed in loader] for _ in range(6)]
+    for epoch in epochs:
+        for worker in range(2):
+            own = epoch[worker::2]
+            assert own in ([False, True] * 2, [True, False] * 2)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])

@@ -1,10 +1,12 @@
-"""Batches of texts: samples of like length together, padded, with marks of what is real."""
+"""Batches of texts of like length, in the order of an epoch."""
 
+import operator
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DistributedSampler, Sampler, SequentialSampler
 
 from mixmodal.core.checks import require
 
@@ -13,22 +15,38 @@ class LengthBucketBatchSampler(BatchSampler):
     """Batches of samples of like length, so that little is padded, in an order that is random all the same.
 
     All samples are shuffled and cut into chunks of `chunk` batches; each chunk is sorted by falling length and cut into
-    batches; whole batches are shuffled, and a smaller one comes last. The order follows from the seed and the epoch
+    batches; whole batches are shuffled, and smaller ones come last. The order follows from the seed and the epoch
     alone. In several processes each takes an even share of every batch of `world_size` · `batch_size` samples: no
     sample is lost or repeated, and all processes have the same number of batches.
 
+    The epoch is kept by `sampler`, one of torch's `DistributedSampler`, where Accelerate, Lightning and the Hugging
+    Face Trainer set it: each of their epochs has an order of its own. A loop of one's own calls `set_epoch`.
+
+    * Lightning gives each process its share through `sampler`; leave `rank` and `world_size` as they are.
+    * Accelerate deals batches out to its processes. As they are made by default it repeats samples until the last ones
+      are whole (103 samples become 112 in two processes with batches of 8); with `rank=None` and
+      `world_size=accelerator.num_processes` it repeats none. To resume within an epoch call its `skip_first_batches`:
+      it sets the epoch itself whenever a loader is iterated, and with that a `start` of 0.
+    * Without either, give `rank` and `world_size`, and iterate the loader as it is: a framework that deals out a share
+      would leave the rest untrained.
+
     Args:
-        lengths: length of each sample in any unit, integers of 0 or more, (N,).
-        batch_size: samples in a batch, of each process; the last batch of an epoch may be smaller.
+        lengths: length of each sample in any unit, integers of 0 or more, (N,): a list, an array or a tensor.
+        batch_size: samples in a batch, of each process; none is larger, and the last of an epoch may be smaller.
         chunk: batches in a chunk; 1 does not sort at all but within a batch.
         shuffle: whether to shuffle; if False chunks and batches come in order.
-        seed: seed of the order.
+        seed: seed of the order, of at most 64 bits.
         drop_last: leave out the samples that do not fill a batch.
-        rank: number of this process.
-        world_size: number of processes; 1 also where a framework such as Accelerate shards the loader itself.
+        rank: number of this process; None for the batches of all processes in turn, which a framework deals out. The
+            attribute `batch_size` is None then: sizes differ by a sample at the end of an epoch.
+        world_size: number of processes.
+        sampler: says the rank, the number of processes and the epoch, in place of `rank` and `world_size`; its own
+            order is not used.
 
     Raises:
-        ValueError: an argument out of range; fewer samples than processes.
+        TypeError: `lengths` are no numbers; `sampler` has an order of its own that is no `DistributedSampler`.
+        ValueError: an argument out of range; fewer samples than processes; batches of one sample that do not come out
+            even; `sampler` is for another number of samples or other processes.
 
     >>> batches = LengthBucketBatchSampler([3, 9, 4, 8, 2], 2, shuffle=False)
     >>> list(batches)
@@ -36,6 +54,8 @@ class LengthBucketBatchSampler(BatchSampler):
 
     Source: Harris et al., FMix (2020), section 5, by torchtext's BucketIterator.
     """
+
+    sampler: DistributedSampler[int]
 
     def __init__(
         self,
@@ -46,53 +66,169 @@ class LengthBucketBatchSampler(BatchSampler):
         shuffle: bool = True,
         seed: int = 0,
         drop_last: bool = False,
-        rank: int = 0,
+        rank: int | None = 0,
         world_size: int = 1,
+        sampler: Sampler[int] | None = None,
     ) -> None:
         for name, value in {"batch_size": batch_size, "chunk": chunk, "world_size": world_size}.items():
             require(type(value) is int and value > 0, name, value, "be a whole number, 1 or more")
-        require(type(rank) is int and 0 <= rank < world_size, "rank", rank, f"be one of {world_size} processes, from 0")
-        self.lengths = torch.as_tensor(lengths)
-        if self.lengths.ndim != 1 or self.lengths.is_floating_point() or (self.lengths < 0).any():
+        own = rank is None or (type(rank) is int and 0 <= rank < world_size)
+        require(own, "rank", rank, f"be one of {world_size} processes, from 0, or None for all of them")
+        require(type(seed) is int and -(2**63) <= seed < 2**64, "seed", seed, "be a whole number of at most 64 bits")
+        self.lengths = _whole_numbers(lengths)
+        given = None if isinstance(sampler, SequentialSampler) else sampler
+        if given is not None:
+            _check_agrees(given, len(self.lengths), rank, world_size)
+        share: Any = DistributedSampler(self.lengths, world_size, rank or 0) if given is None else given  # type: ignore[arg-type]
+        super().__init__(share, batch_size, drop_last)
+        self.chunk, self.shuffle, self.seed = chunk, shuffle, seed
+        self.rank = rank if given is None else share.rank
+        self._most, self._resumed = batch_size, (0, 0)
+        if self.rank is None:
+            self.batch_size = None  # type: ignore[assignment]
+        if len(self.lengths) < self.world_size:
+            raise ValueError(f"lengths has {len(self.lengths)} samples, fewer than the {self.world_size} processes")
+        if batch_size == 1 and not drop_last and len(self.lengths) % self.world_size:
             raise ValueError(
-                f"lengths has dtype {self.lengths.dtype} and shape {tuple(self.lengths.shape)} and must hold one whole "
-                f"number, 0 or more, for each sample"
+                f"batch_size=1 with {len(self.lengths)} samples leaves {len(self.lengths) % self.world_size} for "
+                f"{self.world_size} processes, which must have the same number of batches; set drop_last=True, or a "
+                f"batch_size of 2 or more"
             )
-        if len(self.lengths) < world_size:
-            raise ValueError(f"lengths has {len(self.lengths)} samples, fewer than the {world_size} processes")
-        super().__init__(SequentialSampler(range(len(self.lengths))), batch_size, drop_last)
-        self.chunk, self.shuffle, self.seed, self.rank, self.world_size = chunk, shuffle, seed, rank, world_size
-        self.epoch = self.start = 0
+        self._tell_lightning(
+            lengths=self.lengths,
+            batch_size=batch_size,
+            chunk=chunk,
+            shuffle=shuffle,
+            seed=seed,
+            drop_last=drop_last,
+            rank=rank,
+            world_size=world_size,
+            sampler=None,
+        )
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose order comes next."""
+        return _count(self.sampler.epoch, "epoch")
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self.sampler.num_replicas
 
     def set_epoch(self, epoch: int, *, start: int = 0) -> None:
-        """Give the batches the order of this epoch, and go on from batch number `start`, to resume within it."""
-        self.epoch, self.start = epoch, start
+        """Give the batches the order of this epoch, and go on from batch number `start`, to resume within it.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            start: batches of this process to leave out, of this epoch alone.
+
+        Raises:
+            TypeError: not a whole number.
+            ValueError: negative, or a `start` beyond the last batch.
+        """
+        epoch, start = _count(epoch, "epoch"), _count(start, "start")
+        most = len(self._sizes())
+        require(start <= most, "start", start, f"be at most {most}, the number of batches in an epoch")
+        self.sampler.set_epoch(epoch)
+        self._resumed = (epoch, start)
+        vars(self)["__pl_attrs_record"] = [(("_resumed", self._resumed), setattr)]  # see _tell_lightning
 
     def __len__(self) -> int:
-        whole, size = self.batch_size * self.world_size, len(self.lengths)
-        left = size % whole
-        return size // whole + (not self.drop_last and left >= self.world_size) - self.start
+        return (len(self._sizes()) - self._start()) * (self.world_size if self.rank is None else 1)
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        size, whole = len(self.lengths), self.batch_size * self.world_size
+        ranks = range(self.world_size) if self.rank is None else (self.rank,)
+        step, rounds = self.world_size, self._rounds()[self._start() :]
+        return (samples[rank::step].tolist() for samples in rounds for rank in ranks)
+
+    def _start(self) -> int:
+        epoch, start = self._resumed
+        return start if epoch == self.epoch else 0
+
+    def _sizes(self) -> list[int]:
+        """Number of samples in the batches of all processes together, batch by batch."""
+        whole = self._most * self.world_size
+        count, left = divmod(len(self.lengths), whole)
+        if self.drop_last or left == 0:
+            return [whole] * count
+        if left >= self.world_size:
+            return [whole] * count + [left]
+        return [whole] * (count - 1) + [whole - self.world_size, self.world_size + left]  # one more for each process
+
+    def _rounds(self) -> list[Tensor]:
+        """The samples of an epoch, batch by batch, of all processes together."""
+        size, whole, sizes = len(self.lengths), self._most * self.world_size, self._sizes()
+        generator = torch.Generator().manual_seed(_folded(self.seed * 1_000_003 + self.epoch))
         order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
-        order = torch.cat([self._sorted(part) for part in _cut(order, self.chunk * whole)])
-        batches, left = _cut(order[: size // whole * whole], whole), order[size // whole * whole :]
+        order = torch.cat([self._sorted(part) for part in torch.split(order, self.chunk * whole)])
+        rounds = list(torch.split(order[: sum(sizes)], sizes)) if sizes else []
         if self.shuffle:
-            batches = [batches[turn] for turn in torch.randperm(len(batches), generator=generator).tolist()]
-        if not self.drop_last and 0 < len(left) < self.world_size:  # too few for a batch of their own
-            batches[-1] = torch.cat([batches[-1], left])
-        elif not self.drop_last and len(left):
-            batches.append(left)
-        for batch in batches[self.start :]:
-            yield batch[self.rank :: self.world_size].tolist()
+            turns = torch.randperm(sizes.count(whole), generator=generator).tolist()
+            rounds[: len(turns)] = [rounds[turn] for turn in turns]
+        return rounds
 
     def _sorted(self, samples: Tensor) -> Tensor:
         """Samples by falling length, those of the same length in their order."""
         return samples[self.lengths[samples].argsort(descending=True, stable=True)]
 
+    def _tell_lightning(self, **arguments: Any) -> None:
+        """Note the arguments under the names by which Lightning finds them.
 
-def _cut(order: Tensor, size: int) -> list[Tensor]:
-    """Pieces of a size; the last may be shorter."""
-    return [order[start : start + size] for start in range(0, len(order), size)]
+        In several processes it makes a batch sampler anew around a `DistributedSampler` of its own. Of one that was not
+        made within a hook of its own it would know the batch size only.
+        """
+        saved = {"args": (), "kwargs": arguments, "default_kwargs": {}, "arg_names": ()}
+        vars(self).update({f"__pl_saved_{name}": value for name, value in saved.items()})
+
+
+def _whole_numbers(lengths: Any) -> Tensor:
+    """Lengths as int64, a copy."""
+    try:
+        numbers = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"lengths is {type(lengths).__name__} and must hold one whole number for each sample, as in [len(text) for "
+            f"text in texts]"
+        ) from error
+    floating = numbers.is_floating_point() and len(numbers) > 0
+    fine = numbers.ndim == 1 and not floating and not numbers.is_complex() and numbers.dtype != torch.bool
+    whole = numbers.to("cpu", torch.int64, copy=True) if fine else numbers
+    if not fine or (whole < 0).any():
+        raise ValueError(
+            f"lengths has dtype {numbers.dtype} and shape {tuple(numbers.shape)} and must hold one whole number, 0 or "
+            f"more, for each sample"
+        )
+    return whole
+
+
+def _check_agrees(sampler: Any, samples: int, rank: int | None, world_size: int) -> None:
+    """Raise unless a sampler says what the other arguments say, or what they leave open."""
+    if not isinstance(sampler, DistributedSampler):
+        raise TypeError(
+            f"sampler is {type(sampler).__name__}, whose order would be lost: batches are made of samples of like "
+            f"length; give a DistributedSampler, or leave it out and set shuffle and seed"
+        )
+    if len(sampler.dataset) != samples:  # type: ignore[arg-type]
+        raise ValueError(f"sampler is for {len(sampler.dataset)} samples, and lengths has {samples}")  # type: ignore[arg-type]
+    if world_size not in (1, sampler.num_replicas) or (world_size > 1 and rank not in (None, sampler.rank)):
+        raise ValueError(
+            f"sampler is for process {sampler.rank} of {sampler.num_replicas}, and rank={rank} and "
+            f"world_size={world_size} say otherwise; leave them out"
+        )
+
+
+def _count(value: Any, name: str) -> int:
+    """A whole number, 0 or more, as Python's; from a tensor or an array too."""
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name}={value!r} must be a whole number, 0 or more") from error
+    require(number >= 0, name, value, "be a whole number, 0 or more")
+    return number
+
+
+def _folded(seed: int) -> int:
+    """A seed of 64 bits of which all bits count: torch's generator on the CPU looks at the lower 32 alone."""
+    high, low = divmod(seed % 2**64, 2**32)
+    return low ^ high * 0x9E3779B9 % 2**32

@@ -1,7 +1,10 @@
 """The training loop and the folder it writes."""
 
+import contextlib
 import json
 import math
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -278,10 +282,88 @@ def test_smoke_trains_two_batches_of_two_epochs(tmp_path: Path) -> None:
     assert result["epochs"] == 2
 
 
-def test_the_state_of_nested_policies_is_found() -> None:
-    inner = mm.Alternate([mm.NoMix(), mm.MixUp()])
-    outer = mm.Alternate([mm.OneOf([inner, mm.FMix()]), mm.CutMix()])
-    assert dict(records.stateful(outer)) == {"mixer": outer, "mixer.0.0": inner}
+def inner_turns() -> mm.Draws:
+    """A policy whose turns differ between processes, since the outer choice is drawn by each."""
+    return mm.OneOf([mm.Alternate([mm.MixUp(), mm.Alternate([mm.FMix(), mm.CutMix()])]), mm.NoMix()])
+
+
+def interrupted(prepare_until: int) -> Callable[[Any, bool], tuple[Tensor, Tensor]]:
+    """A preparation that stops at a training batch."""
+    batches = 0
+
+    def prepare(batch: Any, train: bool) -> tuple[Tensor, Tensor]:
+        nonlocal batches
+        batches += train
+        if batches == prepare_until:
+            raise KeyboardInterrupt
+        return batch[0], batch[1]
+
+    return prepare
+
+
+def test_turns_within_policies_are_resumed(tmp_path: Path) -> None:
+    fit(toy(mixer=inner_turns()), training(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy(mixer=inner_turns(), prepare=interrupted(4 + 2)), training(), tmp_path / "parts")
+    fit(toy(mixer=inner_turns()), training(resume=True), tmp_path / "parts")
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+
+
+def in_a_process(process: int, out: Path) -> None:
+    """One of two: a run, and one that is interrupted in its second epoch and resumed."""
+    os.environ |= {"RANK": str(process), "LOCAL_RANK": str(process), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+    os.environ |= {"MASTER_PORT": (out / "port").read_text()}
+    seen: list[list[float]] = []
+
+    def watch(batch: Any, train: bool) -> tuple[Tensor, Tensor]:
+        seen.extend([batch[0][:, 0, 0].tolist()] * train)
+        return batch[0], batch[1]
+
+    how, resumed = training(epochs=3), inner_turns()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Accelerator, "end_training", Accelerator.wait_for_everyone)  # it ends the group of processes
+        fit(toy(mixer=inner_turns(), prepare=watch), how, out / "whole")
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(toy(mixer=inner_turns(), prepare=interrupted(2 + 2)), how, out / "parts")
+        fit(toy(mixer=resumed), replace(how, resume=True), out / "parts")
+    torch.distributed.destroy_process_group()
+    (out / f"{process}.json").write_text(json.dumps({"seen": seen, "state": resumed.state_dict()}))
+
+
+def test_two_processes_have_orders_and_turns_of_their_own_and_resume(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        (tmp_path / "port").write_text(str(free.getsockname()[1]))
+    torch.multiprocessing.spawn(in_a_process, (tmp_path,), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    one, other = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    ends = [json.loads((tmp_path / f"{process}.json").read_text()) for process in range(2)]
+    assert ends[0]["state"] != ends[1]["state"]
+    epochs = [[batch for end in ends for batch in end["seen"][2 * epoch : 2 * epoch + 2]] for epoch in range(3)]
+    assert len({str(epoch) for epoch in epochs}) == 3
+    samples = {value for batch in epochs[0] for value in batch}
+    assert len(samples) == SIZE
+    assert all({value for batch in epoch for value in batch} == samples for epoch in epochs)
+
+
+def test_turns_are_those_of_a_process() -> None:
+    saved = [[{"turn": 1}], [{"turn": 0}]]
+    mixer = mm.Alternate([mm.FMix(), mm.NoMix()])
+    records.load_mixers([mixer], saved, 0, 2)
+    assert mixer.state_dict() == {"turn": 1}
+    with pytest.raises(ValueError, match="--resume: the run was in 2 processes and is in 1 now"):
+        records.load_mixers([mixer], saved, 0, 1)
+    with pytest.raises(ValueError, match="--resume: the checkpoint has states of 1 mixers, and this run has 2"):
+        records.load_mixers([mixer, mixer], saved, 0, 2)
+    records.load_mixers([mm.FMix()], [[{}], [{}]], 2, 3)  # nothing to resume
+
+
+def test_seeds_of_64_bits_are_taken() -> None:
+    engine.seed(2**64 - 1, epoch=3, process=1)
+    list(ShuffledBatches(10, 4, seed=2**64 - 1))
+    with pytest.raises(ValueError, match=f"seed={2**64} must have at most 64 bits"):
+        training(seed=2**64)
 
 
 def test_the_order_of_batches_follows_from_seed_and_epoch() -> None:
