@@ -77,6 +77,7 @@ class OnPoints(Draws):
         without_saliency(self.mixer, "OnPoints")
         _check_hard(_all_hard(self.mixer), self.mixer)
         check_resolution(self.resolution)
+        object.__setattr__(self, "resolution", int(self.resolution))
         for name in ("low", "high"):
             bound = getattr(self, name)
             three = isinstance(bound, Sequence) and len(bound) == 3 and all(map(is_number, bound))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixmodal.core.checks import check, check_tensor, require
+from mixmodal.core.checks import check, check_tensor, is_whole, require
 from mixmodal.core.devices import on_host, source
 
 Bound = float | Sequence[float] | Tensor
@@ -81,7 +81,7 @@ def devoxelize(
     check_tensor(voxels, "voxels")
     if voxels.ndim != 5 or voxels.shape[1] != 1 or len(set(voxels.shape[2:])) != 1 or voxels.shape[2] < 1:
         raise ValueError(f"voxels has shape {tuple(voxels.shape)} and must be (B, 1, R, R, R)")
-    require(type(count) is int and count > 0, "count", count, "be a whole number of points, 1 or more")
+    require(is_whole(count) and count > 0, "count", count, "be a whole number of points, 1 or more")
     resolution, device = voxels.shape[2], voxels.device
     occupied = (voxels > 0).flatten(1).cumsum(1)
     cells = occupied[:, -1:]
@@ -128,7 +128,7 @@ def frame_of(low: Bound, high: Bound, like: Tensor) -> tuple[Tensor, Tensor]:
 
 def check_resolution(resolution: int) -> None:
     """`resolution` is a number of cells."""
-    fine = type(resolution) is int and resolution > 0
+    fine = is_whole(resolution) and resolution > 0
     require(fine, "resolution", resolution, "be a whole number of cells along an axis, 1 or more")
 
 

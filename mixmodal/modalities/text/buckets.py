@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from mixmodal.core.checks import require
+from mixmodal.core.checks import is_whole, require
 
 
 class LengthBucketBatchSampler(BatchSampler):
@@ -50,8 +50,8 @@ class LengthBucketBatchSampler(BatchSampler):
         world_size: int = 1,
     ) -> None:
         for name, value in {"batch_size": batch_size, "chunk": chunk, "world_size": world_size}.items():
-            require(type(value) is int and value > 0, name, value, "be a whole number, 1 or more")
-        require(type(rank) is int and 0 <= rank < world_size, "rank", rank, f"be one of {world_size} processes, from 0")
+            require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
+        require(is_whole(rank) and 0 <= rank < world_size, "rank", rank, f"be one of {world_size} processes, from 0")
         self.lengths = torch.as_tensor(lengths)
         if self.lengths.ndim != 1 or self.lengths.is_floating_point() or (self.lengths < 0).any():
             raise ValueError(
