@@ -91,7 +91,7 @@ class Settings:
     ...     alpha: float = 1.0
     >>> Pace(0.4)
     Traceback (most recent call last):
-    TypeError: Pace takes its settings by name, as in Pace(alpha=0.4); its settings are alpha
+    TypeError: Pace takes no positional arguments: name a setting, as in Pace(alpha=0.4); there are alpha
     """
 
     def __new__(cls, *args: Any, **_: Any) -> Self:
@@ -113,6 +113,6 @@ def _refuse_positions(cls: type, first: object) -> None:
         own = [name for name in inspect.get_annotations(owner) if name in {each.name for each in settings}]
         names = own + [each.name for each in settings if each.name not in own]
         raise TypeError(
-            f"{cls.__name__} takes its settings by name, as in {cls.__name__}({names[0]}={first!r}); its settings are "
-            f"{', '.join(names)}"
+            f"{cls.__name__} takes no positional arguments: name a setting, as in {cls.__name__}({names[0]}="
+            f"{first!r}); there are {', '.join(names)}"
         )

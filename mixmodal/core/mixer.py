@@ -228,5 +228,5 @@ def _check_told(valid: Tensor, x: Tensor, axes: str) -> None:
     if axes == "b c *" and x.shape[1:-1] == x.shape[2:] and max(valid.shape[1:]) > 1:
         raise ValueError(
             f"valid of shape {tuple(valid.shape)} marks either the last axes of x or those before its last, as x has "
-            f"the shape {tuple(x.shape)}: say which, with axes='b * d' for (B, T, D) or axes='b channel *' for (B, C, T)"
+            f"the shape {tuple(x.shape)}: say which, with axes='b * d' for (B, T, D), or axes='b ch *' for (B, C, T)"
         )

@@ -38,7 +38,7 @@ def voxelize(
     check_clouds(points, valid, "points")
     if points.shape[2] != 3:
         raise ValueError(f"points has shape {tuple(points.shape)} and must be (B, N, 3); pass points[..., :3]")
-    check_resolution(resolution)
+    resolution = check_resolution(resolution)
     real = torch.ones_like(points[..., 0], dtype=torch.bool) if valid is None else valid
     cell = cells_of(points, resolution, *common_frame(points, low, high, real), real)
     grid = torch.zeros(len(points), resolution**3, device=points.device)
@@ -126,10 +126,11 @@ def frame_of(low: Bound, high: Bound, like: Tensor) -> tuple[Tensor, Tensor]:
     return corners[0], corners[1]
 
 
-def check_resolution(resolution: int) -> None:
-    """`resolution` is a number of cells."""
+def check_resolution(resolution: int) -> int:
+    """`resolution` as a number of cells."""
     fine = is_whole(resolution) and resolution > 0
     require(fine, "resolution", resolution, "be a whole number of cells along an axis, 1 or more")
+    return int(resolution)
 
 
 def check_clouds(x: Tensor, valid: Tensor | None, name: str) -> None:

@@ -52,6 +52,7 @@ class LengthBucketBatchSampler(BatchSampler):
         for name, value in {"batch_size": batch_size, "chunk": chunk, "world_size": world_size}.items():
             require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
         require(is_whole(rank) and 0 <= rank < world_size, "rank", rank, f"be one of {world_size} processes, from 0")
+        require(is_whole(seed), "seed", seed, "be a whole number")
         self.lengths = torch.as_tensor(lengths)
         if self.lengths.ndim != 1 or self.lengths.is_floating_point() or (self.lengths < 0).any():
             raise ValueError(
@@ -60,8 +61,9 @@ class LengthBucketBatchSampler(BatchSampler):
             )
         if len(self.lengths) < world_size:
             raise ValueError(f"lengths has {len(self.lengths)} samples, fewer than the {world_size} processes")
-        super().__init__(SequentialSampler(range(len(self.lengths))), batch_size, drop_last)
-        self.chunk, self.shuffle, self.seed, self.rank, self.world_size = chunk, shuffle, seed, rank, world_size
+        super().__init__(SequentialSampler(range(len(self.lengths))), int(batch_size), drop_last)
+        self.chunk, self.shuffle, self.seed = int(chunk), shuffle, int(seed)
+        self.rank, self.world_size = int(rank), int(world_size)
         self.epoch = self.start = 0
 
     def set_epoch(self, epoch: int, *, start: int = 0) -> None:

@@ -61,6 +61,7 @@ class PadCollate:
                 "tokenizer.eos_token, or pass the id of a token that is in no text"
             )
         require(is_whole(self.multiple) and self.multiple > 0, "multiple", self.multiple, "be 1 or more")
+        object.__setattr__(self, "multiple", int(self.multiple))
 
     def __call__(self, samples: Sequence[tuple[Sequence[int] | Tensor, Any]]) -> Padded:
         """Pad and collate.

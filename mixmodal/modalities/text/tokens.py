@@ -63,7 +63,7 @@ class TokenMix:
         y: Tensor,
         criterion: Criterion = F.cross_entropy,
         *,
-        reduction: str = "mean",
+        reduction: str | None = None,
         axes: str | None = None,
     ) -> Tensor:
         """`Mix.loss` of the last forward; the plain loss in evaluation."""

@@ -23,17 +23,18 @@ def trainer_loss(
 ) -> Callable[..., Tensor]:
     """The loss of mixed batches, for `Trainer(compute_loss_func=…)` of Hugging Face: the criterion's own mean.
 
-    The Trainer splits a batch among gradient accumulation steps and processes, and says how many elements all labels
-    have that are not -100. Each part is weighed by its share of them. So the gradient is exactly that of one large batch
-    where the criterion's mean is over a fixed number of elements: class numbers with -100 ignored, soft labels,
-    multi-label and regression targets, dense labels. It cannot be exact where the labels of the other parts would have
-    to be known: for class weights, for an `ignore_index` other than -100, and for a criterion of one's own whose mean is
-    like these. There the mean of each part is exact, and of a batch in one part; of several parts a UserWarning says it.
+    The Trainer splits a batch among gradient accumulation steps and processes, and tells how many labels the whole of
+    it has, element by element, without those of -100. Each part is weighed by its share of them. So the gradient is
+    that of one large batch where the criterion's mean is over a fixed number of elements for each sample or label:
+    class numbers with -100 ignored, soft labels, multi-label and regression targets, dense labels. It cannot be exact
+    where the labels of the other parts would have to be known: for class weights, for an `ignore_index` other than
+    -100, and for a criterion of one's own with such a mean. There the mean of each part is the criterion's own, and a
+    batch of several parts has their average; of torch's criteria a UserWarning says so.
 
     Args:
         mixing: what mixes the model.
         criterion: see `Mix.loss`; its own reduction must be a mean.
-        axes: see `Mixer.loss`.
+        axes: see `Mix.loss`.
 
     Returns:
         A function of the model's output, the labels and the number of labels.
@@ -51,8 +52,8 @@ def trainer_loss(
     reduction = reduction_of(criterion, None)
     if reduction in ("sum", "none"):
         raise ValueError(
-            f"criterion {name_of(criterion)} is set to reduction={reduction!r}, and the Trainer needs a mean; set it to "
-            f"'mean'"
+            f"criterion {name_of(criterion)} is set to reduction={reduction!r}, and the Trainer needs a mean; leave "
+            f"its reduction out"
         )
 
     def loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
@@ -64,12 +65,12 @@ def trainer_loss(
         items = torch.as_tensor(num_items_in_batch, device=labels.device)
         if _uneven(criterion, labels, counted) and bool((items != counted.sum()).any()):
             warnings.warn(
-                f"{name_of(criterion)} divides by more than the number of labels that are not -100, which is all that "
-                f"the Trainer tells of the other parts of a batch: each part has the right mean and counts by its number "
-                f"of labels. Take the batch in one part for the mean of the whole one",
+                f"the mean of {name_of(criterion)} is not over the labels that are not -100, and the Trainer tells no "
+                f"more of the other parts of a batch than their number: each part has its own mean, and they are "
+                f"averaged by their numbers of labels; for the mean of the whole batch take it in one part",
                 stacklevel=2,
             )
-        divisor = known_divisor(criterion, reduction, logits, labels)
+        divisor = known_divisor(criterion, reduction, logits, labels) if reduction == "mean" else None
         if divisor is None:
             return mixing.loss(logits, labels, criterion, axes=axes) * (counted.sum() / items)
         divisor = torch.as_tensor(divisor, device=labels.device)
