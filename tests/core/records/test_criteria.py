@@ -147,21 +147,18 @@ def test_a_mean_is_read_off_at_any_predictions(mix: mm.Mix, scale: float, power:
 
 
 def test_signed_losses_that_add_up_to_nothing_do_not_say_the_mean(mix: mm.Mix) -> None:
-    """Log-densities have either sign; the sum of the own losses is 0 here up to rounding."""
-    preds, y = torch.randn(SIZE, 1), torch.randn(SIZE, 1)
-    density = preds + y
-    preds = preds - density.mean()
+    """The own losses add up to what rounding leaves, whose ratio to their mean is noise: the partners' say it."""
+    y = torch.tensor([0.3, -0.7, 2.0, 0.1, -4.0, 1.0])[:, None]
+    preds = torch.tensor([1.1, 0.2, -0.6, 0.9, 0.4, -1.3])[:, None]
+    preds = preds - (preds * y).sum() / y.square().sum() * y
 
     def criterion(preds: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
-        each = preds + y
-        return each if reduction == "none" else each.sum() / (3 * len(each) if reduction == "mean" else 1)
+        each = preds * y
+        return each if reduction == "none" else each.double().sum().float() / (3 * len(each))
 
-    assert abs(float(criterion(preds, y, "sum"))) < 1e-5
-    permuted = mm.Mix(index=INDEX, mask=LAM.view(SIZE, 1), lam=LAM)
-    others = torch.tensor([0.3, -0.7, 2.0, 0.1, -4.0, 1.0])[:, None]
-    expected = by_hand(lambda b, target: preds[b] + target, others) / (3 * SIZE)
-    close(permuted.loss(preds, others, criterion), expected)
-    assert mix.loss(preds, y, criterion).isfinite()
+    own, partners = (preds * y).double().sum(), (preds * y[INDEX]).double().sum()
+    assert abs(float(own)) < 1e-6 < abs(float(partners))
+    close(mix.loss(preds, y, criterion), by_hand(lambda b, target: preds[b] * target, y) / (3 * SIZE))
 
 
 def test_all_ignored_is_as_the_criterion_has_it(mix: mm.Mix) -> None:
