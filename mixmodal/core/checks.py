@@ -94,11 +94,16 @@ class Settings:
     TypeError: Pace takes no positional arguments: name a setting, as in Pace(alpha=0.4); there are alpha
     """
 
-    def __new__(cls, *args: Any, **_: Any) -> Self:
-        """A new object; the settings are set by `__init__`."""
+    given: tuple[str, ...]
+    """Names of the settings that were given, which is no setting itself."""
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """A new object, which knows the names of the settings that were given; they are set by `__init__`."""
         if args:
             _refuse_positions(cls, args[0])
-        return super().__new__(cls)
+        made = super().__new__(cls)
+        object.__setattr__(made, "given", tuple(settings))
+        return made
 
     def __post_init__(self) -> None:
         for each in fields(self):  # type: ignore[arg-type]

@@ -95,8 +95,8 @@ class Mixer(Settings, Draws):
         real = mixed = None
         if valid is not None:
             _check_valid(valid, (batch, *grid))
-            if self.uniform:
-                _check_told(valid, x, self.axes)
+            if self.uniform and "axes" not in self.given:
+                _check_told(valid, x)
             real = valid if self.span == self.axes else _insert(valid, self.axes)
             if not self.uniform:
                 mask = fit(mask, real | real.index_select(0, index))
@@ -223,10 +223,10 @@ def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_told(valid: Tensor, x: Tensor, axes: str) -> None:
-    """`valid` marks locations of the axes that are meant, where the default pattern and a batch of tokens both fit."""
-    if axes == "b c *" and x.shape[1:-1] == x.shape[2:] and max(valid.shape[1:]) > 1:
+def _check_told(valid: Tensor, x: Tensor) -> None:
+    """`valid` marks locations of the axes that are meant, which nobody said and a batch of tokens would fit too."""
+    if x.shape[1:-1] == x.shape[2:] and max(valid.shape[1:]) > 1:
         raise ValueError(
             f"valid of shape {tuple(valid.shape)} marks either the last axes of x or those before its last, as x has "
-            f"the shape {tuple(x.shape)}: say which, with axes='b * d' for (B, T, D), or axes='b ch *' for (B, C, T)"
+            f"the shape {tuple(x.shape)}: say which, with axes='b * d' for (B, T, D), or axes='b c *' for (B, C, T)"
         )

@@ -125,11 +125,11 @@ def test_mixers_of_ones_own_may_take_positions() -> None:
 def test_a_square_batch_tells_not_which_axis_is_marked(build: Any) -> None:
     """(B, T, D) with T = D: the default axes would take channels for places, and zero them."""
     x, valid = torch.rand(4, 7, 7), torch.arange(7) < torch.tensor([7, 5, 3, 6])[:, None]
-    with pytest.raises(ValueError, match=r"valid of shape \(4, 7\).*\(4, 7, 7\).*axes='b \* d'.*axes='b ch \*'"):
+    with pytest.raises(ValueError, match=r"valid of shape \(4, 7\).*\(4, 7, 7\).*axes='b \* d'.*axes='b c \*'"):
         build()(x, valid=valid)
     if build is mm.NoMix:
         assert torch.equal(build(axes="b * d")(x, valid=valid)[0], x * valid[:, :, None])
-        assert torch.equal(build(axes="b ch *")(x, valid=valid)[0], x * valid[:, None, :])
+        assert torch.equal(build(axes="b c *")(x, valid=valid)[0], x * valid[:, None, :])
     mixed, mix = build(axes="b * d")(x, valid=valid, lam=0.75, index=torch.tensor([1, 2, 3, 0]))
     real = valid if build is mm.NoMix else valid | valid[mix.index]
     assert torch.equal((mixed != 0).any(2), real)
