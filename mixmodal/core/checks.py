@@ -1,6 +1,10 @@
 """Checks of what is given, with errors that say what was found and what would be right."""
 
+import inspect
 import math
+import numbers
+from dataclasses import fields, is_dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -43,5 +47,77 @@ def require(condition: bool, name: str, value: object, rule: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite Python number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite real number, Python's or NumPy's; True and False are none.
+
+    >>> is_number(0.5), is_number(True), is_number(math.inf)
+    (True, False, False)
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, an int of Python's or NumPy's; True and False are none.
+
+    >>> is_whole(3), is_whole(3.0), is_whole(True)
+    (True, False, False)
+    """
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def plain(value: Any) -> Any:
+    """A number or truth value of NumPy's as Python's; anything else as it is.
+
+    >>> plain(3), plain("paper")
+    (3, 'paper')
+    """
+    if is_whole(value):
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    return bool(value) if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_") else value
+
+
+class Settings:
+    """Base of dataclasses of settings: each is given by its name, and numbers of NumPy's become Python's.
+
+    So two of the same settings are equal, hash alike and look alike, wherever their numbers come from.
+
+    Raises:
+        TypeError: a setting is given without its name.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Pace(Settings):
+    ...     alpha: float = 1.0
+    >>> Pace(0.4)
+    Traceback (most recent call last):
+    TypeError: Pace takes no positional arguments: name a setting, as in Pace(alpha=0.4); there are alpha
+    """
+
+    given: tuple[str, ...]
+    """Names of the settings that were given, which is no setting itself."""
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """A new object, which knows the names of the settings that were given; they are set by `__init__`."""
+        if args:
+            _refuse_positions(cls, args[0])
+        made = super().__new__(cls)
+        object.__setattr__(made, "given", tuple(settings))
+        return made
+
+    def __post_init__(self) -> None:
+        for each in fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, each.name, plain(getattr(self, each.name)))
+
+
+def _refuse_positions(cls: type, first: object) -> None:
+    """Raise TypeError if the class takes keywords only, with its own settings before those that all share."""
+    owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    settings = [each for each in fields(owner) if each.init] if is_dataclass(owner) else []
+    if settings and "__dataclass_fields__" in vars(owner) and all(each.kw_only for each in settings):
+        own = [name for name in inspect.get_annotations(owner) if name in {each.name for each in settings}]
+        names = own + [each.name for each in settings if each.name not in own]
+        raise TypeError(
+            f"{cls.__name__} takes no positional arguments: name a setting, as in {cls.__name__}({names[0]}="
+            f"{first!r}); there are {', '.join(names)}"
+        )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mixmodal.core.checks import check_range, check_tensor, is_number, require
+from mixmodal.core.checks import Settings, check_range, check_tensor, is_number, require
 from mixmodal.core.devices import source
 from mixmodal.core.draws import Asked, Draws
 from mixmodal.core.grids import fit, fits, grid_of, own_share, parse_axes, real_after
@@ -16,7 +16,7 @@ from mixmodal.core.records.mix import Mix
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixer(Draws):
+class Mixer(Settings, Draws):
     """A mixing method: frozen hyper-parameters, no state. A new method overrides `mask`.
 
     Args:
@@ -48,6 +48,7 @@ class Mixer(Draws):
     """Whether a mask is one number, so that a batch of any rank will do, whatever `axes` says."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_axes(self.axes)
         require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "be True or False")
         require(_positive(self.alpha), "alpha", self.alpha, "be a positive number; use NoMix() to mix nothing")
@@ -94,6 +95,8 @@ class Mixer(Draws):
         real = mixed = None
         if valid is not None:
             _check_valid(valid, (batch, *grid))
+            if self.uniform and "axes" not in self.given:
+                _check_told(valid, x)
             real = valid if self.span == self.axes else _insert(valid, self.axes)
             if not self.uniform:
                 mask = fit(mask, real | real.index_select(0, index))
@@ -217,4 +220,13 @@ def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:
         raise TypeError(
             f"valid has shape {tuple(valid.shape)} and must have the shape {shape} of batch and grid, or size 1 along "
             f"an axis of the grid on which it does not vary, as in valid=frames[:, None]"
+        )
+
+
+def _check_told(valid: Tensor, x: Tensor) -> None:
+    """`valid` marks locations of the axes that are meant, which nobody said and a batch of tokens would fit too."""
+    if x.shape[1:-1] == x.shape[2:] and max(valid.shape[1:]) > 1:
+        raise ValueError(
+            f"valid of shape {tuple(valid.shape)} marks either the last axes of x or those before its last, as x has "
+            f"the shape {tuple(x.shape)}: say which, with axes='b * d' for (B, T, D), or axes='b c *' for (B, C, T)"
         )

@@ -102,7 +102,7 @@ class HiddenMix:
         y: Tensor,
         criterion: Criterion = F.cross_entropy,
         *,
-        reduction: str = "mean",
+        reduction: str | None = None,
         axes: str | None = None,
     ) -> Tensor:
         """`Mix.loss` of the last forward, for trainers that call the model themselves; the plain loss in evaluation.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.core import masks
-from mixmodal.core.checks import is_number, require
+from mixmodal.core.checks import is_number, is_whole, require
 from mixmodal.core.grids import own_share, parse_axes
 from mixmodal.core.mixer import Mixer
 from mixmodal.core.records.mix import Mix
@@ -187,7 +187,7 @@ def _halved(untouched: Tensor, share: Tensor | float, lam: Tensor) -> tuple[tupl
 
 
 def _check_side(block_size: object) -> None:
-    fine = type(block_size) is int and block_size > 0
+    fine = is_whole(block_size) and block_size > 0  # type: ignore[operator]
     require(fine, "block_size", block_size, "be a whole number of cells, 1 or more")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.core import masks
-from mixmodal.core.checks import require
+from mixmodal.core.checks import is_whole, require
 from mixmodal.core.mixer import Mixer
 
 
@@ -68,7 +68,7 @@ class Cutout(Mixer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(type(self.size) is int and self.size > 0, "size", self.size, "be a whole number of cells, 1 or more")
+        require(is_whole(self.size) and self.size > 0, "size", self.size, "be a whole number of cells, 1 or more")
 
     @property
     def hard(self) -> bool:

@@ -13,11 +13,11 @@ from mixmodal.core.mixer import Mixer
 
 @dataclass(frozen=True, kw_only=True)
 class MixUp(Mixer):
-    """Blend whole samples: `lam` everywhere. Takes a batch of any rank, whatever `axes` says.
+    """Blend whole samples: `lam` everywhere. Takes a batch of any rank, whatever `axes` says where nothing is padded.
 
     Args:
         alpha: `lam` ~ Beta(alpha, alpha); 1 is uniform.
-        axes: see `Mixer`.
+        axes: see `Mixer`; it says which axes `valid` marks.
         per_sample: see `Mixer`.
 
     >>> mixed, mix = MixUp()(torch.tensor([[0.0], [1.0]]), lam=0.75, index=torch.tensor([1, 0]))
@@ -40,7 +40,7 @@ class NoMix(Mixer):
     """Leave the batch as it is: the baseline, and the off side of a policy. Takes a batch of any rank.
 
     Args:
-        axes: see `Mixer`.
+        axes: see `Mixer`; it says which axes `valid` marks.
         per_sample: see `Mixer`; makes no difference.
 
     >>> x = torch.rand(4, 3)

@@ -1,116 +1,204 @@
-"""Losses against two labels, for any criterion."""
+"""Criteria: what each is set to, and its loss by sample, location or element."""
 
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mixmodal.core.checks import check_range
+from mixmodal.core.devices import on_host
 
 Criterion = Callable[..., Tensor] | nn.Module
-Terms = tuple[tuple[Tensor, Tensor | float], ...]
-"""Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
+
+BY_CLASS = (F.cross_entropy, F.nll_loss)
+"""Criteria whose mean is over the labels that are not ignored, each by the weight of its class."""
+DISTANCES = (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss)
+"""Criteria whose mean is over all elements, or over the sum of their weights where weights are given."""
+BY_ELEMENT = (*DISTANCES, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.kl_div, F.soft_margin_loss)
+"""Criteria of predictions and targets of one shape, whose mean is over all elements."""
+MODULES: dict[type, Callable[..., Tensor]] = {
+    nn.CrossEntropyLoss: F.cross_entropy,
+    nn.NLLLoss: F.nll_loss,
+    nn.MSELoss: F.mse_loss,
+    nn.L1Loss: F.l1_loss,
+    nn.SmoothL1Loss: F.smooth_l1_loss,
+    nn.HuberLoss: F.huber_loss,
+    nn.BCELoss: F.binary_cross_entropy,
+    nn.BCEWithLogitsLoss: F.binary_cross_entropy_with_logits,
+    nn.KLDivLoss: F.kl_div,
+    nn.SoftMarginLoss: F.soft_margin_loss,
+}
+"""Modules and the function that each calls."""
 
 
-def with_reduction(criterion: Criterion, reduction: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """`criterion` with another reduction: the same function, or a copy of a module.
+def name_of(criterion: Criterion) -> str:
+    """What to call a criterion in a message.
+
+    >>> name_of(F.mse_loss), name_of(functools.partial(F.mse_loss)), name_of(nn.MSELoss())
+    ('mse_loss', 'mse_loss', 'MSELoss')
+    """
+    criterion = _unwrapped(criterion)
+    return str(getattr(criterion, "__name__", type(criterion).__name__))
+
+
+def setting(criterion: Criterion, name: str, default: Any = None) -> Any:
+    """What a criterion was set to: a keyword of a partial function, or an attribute.
+
+    >>> setting(nn.MSELoss(reduction="sum"), "reduction"), setting(F.mse_loss, "reduction")
+    ('sum', None)
+    """
+    while isinstance(criterion, functools.partial):
+        if name in criterion.keywords:
+            return criterion.keywords[name]
+        criterion = criterion.func
+    return getattr(criterion, name, default)
+
+
+def reduction_of(criterion: Criterion, asked: str | None) -> str:
+    """The reduction of a loss: the one asked for; else the criterion's own setting; else the mean.
 
     Raises:
-        TypeError: it has none.
+        ValueError: another one is asked for; it contradicts what the criterion is set to.
 
-    >>> with_reduction(nn.MSELoss(), "sum")(torch.zeros(3), torch.ones(3))
+    >>> reduction_of(nn.KLDivLoss(reduction="batchmean"), None), reduction_of(F.mse_loss, "sum")
+    ('batchmean', 'sum')
+    """
+    own = setting(criterion, "reduction")
+    if asked is None:
+        return "mean" if own is None else str(own)
+    if asked not in ("mean", "sum", "none"):
+        raise ValueError(f"reduction={asked!r} must be 'mean', 'sum' or 'none', or left out for the criterion's own")
+    if own not in (None, "mean", asked):
+        raise ValueError(
+            f"reduction={asked!r} contradicts reduction={own!r}, which {name_of(criterion)} is set to: leave it out "
+            f"here, or there"
+        )
+    return asked
+
+
+def each_loss(criterion: Criterion, preds: Tensor, target: Tensor) -> Tensor:
+    """The loss of each sample, location or element, (B, ...).
+
+    A criterion that takes a reduction is asked for none. Of another one, what it gives is each sample's loss already;
+    or it is one number, and then the criterion is evaluated sample by sample, and the number must be the mean of that.
+
+    Raises:
+        TypeError: what a criterion gives is no tensor, or it cannot be evaluated sample by sample.
+        ValueError: predictions and targets of different shapes would broadcast; a number is not the mean over samples.
+
+    >>> each_loss(lambda preds, y: (preds - y).abs().mean(), torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1))
+    tensor([0., 1.])
+    """
+    if function_of(criterion) in BY_ELEMENT:
+        _check_alike(criterion, preds, target)
+    if takes_reduction(criterion):
+        each = call(criterion, preds, target, "none")
+    else:
+        each = criterion(preds, target)
+        if isinstance(each, Tensor) and each.ndim == 0:
+            return _by_sample(criterion, preds, target, each)
+    if not isinstance(each, Tensor):
+        raise TypeError(f"criterion {name_of(criterion)} gives {type(each).__name__} and must give a tensor")
+    _check_losses(criterion, preds, target, each)
+    return each
+
+
+def takes_reduction(criterion: Criterion) -> bool:
+    """Whether a criterion can be asked for a reduction: it has an attribute of this name, or takes such an argument.
+
+    >>> takes_reduction(F.mse_loss), takes_reduction(lambda preds, y: (preds - y).abs().mean())
+    (True, False)
+    """
+    criterion = _unwrapped(criterion)
+    if hasattr(criterion, "reduction"):
+        return True
+    function: Any = criterion.forward if isinstance(criterion, nn.Module) else criterion
+    if not hasattr(function, "__code__"):
+        function = getattr(function, "__func__", type(function).__call__)
+    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    if code is None:  # not written in Python
+        return True
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return "reduction" in names or bool(code.co_flags & inspect.CO_VARKEYWORDS)
+
+
+def call(criterion: Criterion, preds: Tensor, target: Tensor, reduction: str) -> Tensor:
+    """The loss with a reduction. What has an attribute of this name is set to it for the time of the call.
+
+    A copy would not do: what a criterion counts in attributes of its own would be lost with it.
+
+    >>> call(nn.MSELoss(), torch.zeros(3), torch.ones(3), "sum")
     tensor(3.)
     """
-    if isinstance(criterion, nn.Module):
-        if not hasattr(criterion, "reduction"):
-            raise TypeError(
-                f"criterion {type(criterion).__name__} has no attribute 'reduction' to set to {reduction!r}; give it "
-                f"one, or pass a function that takes reduction="
-            )
-        twin = object.__new__(type(criterion))  # copy.copy of a module cannot be compiled
-        twin.__dict__.update(criterion.__dict__)
-        twin.reduction = reduction  # type: ignore[assignment]
-        return twin
-    return functools.partial(criterion, reduction=reduction)
+    owner: Any = _unwrapped(criterion)
+    if not hasattr(owner, "reduction"):
+        return criterion(preds, target, reduction=reduction)
+    own, owner.reduction = owner.reduction, reduction
+    try:
+        return criterion(preds, target)
+    finally:
+        owner.reduction = own
 
 
-def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
-    """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
+def _unwrapped(criterion: Criterion) -> Criterion:
+    """What a partial function calls in the end."""
+    while isinstance(criterion, functools.partial):
+        criterion = criterion.func
+    return criterion
 
-    Raises:
-        ValueError: integers without `num_classes`, out of range or with more than one axis.
 
-    >>> soft_labels(torch.tensor([2, 0]), 3)
-    tensor([[0., 0., 1.],
-            [1., 0., 0.]])
-    """
-    if y.dtype == torch.bool or y.is_floating_point():
-        return y.to(torch.promote_types(y.dtype, torch.float32))
-    if y.ndim > 1:
+def function_of(criterion: Criterion) -> Callable[..., Tensor] | None:
+    """The function that a criterion is, or that a module of torch's calls, with keywords or none."""
+    if isinstance(criterion, functools.partial):
+        return None if criterion.args else function_of(criterion.func)
+    return MODULES.get(type(criterion)) if isinstance(criterion, nn.Module) else criterion
+
+
+def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tensor) -> Tensor:
+    """The losses (B,) of a criterion that gives one number, which must be their mean."""
+    try:
+        each = torch.vmap(lambda one, label: criterion(one[None], label[None]))(preds, target)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise TypeError(
+            f"criterion {name_of(criterion)} takes no reduction= and cannot be evaluated sample by sample; let it take "
+            f"reduction=, or give one loss per sample"
+        ) from error
+    mean, eps = each.detach().mean(), torch.finfo(value.dtype).eps
+    near = (mean - value.detach()).abs() <= max(1e-4, 4 * eps) * each.detach().abs().mean()
+    near = near | (mean == value) | (mean.isnan() & value.isnan())
+    message = (
+        f"criterion {name_of(criterion)} takes no reduction= and gives one number, which is not the mean over the "
+        f"samples (preds of shape {tuple(preds.shape)}, y of shape {tuple(target.shape)}): let it take reduction=, or "
+        f"give one loss per sample"
+    )
+    if on_host(near):
+        if not near:
+            raise ValueError(f"{message}; it gives {value.item():.4g}, and the mean is {mean.item():.4g}")
+    else:
+        torch._assert_async(near, message)
+    return each
+
+
+def _check_losses(criterion: Criterion, preds: Tensor, target: Tensor, each: Tensor) -> None:
+    """Raise ValueError where losses are of all predictions with all targets."""
+    several = each.numel() > max(preds.numel(), target.numel())
+    if several or (function_of(criterion) in BY_ELEMENT and each.shape != preds.shape):
         raise ValueError(
-            f"y holds integers of shape {tuple(y.shape)}: pass y.float() if they are multi-label targets; mix a label "
-            f"map as mix(y, axes='b *') or weigh its losses with mix.loss(preds, y, axes='b *')"
+            f"criterion {name_of(criterion)} gives losses of shape {tuple(each.shape)} for preds of shape "
+            f"{tuple(preds.shape)} and y of shape {tuple(target.shape)}, so that one of them, or a weight, broadcasts: "
+            f"give all one shape, as in preds.squeeze(1) or y[:, None]"
         )
-    if num_classes is None:
-        raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
-    check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
-    return (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+    if target.is_floating_point() and preds.ndim != target.ndim and each.ndim == max(preds.ndim, target.ndim):
+        _check_alike(criterion, preds, target)
 
 
-def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
-    """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,)."""
-    return y.index_select(0, index).lerp_(y, share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))
-
-
-def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """The weights (B,) of a loss and their targets.
-
-    Own labels and partners' labels come once at the most. Integers cannot be blended: a term with a share becomes one
-    of each side.
-
-    >>> targets_of(((torch.tensor([0.5, 1.0]), torch.tensor([0.5, 0.0])),), torch.tensor([3, 4]), torch.tensor([1, 0]))
-    [(tensor([0.2500, 0.0000]), tensor([3, 4])), (tensor([0.2500, 1.0000]), tensor([4, 3]))]
-    """
-    sides: tuple[list[Tensor], list[Tensor]] = ([], [])
-    blended = []
-    for weight, share in terms:
-        if not isinstance(share, Tensor):
-            sides[share == 0].append(weight)
-        elif y.is_floating_point():
-            blended.append((weight, blend_targets(share, y, index)))
-        else:
-            sides[0].append(weight * share)
-            sides[1].append(weight * (1 - share))
-    partner_y = y.index_select(0, index) if sides[1] else y
-    return [(_sum(side), of) for side, of in zip(sides, (y, partner_y), strict=True) if side] + blended
-
-
-def _sum(weights: Sequence[Tensor]) -> Tensor:
-    return functools.reduce(torch.add, weights)
-
-
-def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
-    """Losses `each` (B, ...) times weights by sample (B,) or by location (B or 1, ...)."""
-    if by_sample and each.ndim and len(each) == len(weight):
-        return weight.view(-1, *[1] * (each.ndim - 1)) * each
-    if (
-        by_sample
-        or each.ndim != weight.ndim
-        or any(w not in (1, e) for w, e in zip(weight.shape, each.shape, strict=True))
-    ):
+def _check_alike(criterion: Criterion, preds: Tensor, target: Tensor) -> None:
+    """Raise ValueError unless predictions and targets have one shape."""
+    if preds.shape != target.shape:
         raise ValueError(
-            f"criterion gives losses of shape {tuple(each.shape)} with reduction='none', and the shares have shape "
-            f"{tuple(weight.shape)}; it must give a loss per sample (B, ...), or per location where axes= is given"
+            f"criterion {name_of(criterion)} needs preds and y of one shape, got {tuple(preds.shape)} and "
+            f"{tuple(target.shape)}, which would broadcast; reshape one of them, as in preds.squeeze(1) or y[:, None]"
         )
-    return weight * each
-
-
-def mean_divisor(criterion: Criterion, preds: Tensor, y: Tensor) -> Tensor:
-    """What the criterion's own mean divides the sum by for the labels `y`: their number, or the sum of their weights.
-
-    It does not depend on the predictions. Bounded ones keep every term of the sum away from zero.
-    """
-    probe = preds.detach().to(torch.promote_types(preds.dtype, torch.float32)).tanh()
-    each, mean = with_reduction(criterion, "none")(probe, y), with_reduction(criterion, "mean")(probe, y)
-    return torch.where(mean == 0, each.numel(), each.sum() / mean)

@@ -1,6 +1,5 @@
 """One draw: who is mixed with whom, where and how much, and what follows for inputs, labels and losses."""
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from html import escape
@@ -10,18 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.core.checks import check_tensor
+from mixmodal.core.checks import check_tensor, is_whole
 from mixmodal.core.grids import move, real_after, resize_area, resize_nearest, spread
 from mixmodal.core.records.blends import blend, check_buffer, choose, give
-from mixmodal.core.records.losses import (
-    Criterion,
+from mixmodal.core.records.losses import Criterion, reduction_of
+from mixmodal.core.records.means import combined
+from mixmodal.core.records.targets import (
     Terms,
     blend_targets,
-    mean_divisor,
+    check_axes,
+    check_batch,
+    check_predictions,
     soft_labels,
     targets_of,
-    weighted,
-    with_reduction,
 )
 from mixmodal.core.records.views import numbers, table
 
@@ -167,7 +167,7 @@ class Mix:
         tensor([[0.7500, 0.2500],
                 [0.2500, 0.7500]])
         """
-        self._check_labels(y)
+        check_batch(y, len(self.index))
         return blend_targets(self.lam, soft_labels(y, num_classes), self.index)
 
     def loss(
@@ -176,7 +176,7 @@ class Mix:
         y: Tensor,
         criterion: Criterion = F.cross_entropy,
         *,
-        reduction: str = "mean",
+        reduction: str | None = None,
         axes: str | None = None,
     ) -> Tensor:
         """The criterion against both labels, each weighted by its share: Σ over `terms` of weight · ℓ(preds, target).
@@ -186,18 +186,24 @@ class Mix:
 
         Args:
             preds: output for the mixed batch, (B, ...).
-            y: targets of the batch before mixing, in any form that `criterion` takes.
-            criterion: a function that takes `reduction=`, or a module with a `reduction` (a copy is used).
-            reduction: "mean" divides as the criterion's own mean does for `y` (class weights, ignored labels);
-                "sum"; "none" for the shape that the criterion gives.
-            axes: axes pattern of dense labels such as "b *": each location is weighted by its own mask.
+            y: targets of the batch before mixing, in any form that `criterion` takes; booleans are read as 0 and 1.
+            criterion: a function, or a module, whose losses are by sample, location or element. It takes `reduction=`
+                or has an attribute of this name; or it gives one loss per sample; or the mean of the losses of the
+                samples, and is then evaluated sample by sample too.
+            reduction: "mean" divides as the criterion's own mean does for `y` (class weights, ignored labels); "sum";
+                "none" for the shape that the criterion gives. If None, what the criterion is set to, as in
+                `nn.KLDivLoss(reduction="batchmean")`, or "mean".
+            axes: axes pattern of dense labels such as "b *": each location is weighted by its own mask. Without it
+                labels (B,) or (B, K) are of samples, whatever K is.
 
         Returns:
             A scalar, or for "none" (B, ...).
 
         Raises:
-            TypeError: a criterion without `reduction`.
-            ValueError: another reduction, wrong batch, integers with several axes but no `axes`.
+            TypeError: a criterion without `reduction` that cannot be evaluated sample by sample.
+            ValueError: another reduction, or one that contradicts the criterion's; predictions, labels and record of
+                different batches; shapes that would broadcast; dense labels without `axes`; a criterion whose one
+                number is not the mean over samples.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
         >>> preds, y = torch.randn(2, 5), torch.tensor([0, 3])
@@ -205,22 +211,14 @@ class Mix:
         >>> bool(torch.isclose(mix.loss(preds, y), soft))
         True
         """
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction={reduction!r} must be 'mean', 'sum' or 'none'")
-        self._check_labels(y)
-        dense = not y.is_floating_point() and y.ndim > 1 and y.dtype != torch.bool
-        if dense and axes is None:
-            raise ValueError(
-                f"y holds integers of shape {tuple(y.shape)}: give their axes, for example axes='b *', so that each "
-                f"location is weighted by its own mask"
-            )
-        each = with_reduction(criterion, "none")
+        reduction = reduction_of(criterion, reduction)
+        check_batch(y, len(self.index))
+        check_predictions(preds, y)
+        if y.dtype == torch.bool:
+            y = y.to(torch.promote_types(preds.dtype, torch.float32))
+        check_axes(y, axes, self.mask.shape[1:])
         weighed = targets_of(self.terms, y, self.index) if axes is None else self._dense(y, axes)
-        losses = [weighted(weight, each(preds, target), axes is None) for weight, target in weighed]
-        total = functools.reduce(torch.add, losses)
-        if reduction == "none":
-            return total
-        return total.sum() / mean_divisor(criterion, preds, y) if reduction == "mean" else total.sum()
+        return combined(criterion, reduction, preds, y, weighed, by_sample=axes is None)
 
     def accuracy(self, preds: Tensor, y: Tensor) -> Tensor:
         """The share of the labels that the predicted class hits: `lam` for the own label, 1 - `lam` for the partner's.
@@ -239,7 +237,7 @@ class Mix:
         >>> mix.accuracy(torch.eye(2), torch.tensor([0, 0])), mix.accuracy(torch.eye(2), torch.tensor([0, 1]))
         (tensor(0.5000), tensor(0.7500))
         """
-        self._check_labels(y)
+        check_batch(y, len(self.index))
         if preds.ndim != 2 or len(preds) != len(y) or y.ndim > 2:
             raise ValueError(
                 f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
@@ -280,9 +278,18 @@ class Mix:
         valid = None if real is None else real_after(mask, self.index, real)
         return replace(self, mask=mask, valid=valid, real=real)
 
-    def to(self, device: torch.device | str) -> "Mix":
-        """The record with its tensors on `device`."""
-        return self._each(lambda tensor: tensor.to(device))
+    def to(self, device: torch.device | str | int, *, non_blocking: bool = False) -> "Mix":
+        """The record with its tensors on `device`, copied without waiting for it if `non_blocking`.
+
+        Raises:
+            TypeError: `device` is no device, such as a dtype: an index stays int64 and a share float32.
+        """
+        if not isinstance(device, torch.device | str) and not is_whole(device):
+            raise TypeError(
+                f"device={device!r} must be a device, as in mix.to('cuda'); a record has no other dtype: index is "
+                f"int64, and blends are made in the dtype of what is mixed"
+            )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Mix":
         """The record with its tensors in pinned memory, as a DataLoader with `pin_memory=True` asks."""
@@ -316,10 +323,3 @@ class Mix:
         if self.uniform:
             return self.mask[(slice(None),) + (0,) * (self.mask.ndim - 1)].view(-1, *[1] * (x.ndim - 1))
         return spread(self.mask, x, axes)
-
-    def _check_labels(self, y: Tensor) -> None:
-        check_tensor(y, "y")
-        if y.ndim == 0 or len(y) != len(self.index):
-            raise ValueError(
-                f"y has shape {tuple(y.shape)}, the record is of a batch of {len(self.index)}; pass the whole batch"
-            )

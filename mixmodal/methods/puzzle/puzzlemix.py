@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from mixmodal.core.checks import check, check_tensor, is_number, require
+from mixmodal.core.checks import Settings, check, check_tensor, is_number, is_whole, require
 from mixmodal.core.draws import Asked, Draws
 from mixmodal.core.grids import grid_of, own_share
 from mixmodal.core.records.mix import Mix
@@ -20,7 +20,7 @@ Solver = Literal["exact", "torch"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PuzzleMix(Draws):
+class PuzzleMix(Settings, Draws):
     """Keep in each block what is salient in one partner or the other, with few borders, and move it where it shows.
 
     A draw needs `saliency`, floating (B, *grid), finite, 0 or more, whose scale makes no difference, and takes no
@@ -80,18 +80,19 @@ class PuzzleMix(Draws):
     partner: ClassVar[bool] = True  # type: ignore[misc]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._pairs()
-        require(type(self.n_labels) is int and 2 <= self.n_labels <= 4, "n_labels", self.n_labels, "be 2, 3 or 4")
+        require(is_whole(self.n_labels) and 2 <= self.n_labels <= 4, "n_labels", self.n_labels, "be 2, 3 or 4")
         for name in ("beta", "eta", "t_eps"):
             value = getattr(self, name)
             require(is_number(value) and value >= 0, name, value, "be a number, 0 or more")
         require(is_number(self.gamma) and 0 <= self.gamma <= 1, "gamma", self.gamma, "be a number in [0, 1]")
-        whole = type(self.neigh_size) is int and self.neigh_size > 0
+        whole = is_whole(self.neigh_size) and self.neigh_size > 0
         require(whole, "neigh_size", self.neigh_size, "be a whole number of cells, 1 or more")
         counts = self.blocks if isinstance(self.blocks, Sequence) and not isinstance(self.blocks, str) else ()
-        fine = len(counts) > 0 and all(type(count) is int and count > 0 for count in counts)
+        fine = len(counts) > 0 and all(is_whole(count) and count > 0 for count in counts)
         require(fine, "blocks", self.blocks, "hold one whole number or more, 1 or more each, as in (2, 4, 8, 16)")
-        object.__setattr__(self, "blocks", tuple(counts))
+        object.__setattr__(self, "blocks", tuple(map(int, counts)))
         require(self.transport in get_args(Transport), "transport", self.transport, "be 'heuristic', 'exact' or 'none'")
         require(self.solver in get_args(Solver), "solver", self.solver, "be 'exact' or 'torch'")
 

@@ -76,7 +76,7 @@ class OnPoints(Draws):
             raise TypeError(f"mixer is {type(self.mixer).__name__} and must be a mixer or a policy, such as FMix()")
         without_saliency(self.mixer, "OnPoints")
         _check_hard(_all_hard(self.mixer), self.mixer)
-        check_resolution(self.resolution)
+        object.__setattr__(self, "resolution", check_resolution(self.resolution))
         for name in ("low", "high"):
             bound = getattr(self, name)
             three = isinstance(bound, Sequence) and len(bound) == 3 and all(map(is_number, bound))

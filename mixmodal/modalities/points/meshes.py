@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from mixmodal.core.checks import is_number, require
+from mixmodal.core.checks import is_number, is_whole, require
 from mixmodal.modalities.points.off import Mesh, read_off
 
 __all__ = ["Mesh", "import_open3d", "into_frame", "normalise", "read_off", "sample_surface", "surface_voxels"]
@@ -43,18 +43,18 @@ def sample_surface(
     Source: open3d, `sample_points_uniformly`, and `sample_points_poisson_disk` after Yuksel, Sample Elimination for
     Generating Poisson Disk Sample Sets (2015).
     """
-    require(type(count) is int and count > 0, "count", count, "be a whole number of points, 1 or more")
+    require(is_whole(count) and count > 0, "count", count, "be a whole number of points, 1 or more")
     require(method in get_args(Method), "method", method, "be 'uniform' or 'poisson'")
-    require(type(seed) is int and 0 <= seed < 2**31, "seed", seed, "be a whole number from 0 to 2^31 - 1")
+    require(is_whole(seed) and 0 <= seed < 2**31, "seed", seed, "be a whole number from 0 to 2^31 - 1")
     first, second, third = mesh.vertices[mesh.faces].unbind(1)
     area = torch.linalg.cross(second - first, third - first).norm(dim=1).sum().item()
     if not 0 < area < math.inf:
         raise ValueError(f"mesh of {len(mesh.faces)} triangles has an area of {area / 2} and no points can be drawn")
     open3d = import_open3d()
-    open3d.utility.random.seed(seed)
+    open3d.utility.random.seed(int(seed))
     surface = _surface(open3d, mesh.vertices, mesh.faces)
     draw = {"uniform": surface.sample_points_uniformly, "poisson": surface.sample_points_poisson_disk}[method]
-    cloud = draw(number_of_points=count, use_triangle_normal=normals)
+    cloud = draw(number_of_points=int(count), use_triangle_normal=normals)
     columns = [_tensor(cloud.points), *([_tensor(cloud.normals)] if normals else [])]
     return torch.cat(columns, dim=1).float()
 
@@ -88,9 +88,7 @@ def surface_voxels(
     Source: open3d, `create_from_triangle_mesh_within_bounds`, which tests triangles against cells and not sampled
     points; the code published with FMix subdivides triangles instead and misses cells that are cut at a corner.
     """
-    require(
-        type(resolution) is int and resolution > 0, "resolution", resolution, "be a whole number of cells, 1 or more"
-    )
+    require(is_whole(resolution) and resolution > 0, "resolution", resolution, "be a whole number of cells, 1 or more")
     corner, end = (_corner(bound, name) for bound, name in ((low, "low"), (high, "high")))
     require(bool((end > corner).all()), "high", high, f"be greater than low={low} along each axis")
     outside = ((mesh.vertices < corner) | (mesh.vertices > end)).any(1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mixmodal.core.checks import check, check_tensor, require
+from mixmodal.core.checks import check, check_tensor, is_whole, require
 from mixmodal.core.devices import on_host, source
 
 Bound = float | Sequence[float] | Tensor
@@ -38,7 +38,7 @@ def voxelize(
     check_clouds(points, valid, "points")
     if points.shape[2] != 3:
         raise ValueError(f"points has shape {tuple(points.shape)} and must be (B, N, 3); pass points[..., :3]")
-    check_resolution(resolution)
+    resolution = check_resolution(resolution)
     real = torch.ones_like(points[..., 0], dtype=torch.bool) if valid is None else valid
     cell = cells_of(points, resolution, *common_frame(points, low, high, real), real)
     grid = torch.zeros(len(points), resolution**3, device=points.device)
@@ -81,7 +81,7 @@ def devoxelize(
     check_tensor(voxels, "voxels")
     if voxels.ndim != 5 or voxels.shape[1] != 1 or len(set(voxels.shape[2:])) != 1 or voxels.shape[2] < 1:
         raise ValueError(f"voxels has shape {tuple(voxels.shape)} and must be (B, 1, R, R, R)")
-    require(type(count) is int and count > 0, "count", count, "be a whole number of points, 1 or more")
+    require(is_whole(count) and count > 0, "count", count, "be a whole number of points, 1 or more")
     resolution, device = voxels.shape[2], voxels.device
     occupied = (voxels > 0).flatten(1).cumsum(1)
     cells = occupied[:, -1:]
@@ -126,10 +126,11 @@ def frame_of(low: Bound, high: Bound, like: Tensor) -> tuple[Tensor, Tensor]:
     return corners[0], corners[1]
 
 
-def check_resolution(resolution: int) -> None:
-    """`resolution` is a number of cells."""
-    fine = type(resolution) is int and resolution > 0
+def check_resolution(resolution: int) -> int:
+    """`resolution` as a number of cells."""
+    fine = is_whole(resolution) and resolution > 0
     require(fine, "resolution", resolution, "be a whole number of cells along an axis, 1 or more")
+    return int(resolution)
 
 
 def check_clouds(x: Tensor, valid: Tensor | None, name: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DistributedSampler, Sampler, SequentialSampler
 
-from mixmodal.core.checks import require
+from mixmodal.core.checks import is_whole, require
 
 
 class LengthBucketBatchSampler(BatchSampler):
@@ -71,19 +71,19 @@ class LengthBucketBatchSampler(BatchSampler):
         sampler: Sampler[int] | None = None,
     ) -> None:
         for name, value in {"batch_size": batch_size, "chunk": chunk, "world_size": world_size}.items():
-            require(type(value) is int and value > 0, name, value, "be a whole number, 1 or more")
-        own = rank is None or (type(rank) is int and 0 <= rank < world_size)
+            require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
+        own = rank is None or (is_whole(rank) and 0 <= rank < world_size)
         require(own, "rank", rank, f"be one of {world_size} processes, from 0, or None for all of them")
-        require(type(seed) is int and -(2**63) <= seed < 2**64, "seed", seed, "be a whole number of at most 64 bits")
+        require(is_whole(seed) and -(2**63) <= seed < 2**64, "seed", seed, "be a whole number of at most 64 bits")
         self.lengths = _whole_numbers(lengths)
         given = None if isinstance(sampler, SequentialSampler) else sampler
         if given is not None:
             _check_agrees(given, len(self.lengths), rank, world_size)
         share: Any = DistributedSampler(self.lengths, world_size, rank or 0) if given is None else given  # type: ignore[arg-type]
         super().__init__(share, batch_size, drop_last)
-        self.chunk, self.shuffle, self.seed = chunk, shuffle, seed
+        self.chunk, self.shuffle, self.seed = int(chunk), shuffle, int(seed)
         self.rank = rank if given is None else share.rank
-        self._most, self._resumed = batch_size, (0, 0)
+        self._most, self._resumed = int(batch_size), (0, 0)
         if self.rank is None:
             self.batch_size = None  # type: ignore[assignment]
         if len(self.lengths) < self.world_size:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from mixmodal.core.checks import require
+from mixmodal.core.checks import is_whole, require
 
 
 class Padded(NamedTuple):
@@ -60,7 +60,8 @@ class PadCollate:
                 "pad_id=None: the vocabulary has no pad token; give it one, as in tokenizer.pad_token = "
                 "tokenizer.eos_token, or pass the id of a token that is in no text"
             )
-        require(type(self.multiple) is int and self.multiple > 0, "multiple", self.multiple, "be 1 or more")
+        require(is_whole(self.multiple) and self.multiple > 0, "multiple", self.multiple, "be 1 or more")
+        object.__setattr__(self, "multiple", int(self.multiple))
 
     def __call__(self, samples: Sequence[tuple[Sequence[int] | Tensor, Any]]) -> Padded:
         """Pad and collate.

@@ -93,7 +93,7 @@ class TokenMix:
         y: Tensor,
         criterion: Criterion = F.cross_entropy,
         *,
-        reduction: str = "mean",
+        reduction: str | None = None,
         axes: str | None = None,
     ) -> Tensor:
         """`Mix.loss` of the last forward; the plain loss in evaluation, see `HiddenMix.loss`."""

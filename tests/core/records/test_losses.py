@@ -190,12 +190,6 @@ def test_a_module_is_not_changed(mix: mm.Mix, criterion: Any, y: Tensor) -> None
         assert criterion.reduction == "mean"
 
 
-def test_a_module_with_another_reduction_is_asked_for_ours(mix: mm.Mix) -> None:
-    preds = torch.randn(5, 4, dtype=torch.float64)
-    for own in ("sum", "none", "mean"):
-        close(mix.loss(preds, CLASSES, nn.CrossEntropyLoss(reduction=own)), mix.loss(preds, CLASSES))
-
-
 def test_a_module_of_ones_own(mix: mm.Mix) -> None:
     class Focal(nn.Module):
         def __init__(self, power: float) -> None:

@@ -1,0 +1,98 @@
+"""Targets: labels that can be blended, and the weights of both labels in a loss."""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mixmodal.core.checks import check_range, check_tensor, is_whole, require
+
+Terms = tuple[tuple[Tensor, Tensor | float], ...]
+"""Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
+
+
+def check_batch(y: Tensor, batch: int) -> None:
+    """Raise TypeError unless `y` is a tensor, ValueError unless it is of a batch of this size."""
+    check_tensor(y, "y")
+    if y.ndim == 0 or len(y) != batch:
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it with "
+            f"its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
+        )
+
+
+def check_predictions(preds: Tensor, y: Tensor) -> None:
+    """Raise TypeError unless `preds` is a tensor, ValueError unless it is of the batch of `y`."""
+    check_tensor(preds, "preds")
+    if preds.ndim == 0 or len(preds) != len(y):
+        raise ValueError(
+            f"preds has shape {tuple(preds.shape)}, and y has shape {tuple(y.shape)}, of a batch of {len(y)}; "
+            f"predictions must be of the batch that was mixed, (B, ...)"
+        )
+
+
+def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
+    """Raise ValueError where labels are of locations, by their number of axes, and `axes` does not say which."""
+    if axes is None and y.ndim > (2 if y.is_floating_point() else 1):
+        raise ValueError(
+            f"y holds {'floats' if y.is_floating_point() else 'integers'} of shape {tuple(y.shape)}, and the mask has "
+            f"the grid {tuple(grid)}: give the axes of y, for example axes='b *', so that each location is weighted by "
+            f"its own mask; or give one target per sample, as preds.flatten(1) and y.flatten(1)"
+        )
+
+
+def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
+    """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
+
+    Raises:
+        ValueError: integers without `num_classes`, out of range or with more than one axis.
+
+    >>> soft_labels(torch.tensor([2, 0]), 3)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    if y.dtype == torch.bool or y.is_floating_point():
+        return y.to(torch.promote_types(y.dtype, torch.float32))
+    if y.ndim > 1:
+        raise ValueError(
+            f"y holds integers of shape {tuple(y.shape)}: pass y.float() if they are multi-label targets; mix a label "
+            f"map as mix(y, axes='b *') or weigh its losses with mix.loss(preds, y, axes='b *')"
+        )
+    if num_classes is None:
+        raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
+    require(is_whole(num_classes) and num_classes > 0, "num_classes", num_classes, "be a whole number, 1 or more")
+    check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
+    return (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+
+
+def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
+    """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,)."""
+    return y.index_select(0, index).lerp_(y, share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))
+
+
+def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The weights (B,) of a loss and their targets.
+
+    Own labels and partners' labels come once at the most. Integers cannot be blended: a term with a share becomes one
+    of each side.
+
+    >>> targets_of(((torch.tensor([0.5, 1.0]), torch.tensor([0.5, 0.0])),), torch.tensor([3, 4]), torch.tensor([1, 0]))
+    [(tensor([0.2500, 0.0000]), tensor([3, 4])), (tensor([0.2500, 1.0000]), tensor([4, 3]))]
+    """
+    sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+    blended = []
+    for weight, share in terms:
+        if not isinstance(share, Tensor):
+            sides[share == 0].append(weight)
+        elif y.is_floating_point():
+            blended.append((weight, blend_targets(share, y, index)))
+        else:
+            sides[0].append(weight * share)
+            sides[1].append(weight * (1 - share))
+    partner_y = y.index_select(0, index) if sides[1] else y
+    return [(_sum(side), of) for side, of in zip(sides, (y, partner_y), strict=True) if side] + blended
+
+
+def _sum(weights: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, weights)
