@@ -23,7 +23,7 @@ LIBRARY = [
     *("methods.puzzle.saliency", "methods.puzzle.transport", "methods.puzzle.cuts", "methods.puzzle.puzzlemix"),
     "methods.puzzle",
     *("hidden.arguments", "hidden.replay", "hidden.hiddenmix", "hidden.sites", "hidden.presets", "hidden"),
-    *("modalities.images", "modalities.audio"),
+    *("modalities.images", "modalities.waves", "modalities.audio"),
     *("modalities.text.ends", "modalities.text.tokens", "modalities.text.trainer"),
     *("modalities.text.padding", "modalities.text.buckets", "modalities.text"),
     *("modalities.points.voxels", "modalities.points.clouds", "modalities.points.off", "modalities.points.meshes"),
