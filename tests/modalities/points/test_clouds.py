@@ -15,7 +15,7 @@ from torch import Tensor
 
 import mixmodal as mm
 from mixmodal.modalities.points.clouds import OnPoints
-from mixmodal.modalities.points.voxels import devoxelize, voxelize
+from mixmodal.modalities.points.voxels import _placed, devoxelize, voxelize
 
 LOW, HIGH = (-1.0, -3.0, 0.5), (2.0, -1.0, 0.75)
 FRAME: dict[str, Any] = {"low": torch.tensor(LOW), "high": torch.tensor(HIGH)}
@@ -220,6 +220,20 @@ def test_drawn_points_stay_in_their_cells_in_any_dtype(
                 reach = {math.floor((x + step - a) / edge) for step in (-more, Fraction(0), more)}
                 places.append({min(max(place, 0), resolution - 1) for place in reach})
             assert any(grid[(0, *place)] > 0 for place in itertools.product(*places))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("resolution", [2, 5, 16, 33])
+def test_points_at_the_very_border_of_a_cell_stay_in_it(dtype: torch.dtype, resolution: int) -> None:
+    """The first and the last place that a draw can have in each cell, where one number beside is not enough."""
+    cells = torch.arange(resolution)
+    for bounds in ((-1.0, 1.0), (-5.3, 7.7), (0.1, 0.3)):
+        low, high = (torch.full((3,), bound, dtype=torch.promote_types(dtype, torch.float32)) for bound in bounds)
+        for jitter in (0.0, 1 - 2**-24):
+            place = cells.view(1, -1, 1).expand(1, -1, 3)
+            points = _placed(place, torch.full((1, resolution, 3), jitter), resolution, low, high, dtype)
+            voxels = voxelize(points, resolution, low=bounds[0], high=bounds[1])
+            assert voxels[0, 0].nonzero().tolist() == [[k, k, k] for k in range(resolution)]
 
 
 @pytest.mark.parametrize(
