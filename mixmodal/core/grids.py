@@ -165,6 +165,65 @@ def fit(mask: Tensor, real: Tensor) -> Tensor:
     return mask
 
 
+def fill(mask: Tensor, own: Tensor, there: Tensor) -> Tensor:
+    """`mask` that takes the side that is real wherever only one is.
+
+    Args:
+        mask: (B, *grid).
+        own: real locations of each sample, bool, broadcastable to it.
+        there: real locations of its partner.
+
+    Returns:
+        (B, *grid).
+
+    >>> own, there = torch.tensor([[True, True, True, False]]), torch.tensor([[True, False, False, False]])
+    >>> fill(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), own, there)
+    tensor([[0., 1., 1., 1.]])
+    """
+    return torch.where(own == there, mask, own.to(mask.dtype))
+
+
+def padded_axis(valid: Tensor, grid: Sequence[int]) -> int | None:
+    """The one axis of the grid on which `valid` (B, *grid, or 1) was given; None if there are several or none.
+
+    Sizes tell, not values. Where an axis of one cell leaves it open, the longer one is meant.
+
+    >>> padded_axis(torch.ones(2, 1, 9, dtype=torch.bool), (4, 9)), padded_axis(torch.ones(2, 4, 9), (4, 9))
+    (2, None)
+    """
+    given = [axis for axis, size in enumerate(grid, start=1) if valid.shape[axis] == size]
+    longer = [axis for axis in given if valid.shape[axis] > 1]
+    found = longer or given[-1:]
+    return found[0] if len(found) == 1 else None
+
+
+def lengths_of(valid: Tensor | None, axis: int | None = None) -> Tensor:
+    """The last real location of each sample along an axis, plus 1, and 0 where nothing is real.
+
+    Args:
+        valid: bool (B, *grid).
+        axis: axis of `valid`, from 1; that of a grid of rank 1 if None.
+
+    Returns:
+        int64 (B,).
+
+    Raises:
+        ValueError: there is no `valid`, or the axis is not told.
+
+    >>> lengths_of(torch.tensor([[True, False, True, False], [False, False, False, False]]))
+    tensor([3, 0])
+    """
+    if valid is None:
+        raise ValueError("the record has no padding, so that no lengths are known: give the draw valid=")
+    if axis is None and valid.ndim != 2:
+        raise ValueError(
+            f"valid of shape {tuple(valid.shape)} may vary along several axes: give the draw valid= with size 1 along "
+            f"those on which it does not, as in valid=frames[:, None]"
+        )
+    along = valid.movedim(axis or 1, -1).flatten(1, -2).any(1) if valid.ndim > 2 else valid
+    return (along * torch.arange(1, along.shape[1] + 1, device=along.device)).amax(1)
+
+
 def move(x: Tensor, source: Tensor, axes: str) -> Tensor:
     """`x` with each cell's value taken from another cell of its grid.
 
@@ -212,3 +271,12 @@ def resize_area(mask: Tensor, grid: Sequence[int]) -> Tensor:
         flat = F.adaptive_avg_pool1d(last.reshape(1, -1, last.shape[-1]), size)
         mask = flat.view(*last.shape[:-1], size).movedim(-1, axis)
     return mask
+
+
+def check_grid(grid: Sequence[int], mask: Tensor) -> None:
+    """`grid` is one of the rank of `mask` (n, *old grid)."""
+    if len(grid) != mask.ndim - 1 or min(grid, default=1) < 1:
+        raise ValueError(
+            f"grid={tuple(grid)} must hold {mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "
+            f"{tuple(mask.shape[1:])}"
+        )

@@ -11,7 +11,7 @@ from torch import Tensor
 from mixmodal.core.checks import Settings, check_range, check_tensor, is_number, require
 from mixmodal.core.devices import source
 from mixmodal.core.draws import Asked, Draws
-from mixmodal.core.grids import fit, fits, grid_of, own_share, parse_axes, real_after
+from mixmodal.core.grids import fill, fit, fits, grid_of, own_share, padded_axis, parse_axes, real_after
 from mixmodal.core.records.mix import Mix
 
 
@@ -22,8 +22,13 @@ class Mixer(Settings, Draws):
     Args:
         axes: axes pattern of the batch, see `parse_axes`.
         per_sample: a mask and a `lam` for every sample; one of each for the whole batch if False, as in the papers.
+        holes: whether a mask varies over all that is real in the pair, as in the papers' code, so that padding of the
+            shorter sample can lie between what is real in the mixed one. If False it varies where both are real, and
+            where one is, that one is taken: what is real stays in one piece, as models that count it need (packed
+            sequences, Wav2Vec2), and `lam` is what came of it. Without padding it plays no part.
 
-    `lam` ~ Beta(alpha, alpha). A method that lets the user choose `alpha` declares the field again; it is 1 otherwise.
+    `lam` ~ Beta(alpha, alpha). A method that lets the user choose `alpha` or `holes` declares the field again; they are
+    1 and True otherwise.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,7 @@ class Mixer(Settings, Draws):
     axes: str = "b c *"
     per_sample: bool = False
     alpha: float = field(default=1.0, init=False, repr=False)
+    holes: bool = field(default=True, init=False, repr=False)
 
     partner: ClassVar[bool] = True  # type: ignore[misc]
     """Whether there is a partner; without one `lam` is 1 and labels stay, whatever `index` and `lam` are asked for."""
@@ -52,6 +58,7 @@ class Mixer(Settings, Draws):
         parse_axes(self.axes)
         require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "be True or False")
         require(_positive(self.alpha), "alpha", self.alpha, "be a positive number; use NoMix() to mix nothing")
+        require(isinstance(self.holes, bool), "holes", self.holes, "be True or False")
 
     @property
     def hard(self) -> bool:
@@ -99,7 +106,8 @@ class Mixer(Settings, Draws):
                 _check_told(valid, x)
             real = valid if self.span == self.axes else _insert(valid, self.axes)
             if not self.uniform:
-                mask = fit(mask, real | real.index_select(0, index))
+                there = real.index_select(0, index)
+                mask = fit(mask, real | there) if self.holes else fill(fit(mask, real & there), real, there)
             real = real.expand(batch, *whole)
             mixed = real_after(mask, index, real)
             mixed = mixed if self.span == self.axes else _reduce(mixed, self.axes)
@@ -116,6 +124,7 @@ class Mixer(Settings, Draws):
             axes=self.span,
             valid=mixed,
             real=real,
+            padded=None if valid is None else padded_axis(valid, grid),
             hard=self.hard,
             uniform=self.uniform,
             partner=self.partner,

@@ -93,7 +93,7 @@ def patchup(
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
     >>> patchup(net, [net, net[2]]).at[net]
-    CutMix(axes='b c *', per_sample=False, alpha=1.0, adjust_lam=True)
+    CutMix(axes='b c *', per_sample=False, alpha=1.0, holes=True, adjust_lam=True)
 
     Source: Faramarzi et al., PatchUp (AAAI 2022), section 3 and appendix; the sites are those of the authors' runs.
     """

@@ -22,6 +22,7 @@ class CutMix(Mixer):
             wrongly (by 0.19 on average at 32 x 32), as in the CutMix baseline of the FMix paper's code.
         axes: see `Mixer`.
         per_sample: see `Mixer`.
+        holes: see `Mixer`.
 
     >>> mixed, mix = CutMix()(torch.rand(4, 3, 32, 32))
     >>> bool(torch.isclose(mix.lam[0], mix.mask.mean()))
@@ -32,6 +33,7 @@ class CutMix(Mixer):
 
     alpha: float = 1.0
     adjust_lam: bool = True
+    holes: bool = True
 
     @property
     def hard(self) -> bool:

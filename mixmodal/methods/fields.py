@@ -21,8 +21,18 @@ class FMix(Mixer):
         decay_power: amplitudes of the field fall as frequency^-decay_power; 0 is white noise, larger is smoother.
         max_soft: half-width of a soft edge as a share of the mask, in [0, 1/2]; 0 in every experiment of the paper.
         spectrum: "paper" for the paper's isotropic field, "upstream" for what its authors' code draws.
+        spacing: distance of neighbouring cells along each axis of the grid, in whose unit frequencies are counted.
+            "equal", as in the paper, has regions as wide as high in cells: on an oblong grid nearly all changes lie
+            along its longest axis, so that a spectrogram of 128 x 1024 is cut in time (2.2 changes along time, 0.02
+            along frequency). "relative" has as many changes along each axis, as on a cube. Numbers, one for each axis,
+            are distances in any unit, such as the millimetres of a scan: (1, 1, 5); none above a million times another.
         axes: see `Mixer`.
         per_sample: see `Mixer`.
+        holes: see `Mixer`.
+
+    Raises:
+        ValueError: an argument is out of its range; a `spacing` with "upstream", whose field scales by the longest
+            axis. At a draw: a `spacing` of another rank than the grid.
 
     >>> mixed, mix = FMix()(torch.rand(4, 1, 10, 10, 10), lam=0.3)
     >>> mix.mask.shape, mix.lam
@@ -36,6 +46,8 @@ class FMix(Mixer):
     decay_power: float = 3.0
     max_soft: float = 0.0
     spectrum: masks.Spectrum = "paper"
+    spacing: masks.Spacing = "equal"
+    holes: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,6 +61,7 @@ class FMix(Mixer):
             is_number(self.max_soft) and 0 <= self.max_soft <= 0.5, "max_soft", self.max_soft, "be a number in [0, 0.5]"
         )
         require(self.spectrum in get_args(masks.Spectrum), "spectrum", self.spectrum, "be 'paper' or 'upstream'")
+        self._check_spacing()
 
     @property
     def hard(self) -> bool:
@@ -61,5 +74,19 @@ class FMix(Mixer):
             decay_power=self.decay_power,
             max_soft=self.max_soft,
             spectrum=self.spectrum,
+            spacing=self.spacing,
             generator=generator,
         )
+
+    def _check_spacing(self) -> None:
+        spacing: object = self.spacing
+        if isinstance(spacing, Sequence) and not isinstance(spacing, str):
+            numbers = [number for number in spacing if is_number(number) and number > 0]
+            fine = len(numbers) == len(spacing) > 0 and max(numbers) <= 1e6 * min(numbers)
+            object.__setattr__(self, "spacing", tuple(spacing))
+        else:
+            fine = spacing in ("equal", "relative")
+        rule = "be 'equal', 'relative' or numbers above 0, one for each axis, none above a million times another"
+        require(fine, "spacing", spacing, rule)
+        fits = self.spacing == "equal" or self.spectrum == "paper"
+        require(fits, "spacing", spacing, "be 'equal' for spectrum='upstream', which scales by the longest axis")

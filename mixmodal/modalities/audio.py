@@ -13,11 +13,15 @@ Waveforms and spectrograms need no method of their own, only the axes that a mas
 A mask in frequency only is the same in every frame, so it knows no padding in time.
 """
 
+import warnings
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from mixmodal.core.checks import check, check_range, check_tensor, require
+from mixmodal.core.checks import check, check_range, check_tensor, is_number, require
 from mixmodal.core.records.mix import Mix
+from mixmodal.modalities.waves import check_frames, check_lengths, filters, flat, whole
 
 SMALLEST = 1e-5
 """The smallest magnitude that decibels tell from silence, as in librosa."""
@@ -33,7 +37,8 @@ class LogMel(nn.Module):
     Padding changes nothing: samples after the length of a clip count as zero, which is what lies beyond its end, so its
     real frames are those of the clip alone. Frames of padding hold -`floor` dB, and the maximum does not see them.
 
-    It computes in float32 at least, also under autocast, and returns the dtype of the waveform.
+    It computes in float32 at least, also under autocast and in a model that is cast to another dtype (`.half()`,
+    `.bfloat16()`), whose window and filters stay in float32. It returns the dtype of the waveform.
 
     Args:
         sample_rate: of the waveforms, in Hz.
@@ -42,7 +47,8 @@ class LogMel(nn.Module):
         n_mels: number of mel bands.
         f_min: lower end of the lowest band, in Hz.
         f_max: upper end of the highest band, in Hz; half the sample rate if None.
-        power: exponent of the magnitudes that are summed in a band, 2 for energy. Decibels are those of the magnitude.
+        power: exponent of the magnitudes that are summed in a band, in (0, 7], 2 for energy. Decibels are those of the
+            magnitude.
         floor: what lies further below the maximum is set to this distance, in dB.
         scaled: map [-floor, 0] dB to [-1/2, 1/2].
 
@@ -78,9 +84,13 @@ class LogMel(nn.Module):
     ) -> None:
         super().__init__()
         try:
-            from torchaudio.functional import melscale_fbanks
+            import torchaudio.functional  # noqa: F401
         except ImportError as error:
             raise ImportError("LogMel needs torchaudio: pip install 'mixmodal[audio]'") from error
+        for name, value in {"sample_rate": sample_rate, "f_min": f_min, "power": power, "floor": floor}.items():
+            require(is_number(value), name, value, "be a finite number")
+        for name, count in {"n_fft": n_fft, "hop": hop, "n_mels": n_mels}.items():
+            require(type(count) is int, name, count, "be a whole number")
         require(sample_rate > 0, "sample_rate", sample_rate, "be a number of Hz above 0")
         require(n_fft >= 2 and n_fft % 2 == 0, "n_fft", n_fft, "be an even number of samples of 2 or more")
         require(hop >= 1, "hop", hop, "be a number of samples of 1 or more")
@@ -88,13 +98,18 @@ class LogMel(nn.Module):
         f_max = sample_rate / 2 if f_max is None else f_max
         require(0 < f_max <= sample_rate / 2, "f_max", f_max, f"lie in (0, {sample_rate / 2:g}], in Hz")
         require(0 <= f_min < f_max, "f_min", f_min, f"lie in [0, f_max={f_max:g}), in Hz")
-        require(power > 0, "power", power, "be an exponent above 0")
+        require(0 < power <= 7, "power", power, "be an exponent in (0, 7], for float32 to hold it of silence")
         require(floor > 0, "floor", floor, "be a number of dB above 0")
         self.sample_rate, self.n_fft, self.hop, self.n_mels = sample_rate, n_fft, hop, n_mels
         self.f_min, self.f_max, self.exponent, self.floor, self.scaled = f_min, f_max, power, floor, scaled
-        bands = melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate, norm="slaney", mel_scale="slaney")
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
-        self.register_buffer("bands", bands, persistent=False)
+        device = torch.get_default_device()
+        window, bands = filters(self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_max)
+        if not bands.any(0).all():
+            warnings.warn(
+                f"n_mels={n_mels} leaves bands without a frequency; take fewer, or a larger n_fft", stacklevel=2
+            )
+        self.register_buffer("window", window.to(device), persistent=False)
+        self.register_buffer("bands", bands.to(device), persistent=False)
         self.window: Tensor
         self.bands: Tensor
 
@@ -110,15 +125,21 @@ class LogMel(nn.Module):
 
         Raises:
             TypeError: `wave` is not floating, or `lengths` is not int64.
-            ValueError: another shape, an empty batch or clip, values that are not finite, or a length out of range.
+            ValueError: another shape, an empty batch or clip, values that are not finite within the length of a clip,
+                or so large that powers are not; a length out of range.
 
         >>> LogMel(n_mels=8)(torch.zeros(2, 1024)).shape
         torch.Size([2, 1, 8, 3])
         """
         valid = None
         if lengths is not None:
-            wave = self._flat(wave)
-            _check_lengths(lengths, wave)
+            wave = flat(wave)
+            check_lengths(lengths)
+            if lengths.shape != wave.shape[:1]:
+                raise ValueError(
+                    f"lengths has shape {tuple(lengths.shape)} and must say one length per clip, ({len(wave)},)"
+                )
+            check_range(lengths, 0, wave.shape[1], f"lengths must lie in [0, {wave.shape[1]}]")
             lengths = lengths.to(wave.device)
             wave = wave.masked_fill(torch.arange(wave.shape[1], device=wave.device) >= lengths[:, None], 0)
             valid = self.valid(lengths, 1 + wave.shape[1] // self.hop)
@@ -133,9 +154,10 @@ class LogMel(nn.Module):
         Raises:
             TypeError, ValueError: see `forward`.
         """
-        wave = self._flat(wave)
+        wave = flat(wave)
+        check(wave.isfinite(), "wave must be finite; leave out or mend clips with infinite or missing samples", wave)
         wave = wave.to(torch.promote_types(wave.dtype, torch.float32))
-        window = self.window.to(wave.dtype)
+        window = whole(self.window).to(wave.dtype)
         return torch.stft(wave, self.n_fft, self.hop, window=window, pad_mode="constant", return_complex=True)
 
     def power(self, wave: Tensor) -> Tensor:
@@ -156,32 +178,36 @@ class LogMel(nn.Module):
         """The spectrograms that `forward` makes of what `power` gives, so that one can alter what is between.
 
         Args:
-            power: floating (B, n_fft // 2 + 1, frames), 0 or more.
+            power: floating (B, n_fft // 2 + 1, frames), finite, 0 or more where a frame is real.
             valid: real frames, bool (B, frames); all of them if None.
 
         Returns:
             (B, 1, mels, frames), in float32 at least.
 
         Raises:
-            TypeError: `valid` is not bool.
-            ValueError: another shape.
+            TypeError: `power` is not floating, or `valid` is not bool.
+            ValueError: another shape, or values out of range.
 
         >>> logmel, wave = LogMel(), torch.randn(2, 4000)
         >>> bool((logmel.of_power(logmel.power(wave)) == logmel(wave)).all())
         True
         """
+        check_tensor(power, "power")
+        if not power.is_floating_point():
+            raise TypeError(f"power is {power.dtype} and must be floating; pass power.float()")
         if power.ndim != 3 or power.shape[1] != len(self.bands):
             raise ValueError(
                 f"power has shape {tuple(power.shape)} and must be (B, {len(self.bands)}, frames), n_fft // 2 + 1 "
                 f"frequencies, as LogMel.power gives it"
             )
         if valid is not None:
-            _check_frames(valid, power)
+            check_frames(valid, power)
+            power = power.masked_fill(~valid[:, None], 0)
         power = power.to(torch.promote_types(power.dtype, torch.float32))
+        most = torch.finfo(power.dtype).max / len(self.bands)
+        check_range(power, 0, most, f"power must lie in [0, {most:.0e}], as of waves with full scale at 1")
         with torch.autocast(power.device.type, enabled=False):
-            mel = self.bands.to(power.dtype).T @ power
-        if valid is not None:
-            mel = mel.masked_fill(~valid[:, None], 0)
+            mel = whole(self.bands).to(power.dtype).T @ power
         level = 20 / self.exponent * mel.clamp(min=SMALLEST**self.exponent).log10()
         level = (level - level.amax((1, 2), keepdim=True)).clamp(min=-self.floor)
         if valid is not None:
@@ -192,14 +218,20 @@ class LogMel(nn.Module):
         """The number of real frames of each clip: 1 + length // hop, or 0 where there is no sample.
 
         Args:
-            lengths: numbers of samples, int64 (B,).
+            lengths: numbers of samples, int64 (B,), 0 or more.
 
         Returns:
             int64 (B,).
 
+        Raises:
+            TypeError: `lengths` is not int64.
+            ValueError: another shape, or negative lengths.
+
         >>> LogMel(hop=512).frames(torch.tensor([0, 1, 511, 512, 16000]))
         tensor([ 0,  1,  1,  2, 32])
         """
+        check_lengths(lengths)
+        check_range(lengths, 0, torch.inf, "lengths must be numbers of samples, 0 or more")
         return torch.where(lengths > 0, 1 + torch.div(lengths, self.hop, rounding_mode="floor"), 0)
 
     def valid(self, lengths: Tensor, frames: int) -> Tensor:
@@ -212,24 +244,27 @@ class LogMel(nn.Module):
         Returns:
             bool (B, frames).
 
+        Raises:
+            TypeError: `lengths` is not int64.
+            ValueError: another shape, or lengths that are negative or make more frames.
+
         >>> LogMel(hop=512).valid(torch.tensor([0, 600]), 3)
         tensor([[False, False, False],
                 [ True,  True, False]])
         """
-        return torch.arange(frames, device=lengths.device) < self.frames(lengths)[:, None]
+        real = self.frames(lengths)
+        remedy = "count samples of the waveforms that LogMel is given, and drop frames from `valid` if you drop them"
+        check_range(real, 0, frames, f"lengths must make {frames} frames or fewer at hop={self.hop}: {remedy}")
+        return torch.arange(frames, device=lengths.device) < real[:, None]
 
-    def _flat(self, wave: Tensor) -> Tensor:
-        """`wave` as (B, T), checked."""
-        check_tensor(wave, "wave")
-        if not wave.is_floating_point():
-            raise TypeError(f"wave is {wave.dtype} and must be floating; of int16 samples, pass wave.float() / 32768")
-        if wave.ndim not in (2, 3) or (wave.ndim == 3 and wave.shape[1] != 1) or 0 in wave.shape:
-            raise ValueError(
-                f"wave has shape {tuple(wave.shape)} and must be (B, T) or (B, 1, T), not empty; pass "
-                f"wave[None] for one clip, wave.mean(1) for stereo"
-            )
-        check(wave.isfinite(), "wave must be finite; leave out or mend clips with infinite or missing samples", wave)
-        return wave if wave.ndim == 2 else wave[:, 0]
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
+        """What `to`, `half` and `to_empty` do; window and filters follow to the device, and keep values and dtype."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        device = self.window.device
+        self.window, self.bands = (
+            each.to(device) for each in filters(self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_max)
+        )
+        return self
 
 
 def union_targets(mix: Mix, y: Tensor) -> Tensor:
@@ -271,26 +306,3 @@ def union_targets(mix: Mix, y: Tensor) -> Tensor:
     y = y.to(torch.promote_types(y.dtype, torch.float32))
     own, other = (mix.lam > 0)[:, None], (mix.lam < 1)[:, None]
     return torch.maximum(y * own, y.index_select(0, mix.index) * other)
-
-
-def _check_lengths(lengths: Tensor, wave: Tensor) -> None:
-    """`lengths` says how many samples of each clip of `wave` (B, T) are real."""
-    if not isinstance(lengths, Tensor) or lengths.dtype != torch.int64:
-        raise TypeError(f"lengths must be an int64 tensor, got {getattr(lengths, 'dtype', type(lengths).__name__)}")
-    if lengths.shape != wave.shape[:1]:
-        raise ValueError(f"lengths has shape {tuple(lengths.shape)} and must say one length per clip, ({len(wave)},)")
-    check_range(lengths, 0, wave.shape[1], f"lengths must lie in [0, {wave.shape[1]}]")
-
-
-def _check_frames(valid: Tensor, power: Tensor) -> None:
-    """`valid` marks the real frames of `power` (B, frequencies, frames)."""
-    if not isinstance(valid, Tensor) or valid.dtype != torch.bool:
-        raise TypeError(
-            f"valid must be a bool tensor, True where a frame is real, got "
-            f"{getattr(valid, 'dtype', type(valid).__name__)}; write logmel.valid(lengths, frames)"
-        )
-    if valid.shape != (len(power), power.shape[2]):
-        raise ValueError(
-            f"valid has shape {tuple(valid.shape)} and must be (B, frames), {(len(power), power.shape[2])}, as "
-            f"logmel.valid(lengths, frames) gives it"
-        )

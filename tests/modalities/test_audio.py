@@ -1,5 +1,7 @@
 """Log-mel spectrograms against librosa, their padding, mixing them, and targets for tagging."""
 
+import copy
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +66,21 @@ def test_equals_librosa_on_speech(real: Callable[[str], Path]) -> None:
             torch.testing.assert_close(spec, by_librosa(wave, **settings).float(), rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("sample_rate", [8001, 11025, 11127, 16000, 22050, 44100])
+@pytest.mark.parametrize("n_mels", [8, 32])
+def test_filters_are_librosas_at_any_rate(sample_rate: int, n_mels: int) -> None:
+    """Also where half the rate is no whole number of Hz."""
+    librosa = pytest.importorskip("librosa")
+    expected = librosa.filters.mel(sr=sample_rate, n_fft=2048, n_mels=n_mels, fmin=30.0, fmax=sample_rate / 2)
+    bands = LogMel(sample_rate=sample_rate, n_mels=n_mels, f_min=30.0).bands.T
+    torch.testing.assert_close(bands, torch.from_numpy(expected), rtol=0, atol=1e-5 * float(expected.max()))
+
+
+def test_bands_without_a_frequency_are_told() -> None:
+    with pytest.warns(UserWarning, match="n_mels=200 leaves bands without a frequency"):
+        LogMel(n_fft=256, n_mels=200)
+
+
 def test_shape_and_range() -> None:
     wave = torch.randn(3, 16000)
     spec = LogMel()(wave)
@@ -71,6 +88,12 @@ def test_shape_and_range() -> None:
     assert (spec.amin((1, 2, 3)) >= -0.5).all()
     assert (spec.amax((1, 2, 3)) == 0.5).all()
     assert torch.equal(LogMel()(wave[:, None]), spec)
+
+
+@pytest.mark.parametrize("power", [0.1, 1.0, 2.0, 7.0])
+def test_silence_is_silence_at_every_exponent(power: float) -> None:
+    assert (LogMel(power=power, scaled=False)(torch.zeros(2, 4000)) == 0).all()
+    assert LogMel(power=power)(torch.ones(1, 4000)).isfinite().all()
 
 
 def test_silence_is_its_own_maximum() -> None:
@@ -128,6 +151,51 @@ def test_more_padding_changes_nothing() -> None:
     assert (long[..., short.shape[-1] :] == -0.5).all()
 
 
+def test_padding_may_hold_anything() -> None:
+    """What lies beyond the length plays no part, numbers or not; within it they must be."""
+    wave = torch.randn(2, 3000)
+    expected = LogMel()(wave, lengths=torch.tensor([3000, 700]))
+    for bad in (torch.nan, torch.inf, 1e30):
+        wave[1, 700:] = bad
+        assert torch.equal(LogMel()(wave, lengths=torch.tensor([3000, 700])), expected)
+        with pytest.raises(ValueError, match=r"wave must be finite|power must lie in"):
+            LogMel()(wave, lengths=torch.tensor([3000, 701]))
+    power = LogMel().power(torch.randn(2, 3000))
+    valid = torch.tensor([[True] * 6, [True] * 3 + [False] * 3])
+    expected = LogMel().of_power(power, valid=valid)
+    power[1, :, 3:] = torch.nan
+    assert torch.equal(LogMel().of_power(power, valid=valid), expected)
+
+
+def test_a_batch_of_one_and_of_nothing_but_padding() -> None:
+    wave = torch.randn(1, 2000)
+    spec = LogMel()(wave, lengths=torch.tensor([0]))
+    assert (spec == -0.5).all()
+    mixed, mix = mm.FMix()(spec, valid=LogMel().valid(torch.tensor([0]), 4)[:, None])
+    assert not mixed.any()
+    assert mix.lam.tolist() == [1]
+    assert mix.lengths.tolist() == [0]
+
+
+def test_lengths_that_cannot_be_are_named() -> None:
+    logmel = LogMel()
+    with pytest.raises(ValueError, match=r"lengths must make 10 frames or fewer at hop=512.*from 11 to 32"):
+        logmel.valid(torch.tensor([5120, 16000]), 10)
+    assert logmel.valid(torch.tensor([4608, 5119]), 10).all()
+    for lengths, error, message in (
+        (torch.tensor([5.0]), TypeError, r"int64 tensor, got torch\.float32"),
+        (torch.tensor([5], dtype=torch.int32), TypeError, r"int64 tensor, got torch\.int32"),
+        ([5], TypeError, "int64 tensor, got list"),
+        (torch.tensor(5), ValueError, r"lengths has shape \(\)"),
+        (torch.tensor([[5]]), ValueError, r"lengths has shape \(1, 1\)"),
+        (torch.tensor([-1]), ValueError, "numbers of samples, 0 or more; got values from -1"),
+    ):
+        with pytest.raises(error, match=message):
+            logmel.frames(lengths)  # type: ignore[arg-type]
+        with pytest.raises(error, match=message):
+            logmel.valid(lengths, 9)  # type: ignore[arg-type]
+
+
 def test_whole_lengths_are_no_lengths() -> None:
     wave = torch.randn(2, 1300)
     assert torch.equal(LogMel()(wave, lengths=torch.tensor([1300, 1300])), LogMel()(wave))
@@ -166,6 +234,77 @@ def test_autocast_and_compiled_code_change_nothing() -> None:
         assert torch.equal(logmel(wave, lengths=lengths), plain)
     compiled = torch.compile(logmel, backend="eager", fullgraph=True)(wave, lengths=lengths)
     torch.testing.assert_close(compiled, plain)
+
+
+def swell() -> Tensor:
+    """Noise over 100 dB, (2, 9001)."""
+    return torch.randn(2, 9001) * torch.logspace(-5, 0, 9001)
+
+
+CASTS: list[Callable[[LogMel], Any]] = [
+    lambda logmel: logmel.half(),
+    lambda logmel: logmel.bfloat16(),
+    lambda logmel: logmel.double(),
+    lambda logmel: logmel.to(torch.float16),
+    lambda logmel: torch.nn.Sequential(logmel, torch.nn.Linear(2, 2)).bfloat16()[0],
+    lambda logmel: pickle.loads(pickle.dumps(copy.deepcopy(logmel).bfloat16())),
+    lambda logmel: logmel.to("meta").to_empty(device="cpu"),
+]
+
+
+@pytest.mark.parametrize("cast", CASTS)
+def test_a_model_that_is_cast_hears_the_same(cast: Callable[[LogMel], LogMel]) -> None:
+    """Spectrograms in decibels are those of the module in float32, bit for bit."""
+    wave, lengths = swell(), torch.tensor([9001, 4000])
+    expected = LogMel(scaled=False)(wave, lengths=lengths)
+    logmel = cast(LogMel(scaled=False))
+    assert logmel.window.dtype == logmel.bands.dtype == torch.float32
+    assert torch.equal(logmel(wave, lengths=lengths), expected)
+    assert not list(logmel.state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_cast_model_under_autocast_and_on_waves_of_its_dtype(dtype: torch.dtype) -> None:
+    wave = swell()
+    logmel = LogMel(scaled=False).to(dtype)
+    expected = LogMel(scaled=False)(wave)
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(logmel(wave), expected)
+    rough = wave.to(dtype)
+    assert torch.equal(logmel(rough), LogMel(scaled=False)(rough.float()).to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_module_made_under_another_default_dtype_hears_the_same(dtype: torch.dtype) -> None:
+    wave = swell()
+    expected = LogMel(scaled=False)(wave)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        logmel = LogMel(scaled=False)
+        assert torch.get_default_dtype() == dtype
+        assert torch.equal(logmel(wave), expected)
+    finally:
+        torch.set_default_dtype(default)
+
+
+def test_a_module_made_without_memory_gets_its_filters_with_it() -> None:
+    """As frameworks make large models: on the device that holds nothing, then somewhere."""
+    with torch.device("meta"):
+        logmel = LogMel()
+    assert logmel.window.device.type == "meta"
+    wave = torch.randn(1, 3000)
+    assert torch.equal(logmel.to_empty(device="cpu")(wave), LogMel()(wave))
+
+
+@pytest.mark.parametrize("name", ["window", "bands"])
+def test_filters_that_were_cast_past_the_module_are_named(name: str) -> None:
+    logmel = LogMel()
+    setattr(logmel, name, getattr(logmel, name).bfloat16())
+    with pytest.raises(
+        TypeError, match=r"filters of LogMel are torch\.bfloat16 and must be float32: leave its buffers"
+    ):
+        logmel(torch.randn(1, 3000))
 
 
 def test_nothing_to_save_and_gradients() -> None:
@@ -265,6 +404,10 @@ def test_union_without_a_partner_is_the_label() -> None:
     [
         ([1.0], None, TypeError, "wave is list"),
         (torch.zeros(2, 9, dtype=torch.int16), None, TypeError, r"int16 and must be floating.*wave\.float\(\) / 32768"),
+        (torch.zeros(2, 9, dtype=torch.uint8), None, TypeError, r"uint8 and must.*\(wave\.float\(\) - 128\) / 128"),
+        (torch.zeros(2, 9, dtype=torch.int32), None, TypeError, r"int32 and must.*wave\.double\(\) / 2\*\*31"),
+        (torch.zeros(2, 9, dtype=torch.complex64), None, TypeError, r"complex64 and must be floating$"),
+        (torch.full((2, 9), 1e30), None, ValueError, r"power must lie in \[0, 3e\+35\], as of waves with full scale"),
         (torch.zeros(9), None, ValueError, r"shape \(9,\) and must be \(B, T\)"),
         (torch.zeros(2, 2, 9), None, ValueError, r"shape \(2, 2, 9\).*wave\.mean\(1\)"),
         (torch.zeros(2, 0), None, ValueError, "not empty"),
@@ -300,7 +443,15 @@ def test_wrong_waves_are_named(wave: Any, lengths: Any, error: type[Exception], 
         ({"f_min": 8000.0}, "f_min=8000.0"),
         ({"f_min": -1.0}, "f_min=-1.0"),
         ({"power": 0.0}, "power=0.0"),
+        ({"power": 7.1}, r"power=7.1 must be an exponent in \(0, 7\]"),
+        ({"power": torch.inf}, "power=inf must be a finite number"),
         ({"floor": 0.0}, "floor=0.0"),
+        ({"floor": torch.inf}, "floor=inf must be a finite number"),
+        ({"f_min": torch.nan}, "f_min=nan must be a finite number"),
+        ({"sample_rate": torch.inf}, "sample_rate=inf must be a finite number"),
+        ({"hop": 512.0}, "hop=512.0 must be a whole number"),
+        ({"n_mels": True}, "n_mels=True must be a whole number"),
+        ({"n_fft": 2048.0}, "n_fft=2048.0 must be a whole number"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> None:
@@ -312,6 +463,11 @@ def test_wrong_powers_and_labels_are_named() -> None:
     power = torch.ones(2, 1025, 4)
     with pytest.raises(ValueError, match=r"power has shape \(2, 513, 4\) and must be \(B, 1025, frames\)"):
         LogMel().of_power(torch.ones(2, 513, 4))
+    with pytest.raises(TypeError, match=r"power is torch\.complex64 and must be floating"):
+        LogMel().of_power(power.cfloat())
+    for bad, shown in ((-1.0, "-1"), (torch.nan, "nan"), (torch.inf, "inf"), (1e36, r"1e\+36")):
+        with pytest.raises(ValueError, match=rf"power must lie in \[0, 3e\+35\].*{shown}"):
+            LogMel().of_power(power * bad)
     with pytest.raises(TypeError, match=r"valid must be a bool tensor.*got torch\.int64"):
         LogMel().of_power(power, valid=torch.ones(2, 4, dtype=torch.int64))
     with pytest.raises(ValueError, match=r"valid has shape \(2, 1, 4\) and must be \(B, frames\), \(2, 4\)"):

@@ -6,12 +6,13 @@ wait for that device.
 
 from mixmodal.core.masks.blocks import GammaMode, SeedRegion, blocks, seed_probability
 from mixmodal.core.masks.boxes import box, hole
-from mixmodal.core.masks.fields import Spectrum, fourier, paper_field, upstream_field
+from mixmodal.core.masks.fields import Spacing, Spectrum, fourier, paper_field, upstream_field
 from mixmodal.core.masks.uniform import constant
 
 __all__ = [
     "GammaMode",
     "SeedRegion",
+    "Spacing",
     "Spectrum",
     "blocks",
     "box",

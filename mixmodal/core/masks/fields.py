@@ -12,10 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mixmodal.core.checks import require
 from mixmodal.core.devices import on_host, source
 from mixmodal.core.masks.selection import ramp, top
 
 Spectrum = Literal["paper", "upstream"]
+Spacing = Literal["equal", "relative"] | tuple[float, ...]
 
 
 def fourier(
@@ -25,6 +27,7 @@ def fourier(
     decay_power: float = 3.0,
     max_soft: float = 0.0,
     spectrum: Spectrum = "paper",
+    spacing: Spacing = "equal",
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """FMix's mask: 1 on the top `lam` share of a random low-frequency field.
@@ -38,10 +41,14 @@ def fourier(
         max_soft: half-width of the ramp from 1 to 0 as a share of N, in [0, 1/2], narrowed to min(lam, 1 - lam). The
             sum stays exact.
         spectrum: "paper" or "upstream", see `paper_field` and `upstream_field`.
+        spacing: distance of neighbouring cells along each axis, see `paper_field`; "equal" for "upstream".
         generator: source of the field, on the device of `lam`; torch's global one if None.
 
     Returns:
         (n, *shape) float32 in [0, 1]; 0 and 1 only where `max_soft` is 0.
+
+    Raises:
+        ValueError: a `spacing` for "upstream", or of another rank than `shape`.
 
     >>> fourier(torch.tensor([0.5, 0.25]), (8, 8)).sum((1, 2))
     tensor([32., 16.])
@@ -50,8 +57,12 @@ def fourier(
     """
     if not len(lam):
         return lam.new_empty(0, *shape)  # not every FFT takes none
-    draw = {"paper": paper_field, "upstream": upstream_field}[spectrum]
-    field = draw(len(lam), shape, decay_power, device=lam.device, generator=generator).flatten(1)
+    if spectrum == "upstream":
+        require(spacing == "equal", "spacing", spacing, "be 'equal' for spectrum='upstream', which has no other")
+        field = upstream_field(len(lam), shape, decay_power, device=lam.device, generator=generator)
+    else:
+        field = paper_field(len(lam), shape, decay_power, spacing=spacing, device=lam.device, generator=generator)
+    field = field.flatten(1)
     cells = field.shape[1]
     coin = torch.rand(len(lam), device=lam.device, **source(generator)) < 0.5
     ones = lam * cells
@@ -63,19 +74,31 @@ def fourier(
 
 
 def paper_field(
-    n: int, shape: Sequence[int], decay_power: float, *, device: torch.device, generator: torch.Generator | None = None
+    n: int,
+    shape: Sequence[int],
+    decay_power: float,
+    *,
+    spacing: Spacing = "equal",
+    device: torch.device,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Isotropic, shift-stationary low-frequency noise: real white noise filtered by frequency^-decay_power.
 
     Args:
         n: number of fields.
-        shape: grid of a field, any rank; frequencies are in cycles per sample of the grid.
+        shape: grid of a field, any rank.
         decay_power: decay of the amplitude; the filter is scaled to a maximum of 1.
+        spacing: distance of neighbouring cells along each axis, in whose unit frequencies count cycles: "equal" along
+            all of them; "relative" for one over the cells of the axis, so that the grid is a cube whatever its shape;
+            or numbers above 0, one for each axis, such as millimetres.
         device: where to draw.
         generator: source of the noise, on `device`; torch's global one if None.
 
     Returns:
         (n, *shape) float32.
+
+    Raises:
+        ValueError: `spacing` holds more or fewer numbers than `shape`.
 
     >>> paper_field(2, (5, 1, 4), 3.0, device=torch.device("cpu")).shape
     torch.Size([2, 5, 1, 4])
@@ -87,8 +110,9 @@ def paper_field(
     """
     rank, last = len(shape), shape[-1]
     white = torch.randn(n, *shape[:-1], last // 2 + 1, 2, device=device, **source(generator))
+    spacing = spacing if isinstance(spacing, str) else tuple(spacing)
     lasting = on_host(white) and type(white) is Tensor  # neither traced nor recorded for a device
-    amplitude = (_kept_amplitude if lasting else _amplitude)(tuple(shape), decay_power, device)
+    amplitude = (_kept_amplitude if lasting else _amplitude)(tuple(shape), decay_power, device, spacing)
     half_spectrum = torch.view_as_complex(white).mul_(amplitude)
     if rank > 1:
         half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(1, rank)))
@@ -96,17 +120,28 @@ def paper_field(
     return field
 
 
-def _amplitude(shape: tuple[int, ...], decay_power: float, device: torch.device) -> Tensor:
+def _amplitude(shape: tuple[int, ...], decay_power: float, device: torch.device, spacing: Spacing = "equal") -> Tensor:
     """Amplitudes of `paper_field` in its half spectrum."""
-    longest, rank, last = max(shape), len(shape), shape[-1]
+    rank, last = len(shape), shape[-1]
     square = torch.zeros((), device=device)
-    for axis, size in enumerate(shape):
+    for axis, (size, scale) in enumerate(zip(shape, _scales(shape, spacing), strict=True)):
         frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
-        along = (frequencies(size, device=device) * longest).square()
+        along = (frequencies(size, device=device) * scale).square()
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
     amplitude = square.clamp(min=1).rsqrt() ** decay_power
     amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
     return amplitude
+
+
+def _scales(shape: tuple[int, ...], spacing: Spacing) -> Sequence[float]:
+    """What turns cycles per cell along each axis into multiples of the lowest frequency of the grid."""
+    if spacing == "equal":
+        return [max(shape)] * len(shape)
+    if spacing == "relative":
+        return shape
+    require(len(spacing) == len(shape), "spacing", spacing, f"hold {len(shape)} numbers, one for each axis of {shape}")
+    longest = max((size * apart for size, apart in zip(shape, spacing, strict=True) if size > 1), default=1.0)
+    return [longest / float(apart) for apart in spacing]
 
 
 _kept_amplitude = functools.lru_cache(maxsize=8)(_amplitude)

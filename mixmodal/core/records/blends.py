@@ -101,3 +101,13 @@ def _extent(x: Tensor) -> tuple[int, int]:
     """First and last byte address of a tensor."""
     cells = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
     return x.data_ptr(), x.data_ptr() + (cells * x.element_size() if x.numel() else 0)
+
+
+def check_chosen(x: Tensor, hard: bool) -> None:
+    """Integers are chosen, which takes a hard mask."""
+    if not hard:
+        raise TypeError(
+            f"x is {x.dtype} and integers are chosen, never blended, but this mask is soft: use a method with a hard "
+            f"mask (CutMix, FMix with max_soft=0), mix embeddings or one-hot floats, or weigh the losses of dense "
+            f"labels with mix.loss(preds, y, axes=...)"
+        )

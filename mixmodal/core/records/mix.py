@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mixmodal.core.checks import check_tensor, is_whole
-from mixmodal.core.grids import move, real_after, resize_area, resize_nearest, spread
-from mixmodal.core.records.blends import blend, check_buffer, choose, give
+from mixmodal.core.grids import check_grid, lengths_of, move, real_after, resize_area, resize_nearest, spread
+from mixmodal.core.records.blends import blend, check_buffer, check_chosen, choose, give
 from mixmodal.core.records.losses import Criterion, reduction_of
 from mixmodal.core.records.means import combined
 from mixmodal.core.records.targets import (
@@ -23,7 +23,7 @@ from mixmodal.core.records.targets import (
     soft_labels,
     targets_of,
 )
-from mixmodal.core.records.views import numbers, table
+from mixmodal.core.records.views import line, table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +39,7 @@ class Mix:
         axes: default axes pattern of the tensors to mix, see `parse_axes`.
         valid: bool (B, *grid), locations of the mixed batch that are real; None if there is no padding.
         real: bool (B, *grid), locations of the batch before mixing that are real; None if there is no padding.
+        padded: the one axis of `valid` that padding lies along, from 1; None if it is not known, or there are several.
         hard: whether the mask holds 0 and 1 only.
         uniform: whether a mask is one number, so that it fits any grid.
         partner: whether there is a partner; without one the other side of the mask is zero, and labels stay.
@@ -63,6 +64,7 @@ class Mix:
     axes: str = "b c *"
     valid: Tensor | None = None
     real: Tensor | None = None
+    padded: int | None = None
     hard: bool = False
     uniform: bool = False
     partner: bool = True
@@ -96,20 +98,12 @@ class Mix:
         """
         check_tensor(x, "x")
         axes = self.axes if axes is None else axes
-        if x.ndim == 0 or len(x) != len(self.index):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}, the record is of a batch of {len(self.index)}; pass the whole batch"
-            )
+        check_batch(x, len(self.index), name="x")
         if out is not None:
             check_buffer(x, out)
         mask = self._spread(x, axes)
         if not (x.is_floating_point() or x.is_complex()):
-            if not self.hard:
-                raise TypeError(
-                    f"x is {x.dtype} and integers are chosen, never blended, but this mask is soft: use a method with "
-                    f"a hard mask (CutMix, FMix with max_soft=0), mix embeddings or one-hot floats, or weigh the "
-                    f"losses of dense labels with mix.loss(preds, y, axes=...)"
-                )
+            check_chosen(x, self.hard)
             if self.moves is not None:
                 return give(torch.where(mask > 0.5, *self._moved(x, axes)), out)
             return choose(mask, x, self.index, out) if self.partner else give(x, out)
@@ -127,14 +121,22 @@ class Mix:
         return choose(mask, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
 
     def __repr__(self) -> str:
-        grid, kind = tuple(self.mask.shape[1:]), "hard" if self.hard else "soft"
-        return (
-            f"Mix(index={numbers(self.index)}, lam={numbers(self.lam)}, grid={grid}, {kind}"
-            f"{'' if len(self.mask) == 1 else ', a mask for each sample'}, axes={self.axes!r})"
-        )
+        return line(self.index, self.lam, self.mask, self.hard, self.axes)
 
     def _repr_html_(self) -> str:
         return table(escape(repr(self)), self.mask, self.index, self.lam, self.partner)
+
+    @property
+    def lengths(self) -> Tensor:
+        """The last real location of each mixed sample along the `padded` axis, plus 1: int64 (B,), 0 where none is.
+
+        Padding may lie before it, unless the mixer has `holes=False`. A ValueError if there is no such axis.
+
+        >>> mix = Mix(index=torch.arange(1), mask=torch.ones(1, 4), lam=torch.ones(1), valid=torch.eye(4)[2:3] > 0)
+        >>> mix.lengths
+        tensor([3])
+        """
+        return lengths_of(self.valid, self.padded)
 
     @property
     def terms(self) -> Terms:
@@ -264,11 +266,7 @@ class Mix:
         >>> mix.resize([2]).mask
         tensor([[1., 0.]])
         """
-        if len(grid) != self.mask.ndim - 1 or min(grid, default=1) < 1:
-            raise ValueError(
-                f"grid={tuple(grid)} must hold {self.mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "
-                f"{tuple(self.mask.shape[1:])}"
-            )
+        check_grid(grid, self.mask)
         if self.valid is not None and self.valid.ndim != self.mask.ndim:
             raise ValueError("a mask for each channel cannot be resized under padding; use channels='shared'")
         if self.moves is not None:

@@ -12,12 +12,12 @@ Terms = tuple[tuple[Tensor, Tensor | float], ...]
 """Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
 
 
-def check_batch(y: Tensor, batch: int) -> None:
+def check_batch(y: Tensor, batch: int, *, name: str = "y") -> None:
     """Raise TypeError unless `y` is a tensor, ValueError unless it is of a batch of this size."""
-    check_tensor(y, "y")
+    check_tensor(y, name)
     if y.ndim == 0 or len(y) != batch:
         raise ValueError(
-            f"y has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it with "
+            f"{name} has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it with "
             f"its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
         )
 

@@ -69,6 +69,16 @@ def png(picture: Tensor) -> bytes:
     )
 
 
+def line(index: Tensor, lam: Tensor, mask: Tensor, hard: bool, axes: str) -> str:
+    """A record in one line.
+
+    >>> line(torch.tensor([1, 0]), torch.full((2,), 0.5), torch.tensor([[1.0, 0.0]]), True, "b *")
+    "Mix(index=[1, 0], lam=0.5, grid=(2,), hard, axes='b *')"
+    """
+    kind = f"{'hard' if hard else 'soft'}{'' if len(mask) == 1 else ', a mask for each sample'}"
+    return f"Mix(index={numbers(index)}, lam={numbers(lam)}, grid={tuple(mask.shape[1:])}, {kind}, axes={axes!r})"
+
+
 def table(line: str, masks: Tensor, index: Tensor, lam: Tensor, partner: bool) -> str:
     """HTML: a line, and for the first samples the mask (white is their own, black the partner's) over the shares.
 

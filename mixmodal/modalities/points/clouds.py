@@ -14,11 +14,14 @@ from torch import Tensor
 from mixmodal.core.checks import check, is_number, require
 from mixmodal.core.devices import source
 from mixmodal.core.draws import Asked, Draws, without_saliency
+from mixmodal.core.grids import parse_axes
 from mixmodal.core.records.mix import Mix
 from mixmodal.methods.policies import Policy
 from mixmodal.modalities.points.voxels import cells_of, check_clouds, check_resolution, common_frame, frame_of
 
 Frame = Literal["common", "own"]
+
+POINTS_FIRST, POINTS_LAST = parse_axes("b * d"), parse_axes("b c *")
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class OnPoints(Draws):
 
     The record replays the choice of points on any tensor (B, N, ...): `mix(normals)`, `mix(part_labels, axes="b *")`.
     A draw takes clouds (B, N, 3 + F), floating: three coordinates, then whatever a point carries; and `valid` (B, N),
-    the real points, which are the mixed cloud's too. Its record has the axes "b * d", a hard mask (B, N), 1 at own
-    points, and `moves`.
+    the real points, which are the mixed cloud's too. Its record has a hard mask (B, N), 1 at own points, `moves`, and
+    the axes of the clouds.
 
     A policy may choose `NoMix`, which leaves the clouds as they are; methods that drop what has no partner cannot keep
     the number of points, and are refused.
@@ -48,12 +51,16 @@ class OnPoints(Draws):
         high: upper corner of the common frame, a number or three; all real points must lie inside.
         frame: "common" looks every point up between `low` and `high`; "own" between the corners of its own cloud's
             bounding box, so that `low` and `high` play no part. Neither moves a point.
+        axes: "b * d" for clouds (B, N, 3 + F), "b c *" for (B, 3 + F, N), as convolutions take them. None is "b * d"
+            where the shape leaves no doubt: a batch that fits both, with no more points than values for each, (B, 3, 3)
+            included, is refused until its axes are told. Axes that are told are believed.
 
     Raises:
         TypeError: `mixer` draws nothing, soft masks, or needs saliency. At a draw: `x` is no floating tensor; `valid`
             is not bool (B, N); the mask drawn is soft, or drops what has no partner.
-        ValueError: `resolution`, `low`, `high` or `frame` is none. At a draw: `x` has another shape; a point lies
-            outside the common frame or is not finite; the mixer's axes do not take voxels.
+        ValueError: `resolution`, `low`, `high`, `frame` or `axes` is none. At a draw: `x` has another shape, or one of
+            which `axes` must be told; a point lies outside the common frame or is not finite; the mixer's axes do not
+            take voxels.
 
     >>> import mixmodal as mm
     >>> cloud, mix = OnPoints(mm.FMix(), resolution=16)(torch.rand(4, 100, 6))
@@ -70,6 +77,7 @@ class OnPoints(Draws):
     low: float | Sequence[float] = -1.0
     high: float | Sequence[float] = 1.0
     frame: Frame = "common"
+    axes: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.mixer, Draws):
@@ -84,6 +92,8 @@ class OnPoints(Draws):
             object.__setattr__(self, name, tuple(bound) if three else bound)
         frame_of(self.low, self.high, torch.zeros(()))
         require(self.frame in get_args(Frame), "frame", self.frame, "be 'common' or 'own'")
+        told = self.axes is None or parse_axes(self.axes) in (POINTS_FIRST, POINTS_LAST)
+        require(told, "axes", self.axes, "be 'b * d' for (B, N, 3 or more) or 'b c *' for (B, 3 or more, N)")
 
     @property
     def partner(self) -> bool:
@@ -91,6 +101,7 @@ class OnPoints(Draws):
 
     def record(self, x: Tensor, asked: Asked) -> Mix:
         valid = asked.valid
+        x = self._points_first(x)
         check_clouds(x, valid, "x")
         voxels = x.new_empty(()).expand(len(x), 1, *[self.resolution] * 3)
         drawn = self.mixer.record(voxels, replace(asked, valid=None))
@@ -104,7 +115,7 @@ class OnPoints(Draws):
             index=drawn.index,
             mask=mask,
             lam=torch.where(count > 0, (mask * real).sum(1) / count.clamp(min=1), 1),
-            axes="b * d",
+            axes=self.axes or "b * d",
             valid=valid,
             real=valid,
             hard=True,
@@ -112,6 +123,22 @@ class OnPoints(Draws):
             partner=drawn.partner,
             moves=moves,
         )
+
+    def _points_first(self, x: Tensor) -> Tensor:
+        """`x` as (B, N, 3 + F), where it is of three axes."""
+        if not isinstance(x, Tensor) or x.ndim != 3:
+            return x
+        shape, (_, rows, columns) = tuple(x.shape), x.shape
+        if self.axes is None and 3 <= rows <= columns:
+            raise ValueError(
+                f"x has shape {shape}, which may be {rows} points of {columns} values each, or {columns} points of "
+                f"{rows}: tell OnPoints axes='b * d' or axes='b c *'"
+            )
+        if self.axes is None or parse_axes(self.axes) == POINTS_FIRST:
+            return x
+        if rows < 3:
+            raise ValueError(f"x has shape {shape} and must be clouds (B, 3 or more, N) by axes={self.axes!r}")
+        return x.transpose(1, 2)
 
     def _moves(self, x: Tensor, real: Tensor, drawn: Mix, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """For both sides the point that each place of the result takes, by the mask that was drawn on voxels."""

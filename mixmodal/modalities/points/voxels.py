@@ -28,8 +28,8 @@ def voxelize(
 
     Raises:
         TypeError: `points` is no floating tensor; `valid` is not bool (B, N).
-        ValueError: `points` has another shape; a point lies outside the frame or is not finite; `resolution` is below
-            1; `high` is not above `low`.
+        ValueError: `points` has another shape, so also (B, 3, N) unless N is 3, which reads as three points; a point
+            lies outside the frame or is not finite; `resolution` is below 1; `high` is not above `low`.
 
     >>> voxelize(torch.tensor([[[-1.0, -1.0, -1.0], [1.0, 1.0, 0.9]]]), 2)[0, 0, :, :, 1]
     tensor([[0., 0.],
@@ -37,7 +37,10 @@ def voxelize(
     """
     check_clouds(points, valid, "points")
     if points.shape[2] != 3:
-        raise ValueError(f"points has shape {tuple(points.shape)} and must be (B, N, 3); pass points[..., :3]")
+        raise ValueError(
+            f"points has shape {tuple(points.shape)} and must be (B, N, 3); pass points[..., :3] of points that carry "
+            f"more, or points.transpose(1, 2) of coordinates that come first"
+        )
     resolution = check_resolution(resolution)
     real = torch.ones_like(points[..., 0], dtype=torch.bool) if valid is None else valid
     cell = cells_of(points, resolution, *common_frame(points, low, high, real), real)
@@ -55,6 +58,9 @@ def devoxelize(
 ) -> Tensor:
     """Points drawn at random from occupied voxels: a cell, uniformly and with replacement, then a place in it.
 
+    A point lies in its cell as `voxelize` sees it, in the dtype of the result too: where a coordinate would be rounded
+    to another cell, or out of the frame, it takes the nearest number of that dtype in its own.
+
     Args:
         voxels: occupancy (B, 1, R, R, R); each cell above 0 is occupied, as much as any other.
         count: number of points to draw from each sample, 1 or more.
@@ -68,7 +74,7 @@ def devoxelize(
     Raises:
         TypeError: `voxels` is no tensor.
         ValueError: `voxels` has another shape, or a sample without an occupied cell; `count` is below 1; `high` is not
-            above `low`.
+            above `low`; a drawn cell holds no number of the dtype of the result.
 
     >>> voxels = torch.zeros(1, 1, 4, 4, 4)
     >>> voxels[0, 0, 3, 0, 1] = 1
@@ -92,9 +98,49 @@ def devoxelize(
     nth = torch.minimum((chosen * cells).long(), cells - 1)
     cell = torch.searchsorted(occupied, nth, right=True)
     place = torch.stack([cell // resolution**2, cell // resolution % resolution, cell % resolution], dim=2)
-    corner, end = frame_of(low, high, jitter)
-    points = torch.minimum(corner + (place + jitter) / resolution * (end - corner), end)
-    return points.to(voxels.dtype) if voxels.is_floating_point() else points
+    dtype = voxels.dtype if voxels.is_floating_point() else torch.float32
+    corners = frame_of(low, high, torch.empty((), dtype=dtype, device=device))
+    return _placed(place, jitter, resolution, *corners, dtype)
+
+
+def _placed(place: Tensor, jitter: Tensor, resolution: int, low: Tensor, high: Tensor, dtype: torch.dtype) -> Tensor:
+    """Points of a dtype that `voxelize` finds in their cells.
+
+    Args:
+        place: the cell of each point along each axis, int64 (B, N, 3).
+        jitter: where in it, in [0, 1), (B, N, 3).
+        resolution: number of cells along each axis.
+        low: lower corner of the frame, (3,), as `voxelize` has it for this dtype.
+        high: upper corner of the frame.
+        dtype: of the result.
+    """
+    exact_low, edge = low.double(), (high.double() - low.double()) / resolution
+    exact = exact_low + (place + jitter.double()) * edge
+    points = exact.to(dtype)
+    points = _next(points, -_off(points, place, resolution, low, high))
+    margin = 4 * torch.finfo(low.dtype).eps * torch.maximum(torch.maximum(low.abs(), high.abs()), high - low)
+    within = torch.clamp(exact, exact_low + place * edge + margin, exact_low + (place + 1) * edge - margin).to(dtype)
+    points = torch.where(_off(points, place, resolution, low, high) == 0, points, within)
+    there = _off(points, place, resolution, low, high) == 0
+    wider = "double" if dtype.itemsize >= 4 else "float"
+    message = f"a cell of resolution={resolution} in this frame holds no number of {dtype}; pass voxels.{wider}()"
+    check(there, f"{message}, or a frame nearer to zero", points)
+    return points
+
+
+def _off(points: Tensor, place: Tensor, resolution: int, low: Tensor, high: Tensor) -> Tensor:
+    """On which side of its cell, or of the frame, each coordinate lies: -1 below, 1 above, 0 for none; int64."""
+    along = cell_along(points, resolution, low, high)
+    below, above = (along < place) | (points < low), (along > place) | (points > high)
+    return above.long() - below.long()
+
+
+def _next(x: Tensor, steps: Tensor) -> Tensor:
+    """The number of the dtype of `x` that is so many numbers above it, for small steps from finite numbers."""
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]
+    bits, least = x.contiguous().view(integers), torch.iinfo(integers).min
+    place = torch.where(bits < 0, least - bits, bits) + steps.to(integers)
+    return torch.where(place < 0, least - place, place).view(x.dtype)
 
 
 def common_frame(x: Tensor, low: Bound, high: Bound, real: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,10 +153,19 @@ def common_frame(x: Tensor, low: Bound, high: Bound, real: Tensor) -> tuple[Tens
 
 def cells_of(x: Tensor, resolution: int, low: Tensor, high: Tensor, real: Tensor) -> Tensor:
     """The cell of each point (B, N), int64, counted in the flattened grid; some cell where a point is not `real`."""
-    points = x.detach()[..., :3].to(torch.promote_types(x.dtype, torch.float32))
-    size = torch.where(high > low, high - low, 1)
-    along = (torch.where(real[..., None], (points - low) / size, 0) * resolution).long().clamp(max=resolution - 1)
+    along = torch.where(real[..., None], cell_along(x.detach()[..., :3], resolution, low, high), 0)
     return (along[..., 0] * resolution + along[..., 1]) * resolution + along[..., 2]
+
+
+def cell_along(points: Tensor, resolution: int, low: Tensor, high: Tensor) -> Tensor:
+    """The cell of each coordinate along its axis, int64 like `points` (B, N, 3), at most the last; in float32 at least.
+
+    Where a frame has no extent it is the first.
+    """
+    points = points.to(torch.promote_types(points.dtype, torch.float32))
+    low, high = low.to(points.dtype), high.to(points.dtype)
+    size = torch.where(high > low, high - low, 1)
+    return ((points - low) / size * resolution).floor().long().clamp(max=resolution - 1)
 
 
 def frame_of(low: Bound, high: Bound, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,7 +194,10 @@ def check_clouds(x: Tensor, valid: Tensor | None, name: str) -> None:
     if not x.is_floating_point():
         raise TypeError(f"{name} is {x.dtype} and must be floating; pass {name}.float()")
     if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] < 3:
-        raise ValueError(f"{name} has shape {tuple(x.shape)} and must be clouds (B, N, 3 or more), N of 1 or more")
+        alone = f"; pass {name}[None] for one cloud, and a batch of different sizes padded, with valid" * (x.ndim == 2)
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)} and must be clouds (B, N, 3 or more), N of 1 or more{alone}"
+        )
     if valid is not None and (not isinstance(valid, Tensor) or valid.dtype != torch.bool or valid.shape != x.shape[:2]):
         found = f"{valid.dtype} {tuple(valid.shape)}" if isinstance(valid, Tensor) else type(valid).__name__
         raise TypeError(f"valid is {found} and must be bool {tuple(x.shape[:2])}, True at real points")

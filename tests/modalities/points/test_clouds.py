@@ -1,7 +1,9 @@
 """Point clouds: voxels by hand and back, and mixing raw clouds by the masks of the methods."""
 
+import itertools
 import math
 import pickle
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from torch import Tensor
 
 import mixmodal as mm
 from mixmodal.modalities.points.clouds import OnPoints
-from mixmodal.modalities.points.voxels import devoxelize, voxelize
+from mixmodal.modalities.points.voxels import _placed, devoxelize, voxelize
 
 LOW, HIGH = (-1.0, -3.0, 0.5), (2.0, -1.0, 0.75)
 FRAME: dict[str, Any] = {"low": torch.tensor(LOW), "high": torch.tensor(HIGH)}
@@ -164,6 +166,107 @@ def test_points_follow_the_generator_and_the_dtype(dtype: torch.dtype, result: t
     before = torch.get_rng_state()
     devoxelize(voxels, 9, generator=torch.Generator())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+FRAMES = [(-1.0, 1.0), (0.1, 0.3), (100.0, 101.0), (-5.3, 7.7), (-0.7, -0.1), (1e4, 1e4 + 3), (LOW, HIGH)]
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64]
+
+
+def exact(bound: Any, dtype: torch.dtype) -> list[Fraction]:
+    """A corner of a frame as the points' dtype has it, float32 at least."""
+    return [
+        Fraction(x) for x in torch.tensor(bound, dtype=torch.promote_types(dtype, torch.float32)).expand(3).tolist()
+    ]
+
+
+def fine(frame: Any, resolution: int, dtype: torch.dtype) -> bool:
+    """Whether numbers of a dtype lie no further apart than the cells of a frame."""
+    lows, highs = (exact(bound, dtype) for bound in frame)
+    gap = Fraction(torch.finfo(dtype).eps) * max(map(abs, (*lows, *highs)))
+    return all(gap <= (high - low) / resolution for low, high in zip(lows, highs, strict=True))
+
+
+CASES = [
+    (frame, resolution, dtype, dtype if dtype.is_floating_point else torch.float32)
+    for frame in FRAMES
+    for resolution in (1, 5, 7, 16, 33)
+    for dtype in DTYPES
+    if fine(frame, resolution, dtype if dtype.is_floating_point else torch.float32)
+]
+
+
+@pytest.mark.parametrize(("frame", "resolution", "dtype", "result"), CASES)
+def test_drawn_points_stay_in_their_cells_in_any_dtype(
+    frame: Any, resolution: int, dtype: torch.dtype, result: torch.dtype
+) -> None:
+    """20,000 draws of a third of the cells, by `voxelize` and by fractions, which know no rounding but the frame's."""
+    low, high = frame
+    voxels = (torch.rand(2, 1, *[resolution] * 3) < 0.3).to(dtype)
+    voxels[:, :, 0, 0, 0] = 1
+    points = devoxelize(voxels, 20_000, low=low, high=high)
+    assert points.dtype == result
+    again = voxelize(points, resolution, low=low, high=high)
+    assert not (again > voxels).any()
+    if resolution <= 7:  # of 16 a cell stays out now and then
+        assert torch.equal(again > 0, voxels > 0)
+    lows, highs = exact(low, result), exact(high, result)
+    edges = [(b - a) / resolution for a, b in zip(lows, highs, strict=True)]
+    eps = Fraction(torch.finfo(torch.promote_types(result, torch.float32)).eps)
+    slack = [4 * eps * (abs(a) + abs(b)) for a, b in zip(lows, highs, strict=True)]
+    for cloud, grid in zip(points, voxels, strict=True):
+        for point in cloud[:100].tolist():
+            places = []
+            for x, a, edge, more in zip(map(Fraction, point), lows, edges, slack, strict=True):
+                reach = {math.floor((x + step - a) / edge) for step in (-more, Fraction(0), more)}
+                places.append({min(max(place, 0), resolution - 1) for place in reach})
+            assert any(grid[(0, *place)] > 0 for place in itertools.product(*places))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("resolution", [2, 5, 16, 33])
+def test_points_at_the_very_border_of_a_cell_stay_in_it(dtype: torch.dtype, resolution: int) -> None:
+    """The first and the last place that a draw can have in each cell, where one number beside is not enough."""
+    cells = torch.arange(resolution)
+    for bounds in ((-1.0, 1.0), (-5.3, 7.7), (0.1, 0.3)):
+        low, high = (torch.full((3,), bound, dtype=torch.promote_types(dtype, torch.float32)) for bound in bounds)
+        for jitter in (0.0, 1 - 2**-24):
+            place = cells.view(1, -1, 1).expand(1, -1, 3)
+            points = _placed(place, torch.full((1, resolution, 3), jitter), resolution, low, high, dtype)
+            voxels = voxelize(points, resolution, low=bounds[0], high=bounds[1])
+            assert voxels[0, 0].nonzero().tolist() == [[k, k, k] for k in range(resolution)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "resolution", "dtype"),
+    [((100.0, 101.0), 64, torch.float16), ((1e4, 1e4 + 3), 1, torch.bfloat16), ((1e6, 1e6 + 1), 33, torch.float32)],
+)
+def test_cells_without_a_number_of_the_dtype_are_named(frame: Any, resolution: int, dtype: torch.dtype) -> None:
+    message = rf"a cell of resolution={resolution} in this frame holds no number of {dtype}; pass voxels\."
+    with pytest.raises(ValueError, match=message):
+        devoxelize(torch.ones(1, 1, *[resolution] * 3).to(dtype), 2_000, low=frame[0], high=frame[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_rounding_moves_no_more_than_it_must(dtype: torch.dtype) -> None:
+    """Points of one seed are those of float64, rounded to the nearest number or to the one beside it."""
+    voxels = torch.rand(2, 1, 16, 16, 16) < 0.3
+    rough = devoxelize(voxels.to(dtype), 5_000, generator=torch.Generator().manual_seed(1))
+    fine = devoxelize(voxels.double(), 5_000, generator=torch.Generator().manual_seed(1))
+    gap = torch.finfo(dtype).eps * fine.abs().clamp(min=2**-14)
+    assert ((rough.double() - fine).abs() <= gap).all()
+    assert ((rough.double() - fine).abs() <= gap / 2 * 1.001).double().mean() > 0.95
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_own_frames_of_clouds_in_half_precision_are_measured_in_float32(dtype: torch.dtype) -> None:
+    """From -50,000 to 50,000: the extent is no number of float16, and of bfloat16 a rough one."""
+    x = (torch.rand(4, 300, 3) * 100_000 - 50_000).to(dtype)
+    on_points = OnPoints(mm.FMix(), frame="own", resolution=9)
+    given = {"lam": 0.5, "index": roll(4)}
+    _, mix = on_points(x, generator=torch.Generator().manual_seed(2), **given)
+    _, expected = on_points(x.float(), generator=torch.Generator().manual_seed(2), **given)
+    assert torch.equal(mix.mask, expected.mask)
+    assert 0 < mix.lam.min() <= mix.lam.max() < 1
 
 
 # ---------------------------------------------------------------- mixing clouds
@@ -533,7 +636,7 @@ def test_order_makes_no_difference_but_for_the_draw() -> None:
 def test_small_batches_clouds_and_grids(batch: int, points: int, resolution: int) -> None:
     x = numbered(batch, points)
     for mixer in HARD[:6]:
-        cloud, mix = OnPoints(mixer, resolution=resolution)(x)
+        cloud, mix = OnPoints(mixer, resolution=resolution, axes="b * d")(x)
         assert cloud.shape == x.shape
         assert ((mix.lam >= 0) & (mix.lam <= 1)).all()
 
@@ -581,6 +684,79 @@ def test_drawing_and_mixing_compile_in_one_graph() -> None:
     cloud, lam = compiled(x)
     share = (cloud[..., 3] == torch.arange(4).view(-1, 1)).float().mean(1)
     torch.testing.assert_close(lam, share)
+
+
+# ---------------------------------------------------------------- layouts
+
+
+@pytest.mark.parametrize("values", [3, 5, 40, 60])
+@pytest.mark.parametrize("frame", ["common", "own"])
+@over_mixers
+def test_coordinates_may_come_first_where_axes_say_so(mixer: Any, frame: Any, values: int) -> None:
+    """The same clouds either way, also with as many values as points, or more."""
+    x = torch.cat([numbered(4, 40)[..., :3], torch.randn(4, 40, values - 3)], dim=2)
+    valid = torch.rand(4, 40) < 0.8
+    draws = []
+    for axes, clouds in (("b * d", x), ("b c *", x.transpose(1, 2).contiguous())):
+        on_points = OnPoints(pickle.loads(pickle.dumps(mixer)), resolution=6, frame=frame, axes=axes)
+        torch.manual_seed(1)  # of the choice of a policy
+        draws.append(on_points(clouds, valid=valid, generator=torch.Generator().manual_seed(1)))
+    (cloud, mix), (turned, other) = draws
+    assert turned.shape == (4, values, 40)
+    assert torch.equal(turned.transpose(1, 2), cloud)
+    assert (mix.axes, other.axes) == ("b * d", "b c *")
+    assert torch.equal(mix.lam, other.lam)
+    assert torch.equal(other(x, axes="b * d"), mix(x))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 100), (2, 3, 4), (2, 3, 3), (2, 6, 1024), (2, 5, 5)])
+def test_layouts_that_fit_by_accident_are_refused_until_they_are_told(shape: tuple[int, ...]) -> None:
+    x = torch.rand(shape)
+    rows, columns = shape[1:]
+    message = (
+        rf"x has shape \({', '.join(map(str, shape))}\), which may be {rows} points of {columns} values each, or "
+        rf"{columns} points of {rows}: tell OnPoints axes='b \* d' or axes='b c \*'"
+    )
+    with pytest.raises(ValueError, match=message):
+        OnPoints(mm.FMix())(x)
+    for axes, points in (("b * d", rows), ("b c *", columns)):
+        cloud, mix = OnPoints(mm.FMix(), axes=axes)(x)
+        assert cloud.shape == shape
+        assert mix.mask.shape == (2, points)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 9), (2, 2, 9), (2, 4, 3), (2, 100, 6)])
+def test_layouts_that_leave_no_doubt_need_not_be_told(shape: tuple[int, ...]) -> None:
+    """Fewer than three rows are no coordinates, and more points than values are the rule."""
+    assert OnPoints(mm.FMix())(torch.rand(shape))[1].mask.shape == shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("axes", "x", "message"),
+    [
+        ("b c *", torch.zeros(2, 2, 9), r"x has shape \(2, 2, 9\) and must be clouds \(B, 3 or more, N\) by axes="),
+        ("b * d", torch.zeros(2, 9, 2), r"x has shape \(2, 9, 2\) and must be clouds \(B, N, 3 or more\)"),
+        ("b c *", torch.zeros(9, 3), r"x has shape \(9, 3\).*pass x\[None\] for one cloud.*with valid"),
+        (None, torch.zeros(9, 3), r"x has shape \(9, 3\).*pass x\[None\] for one cloud"),
+        (None, torch.zeros(2, 9, 3, 1), r"x has shape \(2, 9, 3, 1\)"),
+    ],
+)
+def test_clouds_of_another_layout_are_named(axes: str | None, x: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OnPoints(mm.FMix(), axes=axes)(x)
+
+
+@pytest.mark.parametrize("axes", ["b *", "b c d *", "b * d e", "b c * d", "b n c", "", 3])
+def test_axes_of_no_clouds_are_named(axes: Any) -> None:
+    with pytest.raises(ValueError, match=r"axes=.*('b \* d' for \(B, N, 3 or more\)|is no axes pattern)"):
+        OnPoints(mm.FMix(), axes=axes)
+
+
+def test_coordinates_that_come_first_make_no_voxels() -> None:
+    with pytest.raises(
+        ValueError, match=r"must be \(B, N, 3\).*points\.transpose\(1, 2\) of coordinates that come first"
+    ):
+        voxelize(torch.zeros(2, 3, 50), 4)
 
 
 # ---------------------------------------------------------------- errors

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mixmodal.modalities.points.meshes import into_frame, normalise, sample_surface, surface_voxels
+from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
 from mixmodal.modalities.points.off import Mesh, read_off
 
 CUBE = """OFF
@@ -263,6 +263,52 @@ def test_seeds_repeat_points(method: Any) -> None:
     assert not torch.equal(draws[0], draws[2])
 
 
+@pytest.mark.parametrize("method", ["uniform", "poisson"])
+def test_seeds_draw_triangles_too(method: Any) -> None:
+    """How many of 60 points lie on each of the 12 triangles of a cube differs between seeds, as independent draws do.
+
+    Of uniform points the count on the first triangle is binomial: over 400 seeds its variance, 60 / 12 · 11 / 12 =
+    4.58, lies within 5 standard errors of 4.58 · sqrt(2 / 400) = 0.32.
+    """
+    mesh = cube()
+    normal = torch.linalg.cross(*(mesh.vertices[mesh.faces][:, k] - mesh.vertices[mesh.faces][:, 0] for k in (1, 2)))
+    normal = normal / normal.norm(dim=1, keepdim=True)
+    offset = (normal * mesh.vertices[mesh.faces][:, 0]).sum(1)
+    counts = []
+    for seed in range(400 if method == "uniform" else 8):
+        points = sample_surface(mesh, 60, method=method, seed=seed).double()
+        on = (points @ normal.T - offset).abs() < 1e-6
+        first = mesh.vertices[mesh.faces[0]]
+        weight = torch.linalg.lstsq(first.T, points[on[:, 0]].T).solution if on[:, 0].any() else torch.zeros(3, 0)
+        counts.append(int(((weight > -1e-6).all(0)).sum()))
+    assert len(set(counts)) > 1
+    if method == "uniform":
+        sample = torch.tensor(counts, dtype=torch.float64)
+        assert sample.mean().item() == pytest.approx(5, abs=5 * (4.58 / 400) ** 0.5)
+        assert sample.var().item() == pytest.approx(4.58, abs=5 * 0.32)
+
+
+def test_triangles_without_area_get_no_points() -> None:
+    vertices = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]], dtype=torch.float64)
+    mesh = Mesh(vertices, torch.tensor([[3, 3, 3], [0, 1, 2], [0, 1, 1]]))
+    points = sample_surface(mesh, 2_000, normals=True)
+    assert (points[:, 2] == 0).all()
+    assert torch.equal(points[:, 3:].abs(), torch.tensor([0.0, 0.0, 1.0]).expand(2_000, 3))
+    tiny = sample_surface(Mesh(vertices * 1e-60, mesh.faces), 10, normals=True)
+    assert torch.equal(tiny[:, 3:].abs(), torch.tensor([0.0, 0.0, 1.0]).expand(10, 3))
+
+
+def test_sampling_leaves_open3ds_random_state_alone() -> None:
+    random = import_open3d().utility.random
+    random.seed(5)
+    expected = import_open3d().geometry.TriangleMesh.create_box().sample_points_uniformly(5)
+    random.seed(5)
+    sample_surface(cube(), 10)
+    sample_surface(cube(), 10, method="poisson", seed=9)
+    drawn = import_open3d().geometry.TriangleMesh.create_box().sample_points_uniformly(5)
+    assert [list(point) for point in drawn.points] == [list(point) for point in expected.points]
+
+
 def test_poisson_points_keep_their_distance() -> None:
     """The least distance of 200 points: a third or less of the mean spacing for uniform ones, more for the others."""
     least = {}
@@ -431,6 +477,12 @@ def test_clouds_are_standardised_one_by_one() -> None:
                 assert scaled[batch, cloud, :, axis].tolist() == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(3, 50), (2, 3, 50), (50, 4), (3,), (2, 0, 3)])
+def test_clouds_of_another_layout_are_not_standardised(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"points has shape .* must be clouds \(\.\.\., N, 3\).*transpose\(-2, -1\)"):
+        normalise(torch.randn(shape))
+
+
 # ---------------------------------------------------------------- open3d and its libraries
 
 
@@ -448,7 +500,8 @@ class Fails:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open3d", None)
     with pytest.raises(ImportError, match=r"meshes need open3d: pip install 'mixmodal\[points\]'"):
-        sample_surface(cube(), 4)
+        sample_surface(cube(), 4, method="poisson")
+    assert sample_surface(cube(), 4).shape == (4, 3)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,7 +532,7 @@ class Fails:
 ctypes.CDLL = watched
 sys.meta_path.insert(0, Fails())
 mesh = meshes.Mesh(meshes.torch.eye(3).double(), meshes.torch.tensor([[0, 1, 2]]))
-assert meshes.sample_surface(mesh, 4).shape == (4, 3)
+assert meshes.surface_voxels(mesh, 4).any()
 assert [mode for name, mode in opened if "libusb" in name] == [ctypes.RTLD_GLOBAL], opened
 print("sampled")
 """
