@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from recipes.data.files import files_in, text_of
+
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 FOLDERS = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
@@ -22,14 +24,15 @@ def find(root: Path | None) -> Path:
 
 def clips(folder: Path, words: Sequence[str]) -> list[str]:
     """Name the clips of some words, as in `yes/FILE.wav`."""
-    paths = (path for word in words for path in (folder / word).iterdir())
-    return [
-        f"{path.parent.name}/{path.name}" for path in paths if path.suffix.lower() == ".wav" and path.name[0] != "."
-    ]
+    return [f"{word}/{path.name}" for word in words for path in files_in(folder / word, ".wav")]
 
 
 def names_in(file: Path, words: Sequence[str]) -> set[str] | None:
     """Read the clips of some words that a list names; None if the list is not there."""
     if not file.is_file():
         return None
-    return {line for line in file.read_text(encoding="utf-8").split() if line.split("/")[0] in words}
+    lines = text_of(file.read_bytes(), f"{file}").split()
+    wrong = next((line for line in lines if "/" not in line), None)
+    if wrong is not None:
+        raise ValueError(f"{file} has {wrong!r:.80}, expected names like yes/0a7c2a8d_nohash_0.wav: fetch it again")
+    return {line for line in lines if line.split("/")[0] in words}

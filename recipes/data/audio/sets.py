@@ -17,7 +17,7 @@ from torch import Tensor
 
 from recipes.data.audio.files import RATE, SAMPLES, cached, decode
 from recipes.data.audio.folders import COMMANDS, URL, clips, find, names_in
-from recipes.data.files import Examples
+from recipes.data.files import Examples, files_in
 
 NOISE = "_background_noise_"
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
@@ -76,9 +76,10 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     """Load Speech Commands, version 0.01 or 0.02, from its folder.
 
     Clips are made mono by the mean of their channels, resampled to 16 kHz, padded with zeros on the right or cut to one
-    second, and rounded to int16. A silent clip is as good as any. Folders that begin with ``_`` are no words. A clip is
-    of the split that ``validation_list.txt`` or ``testing_list.txt`` names it in; where a list is not there, the split
-    follows from the hash of the speaker, as ``split_of`` says.
+    second, and rounded to int16. Whether one is whole is told by the size of its data, as ``containers.sound_of`` says.
+    A silent clip is as good as any. Folders that begin with ``_`` are no words. A clip is of the split that
+    ``validation_list.txt`` or ``testing_list.txt`` names it in; where a list is not there, the split follows from the
+    hash of the speaker, as ``split_of`` says.
 
     Args:
         root: the folder with a folder for each word, or its parent, or that of ``download``.
@@ -141,7 +142,7 @@ def background(root: Path | None) -> Tensor:
         ImportError: an optional package is missing.
     """
     folder = find(root)
-    paths = sorted((folder / NOISE).glob("*.wav"))
+    paths = files_in(folder / NOISE, ".wav")
     if not paths:
         raise FileNotFoundError(f"{folder / NOISE} has no recordings: unpack {URL} again, or train without noise")
     waves = []

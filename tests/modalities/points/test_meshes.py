@@ -174,6 +174,7 @@ def test_polygons_that_bend_are_cut_along_diagonals(tmp_path: Path) -> None:
     "corners",
     [
         [(0, 0, 0), (1, 1, 0), (1, 0, 0), (0, 1, 0)],  # crosses itself
+        [(0, 0, 0), (3, 0, 0), (3, 2, 0), (0, 1, 0), (1, 3, 0)],  # crosses itself and has ears nevertheless
         [(0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0)],  # a line
         [(5, 5, 5), (5, 5, 5), (5, 5, 5), (5, 5, 5), (6, 5, 5)],  # a line there and back
     ],
