@@ -3,7 +3,6 @@
 import codecs
 import tarfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -51,13 +50,13 @@ def check_encoding(start: bytes, file: str) -> None:
             raise ValueError(f"{file} is {name}, expected UTF-8: convert it, as with iconv -f {name} -t UTF-8")
 
 
-def check_text(text: str | Sequence[str], place: str) -> None:
-    """Raise if a text, or one of some, has a zero byte, which no text has and every one in UTF-16 without its mark.
+def check_text(text: str, place: str) -> None:
+    """Raise if a text has a zero byte, which no text has, and every one in UTF-16 without its mark.
 
     Raises:
         ValueError: it has.
     """
-    if any("\0" in each for each in ([text] if isinstance(text, str) else text)):
+    if "\0" in text:
         raise ValueError(f"{place} has a zero byte, as damaged files and UTF-16 have: fetch it again, or convert it")
 
 

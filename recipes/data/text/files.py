@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.data.files import UNREADABLE, listed
-from recipes.data.text.rows import Quoted, Tabbed, binary, decoded, expect, folder_with, label_of, rows_of, table
+from recipes.data.files import UNREADABLE, is_hidden, listed, text_of
+from recipes.data.text.rows import Quoted, Tabbed, binary, expect, folder_with, label_of, rows_of, table
 
 Examples = tuple[tuple[str, ...], Tensor]
 
@@ -53,7 +53,7 @@ def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
         if match is None:
             raise ValueError(f"{place / name} is no review: expected a name like 0_9.txt, the number and the stars")
         split, side, number = match.groups()
-        found[split].append((SIDES.index(side), int(number), decoded(raw, f"{place / name}")))
+        found[split].append((SIDES.index(side), int(number), text_of(raw, f"{place / name}")))
     train, test = (_sorted_reviews(reviews, f"{place}", split) for split, reviews in found.items())
     return train, test
 
@@ -194,7 +194,7 @@ def unescaped(text: str) -> str:
 def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name under ``aclImdb`` and contents of the labelled reviews in a folder or an archive."""
     if place.is_dir():
-        for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt")):
+        for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt") if not is_hidden(path)):
             yield path.relative_to(place).as_posix(), path.read_bytes()
         return
     try:
@@ -202,7 +202,7 @@ def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 name = member.name.partition("aclImdb/")[2]
                 file = archive.extractfile(member) if name.split("/")[1:2] in (["neg"], ["pos"]) else None
-                if file is not None:
+                if file is not None and not is_hidden(Path(name)):
                     yield name, file.read()
     except UNREADABLE as error:
         raise ValueError(f"{place} cannot be read to its end ({error}): fetch it again") from error

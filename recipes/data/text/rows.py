@@ -1,10 +1,11 @@
 """Rows of published tables: where the files are, their fields, and labels, each with the file and line for errors."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from recipes.data.files import listed
+from recipes.data.files import UTF8, check_encoding, check_text, listed
 
 
 class Quoted(csv.excel):
@@ -43,17 +44,39 @@ def table(path: Path, header: tuple[str, ...]) -> Iterator[tuple[str, list[str]]
 
 def rows_of(path: Path, dialect: type[csv.Dialect]) -> Iterator[tuple[str, list[str]]]:
     """Yield the place, which is file and line for errors, and the fields of each row of a file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, dialect)
+    with path.open("rb") as file:
+        check_encoding(file.read(4), f"{path}")
+    with path.open(encoding=UTF8, newline="") as file, _fields_of(path.stat().st_size):
+        reader = csv.reader(_lines(file, path), dialect)
+        line = 1
         try:
             for row in reader:
-                yield f"{path} line {reader.line_num}", row
+                place, line = f"{path} line {reader.line_num}", reader.line_num + 1
+                yield place, row
         except csv.Error as error:
             raise ValueError(
-                f"{path} line {reader.line_num} cannot be read ({error}), expected quotes in pairs: fetch it again"
+                f"{path} line {line} cannot be read ({error}), expected quotes in pairs: fetch it again"
             ) from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is no UTF-8 after line {reader.line_num} ({error}): fetch it again") from error
+
+
+def _lines(file: Iterable[str], path: Path) -> Iterator[str]:
+    """Yield the lines of a file, checked before quotes and commas are looked for."""
+    for number, line in enumerate(file, 1):
+        check_text(line, f"{path} line {number}")
+        yield line
+
+
+@contextmanager
+def _fields_of(size: int) -> Iterator[None]:
+    """Let fields have any length that a file of some size can hold; the module's limit, of 131,072, is one for all."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(before, size))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def expect(row: list[str], fields: tuple[str, ...], place: str) -> None:
@@ -73,11 +96,3 @@ def label_of(value: str, known: dict[str, int], place: str) -> int:
 def binary(values: list[str], place: str) -> list[float]:
     """Return labels of 0 and 1 as numbers."""
     return [float(label_of(value, {"0": 0, "1": 1}, place)) for value in values]
-
-
-def decoded(raw: bytes, file: str) -> str:
-    """Decode the bytes of ``file``."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no UTF-8 ({error}): fetch it again") from error

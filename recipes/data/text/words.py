@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 import torch
 from torch import Tensor
 
-from recipes.data.text.vectors import finite, vector_lines
+from recipes.data.text.vectors import finite, is_broken, vector_lines
 
 Style = Literal["toxic", "english", "basic"]
 Splitter = Callable[[str], list[str]]
@@ -98,10 +98,13 @@ class Vectors:
     Args:
         table: vectors (V, D) float32; zeros for the padding, the unknown word, and words of which none is known.
         found: number of words whose vector is known.
+        skipped: file and line of each vector that was passed over, and why: its word is one of the vocabulary and was
+            there before, or is no UTF-8.
     """
 
     table: Tensor = field(repr=False)
     found: int
+    skipped: tuple[str, ...] = field(default=(), repr=False)
 
 
 class StoredVectors(Protocol):
@@ -169,9 +172,9 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
     """Read the vectors of the words of a vocabulary from a GloVe or fastText text file, plain or gzipped.
 
     The file has one word a line, with its D numbers, and may start with a line of two numbers, how many vectors it has
-    and D. It is read line by line. If a word is there twice, its first vector is taken. Numbers of words outside the
-    vocabulary are counted but not read. A word may contain spaces, but not the first one, nor if its last part reads
-    like a number.
+    and D. What stands between them is a space or a tab. It is read line by line. If a word is there twice, its first
+    vector is taken. Numbers of words outside the vocabulary are counted, and but for the first not read. A word may
+    contain spaces, but not the first one, nor if its last part reads like a number.
 
     Args:
         path: the file.
@@ -179,8 +182,8 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or has no vectors, or a vector has another dimension than the first or what is
-            no finite number, with the line.
+        ValueError: the file is damaged, in another encoding than UTF-8 or has no vectors, or a vector has another
+            dimension than the first or what is no finite number, with the line.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -188,17 +191,22 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
         )
     wanted = _wanted(vocabulary)
     rows: dict[int, list[float]] = {}
+    skipped = []
     dim = 0
     for place, word, numbers in vector_lines(path):
         dim = len(numbers)
-        if word in wanted and wanted[word] not in rows:
+        if is_broken(word):
+            skipped.append(f"{place}: a word that is no UTF-8")
+        elif word in wanted and wanted[word] in rows:
+            skipped.append(f"{place}: {word!r}, which was there before")
+        elif word in wanted:
             rows[wanted[word]] = finite(numbers, place)
     if not dim:
         raise ValueError(f"{path} has no vectors: fetch it again")
     table = torch.zeros(len(vocabulary.words), dim)
     if rows:
         table[[*rows]] = torch.tensor([*rows.values()])
-    return Vectors(table, len(rows))
+    return Vectors(table, len(rows), tuple(skipped))
 
 
 def of_torchtext(vectors: StoredVectors, vocabulary: Vocabulary) -> Vectors:
