@@ -1,8 +1,10 @@
 """Triangle meshes, and the OFF files that hold them."""
 
+import codecs
 import functools
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from mixmodal.modalities.points.polygons import triangulated
+
 Line = tuple[int, list[bytes]]
 
 
 T = TypeVar("T")
+KEYWORD = re.compile(rb"((?:ST|C|N)*)OFF(\d*)")
+"""The first word: what vertices have beside their place, and the first count where it is joined."""
+EXTRAS = {b"N": (3,), b"C": (3, 4), b"ST": (2,)}
+"""Numbers of a normal, of a colour without and with its opacity, and of a place in a texture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +42,14 @@ class Mesh:
 
 
 def read_off(path: Path | str) -> Mesh:
-    r"""Read a mesh from an OFF file, with what ModelNet's files do otherwise than the format says.
+    r"""Read a mesh from an OFF file, with what files of ModelNet and of common programs do otherwise than the format.
 
-    The header may be joined to the counts ("OFF1568 1320 0"). Comments (#), blank lines and colours of faces are left
-    out. A polygon of more than three corners becomes a fan of triangles about its first.
+    The header may be joined to the counts ("OFF1568 1320 0"), and counts may stand on several lines, that of the edges
+    may be missing. Comments (#), blank lines, colours of faces, and colours, normals and places in textures of vertices
+    are left out: the header tells them (COFF, NOFF, CNOFF, STOFF and so on), but for colours of vertices, which all of
+    them may also have under OFF. A polygon of more than three corners becomes triangles, also where it is concave: see
+    `polygons.triangulated`, and for those that cross themselves, have no area, or do not lie in a plane. Triangles
+    without area are kept.
 
     Args:
         path: the file.
@@ -47,8 +59,9 @@ def read_off(path: Path | str) -> Mesh:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no OFF file, is cut off, or goes on after its last face; a count is negative or none; a
-            coordinate is no finite number; a face has fewer than three corners, or one that is no vertex; there is no
+        ValueError: the file is no OFF file in ASCII of three dimensions, is cut off, or goes on after its last face; a
+            count is negative or none; a coordinate is no finite number; a vertex has more or fewer numbers than the
+            header tells, or than the first; a face has fewer than three corners, or one that is no vertex; there is no
             vertex or face; all vertices are in one place. The file and the line are named.
 
     >>> import tempfile
@@ -60,26 +73,31 @@ def read_off(path: Path | str) -> Mesh:
     (torch.Size([4, 3]), tensor([[0, 1, 2],
             [0, 2, 3]]))
 
-    Source: http://www.geomview.org/docs/html/OFF.html, in ASCII and without colours, normals or other dimensions.
+    Source: http://www.geomview.org/docs/html/OFF.html, in ASCII and without other dimensions (4OFF, nOFF).
     """
     path = Path(path)
-    lines = _lines(path)
-    vertex_count, face_count, *_ = _read(path, _counts_first(lines), 1, "headers", _counts)[0]
-    vertices = _read(path, lines, vertex_count, "vertices", _vertex)
+    header, lines = _header(_lines(path))
+    keyword, vertex_count, face_count = _read(path, iter(header), 1, "headers", _counts)[0]
+    vertex = functools.partial(_vertex, sizes=_sizes(keyword), seen=set())
+    vertices = _read(path, lines, vertex_count, "vertices", vertex)
     polygons = _read(path, lines, face_count, "faces", functools.partial(_polygon, vertices=vertex_count))
     for number, words in lines:
         raise ValueError(f"{path}, line {number}: {_shown(words)} comes after the last of {face_count} faces")
-    faces = [[corners[0], *edge] for corners in polygons for edge in itertools.pairwise(corners[1:])]
-    mesh = Mesh(torch.tensor(vertices, dtype=torch.float64), torch.tensor(faces))
-    extent = (mesh.vertices.amax(0) - mesh.vertices.amin(0)).max().item()
+    places = torch.tensor(vertices, dtype=torch.float64)
+    extent = (places.amax(0) - places.amin(0)).max().item()
     if not 0 < extent < math.inf:
         raise ValueError(f"{path}: the {vertex_count} vertices span {extent}; leave this mesh out")
-    return mesh
+    faces = [
+        [corners[k] for k in triangle]
+        for corners in polygons
+        for triangle in triangulated([vertices[corner] for corner in corners])
+    ]
+    return Mesh(places, torch.tensor(faces))
 
 
 def _lines(path: Path) -> Iterator[Line]:
     """Number and words of each line that has any, without comments."""
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         content = line.split(b"#")[0]
         words = content.split()
         if b"_" in content:  # which Python's numbers may have
@@ -88,10 +106,24 @@ def _lines(path: Path) -> Iterator[Line]:
             yield number, words
 
 
-def _counts_first(lines: Iterator[Line]) -> Iterator[Line]:
-    """The header as one line, with its counts joined to it or on the next line."""
-    for number, words in lines:
-        yield number, words if words != [b"OFF"] else [*words, *next(lines, (number, []))[1]]
+def _header(lines: Iterator[Line]) -> tuple[list[Line], Iterator[Line]]:
+    """The header as one line, with its counts from the next ones as far as they are missing, and the lines after it.
+
+    A line of one word after the numbers of vertices and faces is the number of edges: a vertex has three words or more.
+    """
+    number, words = next(lines, (0, []))
+    found = KEYWORD.fullmatch(words[0]) if words else None
+    if not found:
+        return [(number, words)], lines
+    joined = bool(found[2])
+    rest: list[Line] = []
+    while len(words) + joined < 4:
+        following = next(lines, None)
+        if following is None or (len(words) + joined == 3 and len(following[1]) > 1):
+            rest = [following] if following else []
+            break
+        words = [*words, *following[1]]
+    return [(number, words)], itertools.chain(rest, lines)
 
 
 def _read(path: Path, lines: Iterator[Line], count: int, what: str, parse: Callable[[list[bytes]], T]) -> list[T]:
@@ -108,22 +140,35 @@ def _read(path: Path, lines: Iterator[Line], count: int, what: str, parse: Calla
     return found
 
 
-def _counts(words: list[bytes]) -> list[int]:
-    """Numbers of vertices, faces and edges."""
-    expected = "expected OFF and three counts, of vertices and faces, 1 or more, and edges, 0 or more"
-    if not words[0].startswith(b"OFF"):
+def _counts(words: list[bytes]) -> tuple[bytes, int, int]:
+    """What vertices have beside their place, and the numbers of vertices and faces."""
+    expected = "expected OFF and three counts, of vertices and faces, 1 or more, and edges, 0 or more or left out"
+    found = KEYWORD.fullmatch(words[0])
+    if not found:
+        raise ValueError(
+            f"{expected}; before OFF may stand C, N and ST, for what vertices have beside three coordinates"
+        )
+    counts = [int(word) for word in (found[2], *words[1:]) if word]
+    if len(counts) not in (2, 3) or min(counts) < 0 or 0 in counts[:2]:
         raise ValueError(expected)
-    counts = [int(word) for word in (words[0].removeprefix(b"OFF"), *words[1:]) if word]
-    if len(counts) != 3 or min(counts) < 0 or 0 in counts[:2]:
-        raise ValueError(expected)
-    return counts
+    return found[1], counts[0], counts[1]
 
 
-def _vertex(words: list[bytes]) -> list[float]:
-    """Three coordinates."""
-    place = [float(word) for word in words]
-    if len(place) != 3 or not all(map(math.isfinite, place)):
-        raise ValueError("expected 3 finite coordinates")
+def _sizes(keyword: bytes) -> tuple[int, ...]:
+    """How many numbers a vertex may have under a header."""
+    extras = [EXTRAS[name] for name in re.findall(rb"ST|C|N", keyword)] or [(0, 3, 4)]
+    return tuple(3 + sum(each) for each in itertools.product(*extras))
+
+
+def _vertex(words: list[bytes], *, sizes: tuple[int, ...], seen: set[int]) -> list[float]:
+    """Three coordinates, of a vertex with as many numbers as the one that was seen before."""
+    numbers = [float(word) for word in words]
+    place = numbers[:3]
+    if len(numbers) not in (seen or sizes) or not all(map(math.isfinite, place)):
+        more = sorted({size - 3 for size in seen or sizes} - {0})
+        also = f", and {' or '.join(map(str, more))} numbers of what else it has" if more else ""
+        raise ValueError(f"expected 3 finite coordinates{also}")
+    seen.add(len(numbers))
     return place
 
 

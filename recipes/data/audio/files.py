@@ -9,38 +9,42 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from recipes.data.audio.containers import sound_of
+from recipes.data.audio.rates import to_rate
+
 RATE = SAMPLES = 16_000
-STREAMED = 2**32 - 1
-"""The size in the header of a WAV file whose writer did not know it."""
+FORM = 2
+"""Of what the cache holds: another number where clips are decoded otherwise."""
 
 
 def decode(raw: bytes) -> Tensor:
     """Decode a sound file into a mono wave int16 (T,) at 16 kHz; what resampling takes beyond full scale is cut to it.
 
     Raises:
-        ValueError: it cannot be read, is truncated, has no samples, or some that are not finite.
+        ValueError: it cannot be read, is truncated, has no samples or some that are not finite, or is at a rate at
+            which no sound is recorded.
         ImportError: an optional package is missing.
     """
     try:
         import soundfile
-        from torchaudio.functional import resample
     except ImportError as error:
-        raise ImportError("speech commands need soundfile and torchaudio: pip install 'mixmodal[recipes]'") from error
+        raise ImportError("speech commands need soundfile: pip install 'mixmodal[recipes]'") from error
     if not raw:
         raise ValueError("is empty")
-    promised = int.from_bytes(raw[4:8], "little")
-    if raw[:4] == b"RIFF" and promised != STREAMED and promised + 8 > len(raw):
-        raise ValueError(f"is truncated ({len(raw):,} of {promised + 8:,} bytes)")
     try:
-        samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(io.BytesIO(sound_of(raw))) as file:
+            rate, promised = file.samplerate, file.frames
+            samples = file.read(promised, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"is no sound file ({error.error_string.rstrip('.')})") from error
+    if len(samples) < promised:
+        raise ValueError(f"is truncated ({len(samples):,} of {promised:,} samples)")
     wave = torch.from_numpy(samples).mean(1)
     if not len(wave):
         raise ValueError("has no samples")
     if not wave.isfinite().all():
         raise ValueError("has samples that are not finite")
-    wave = wave if rate == RATE else resample(wave, rate, RATE)
+    wave = to_rate(wave, rate, RATE)
     return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
 
 
@@ -54,19 +58,27 @@ def cached(folder: Path, names: list[str], cache: Path | None) -> tuple[Tensor, 
     except ImportError as error:
         raise ImportError("cache needs safetensors: pip install 'mixmodal[recipes]'") from error
     listing = [(name, *_stamp(folder / name)) for name in names]
-    key = hashlib.sha256(json.dumps([RATE, SAMPLES, listing]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([FORM, RATE, SAMPLES, listing]).encode()).hexdigest()
     file = cache / f"speech-{key[:16]}.safetensors"
     if file.is_file():
         try:
             with safe_open(file, "pt") as content:
-                return content.get_tensor("waves"), json.loads(content.metadata()["broken"])
-        except SafetensorError as error:
+                return _checked(content.get_tensor("waves"), json.loads(content.metadata()["broken"]), names)
+        except (SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is damaged ({error}): delete it") from error
     waves, broken = decoded(folder, names)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as own:  # a name is given to whole files only
         save_file({"waves": waves}, Path(own, "waves"), metadata={"broken": json.dumps(broken)})
         Path(own, "waves").replace(file)
+    return waves, broken
+
+
+def _checked(waves: Tensor, broken: dict[str, str], names: list[str]) -> tuple[Tensor, dict[str, str]]:
+    """Return what a cache holds, which must be a clip for each name that is not broken."""
+    wanted = len(names) - len(broken.keys() & {*names})
+    if waves.shape != (wanted, SAMPLES) or waves.dtype != torch.int16:
+        raise ValueError(f"it has {waves.dtype} {tuple(waves.shape)}, expected int16 {(wanted, SAMPLES)}")
     return waves, broken
 
 

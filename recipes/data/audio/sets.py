@@ -7,7 +7,7 @@ rule of the README of the set, version 0.02.
 import hashlib
 import math
 import urllib.error
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from recipes.data.audio.files import RATE, SAMPLES, cached, decode
-from recipes.data.files import Examples
+from recipes.data.audio.folders import COMMANDS, URL, clips, find, names_in
+from recipes.data.files import Examples, files_in
 
-URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
-COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-FOLDERS = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
 NOISE = "_background_noise_"
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 HARMONICS = 4
@@ -78,9 +76,10 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     """Load Speech Commands, version 0.01 or 0.02, from its folder.
 
     Clips are made mono by the mean of their channels, resampled to 16 kHz, padded with zeros on the right or cut to one
-    second, and rounded to int16. A silent clip is as good as any. Folders that begin with ``_`` are no words. A clip is
-    of the split that ``validation_list.txt`` or ``testing_list.txt`` names it in; where a list is not there, the split
-    follows from the hash of the speaker, as ``split_of`` says.
+    second, and rounded to int16. Whether one is whole is told by the size of its data, as ``containers.sound_of`` says.
+    A silent clip is as good as any. Folders that begin with ``_`` are no words. A clip is of the split that
+    ``validation_list.txt`` or ``testing_list.txt`` names it in; where a list is not there, the split follows from the
+    hash of the speaker, as ``split_of`` says.
 
     Args:
         root: the folder with a folder for each word, or its parent, or that of ``download``.
@@ -98,7 +97,7 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     """
     if words not in ("ten", "twelve", "thirty-five"):
         raise ValueError(f"words={words!r} is unknown: choose 'ten', 'twelve' or 'thirty-five'")
-    folder = _find(root)
+    folder = find(root)
     found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"))
     missing = [word for word in COMMANDS if word not in found]
     if missing:
@@ -107,8 +106,8 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
         raise ValueError(f"words='twelve' needs other words for the class unknown, and {folder} has the ten alone")
     chosen = COMMANDS if words == "ten" else found
     classes = {"ten": COMMANDS, "twelve": ("unknown", "silence", *COMMANDS), "thirty-five": found}[words]
-    lists = {split: _list(folder / file, chosen) for split, file in LISTS.items()}
-    names = sorted({*_clips(folder, chosen)}.union(*(names for names in lists.values() if names is not None)))
+    lists = {split: names_in(folder / file, chosen) for split, file in LISTS.items()}
+    names = sorted({*clips(folder, chosen)}.union(*(names for names in lists.values() if names is not None)))
     waves, broken = cached(folder, names, cache)
     if broken and not skip_broken:
         some = "; ".join(f"{name} {reason}" for name, reason in list(broken.items())[:3])
@@ -142,8 +141,8 @@ def background(root: Path | None) -> Tensor:
         ValueError: a recording cannot be read, or all of them are shorter than a second.
         ImportError: an optional package is missing.
     """
-    folder = _find(root)
-    paths = sorted((folder / NOISE).glob("*.wav"))
+    folder = find(root)
+    paths = files_in(folder / NOISE, ".wav")
     if not paths:
         raise FileNotFoundError(f"{folder / NOISE} has no recordings: unpack {URL} again, or train without noise")
     waves = []
@@ -249,33 +248,6 @@ def split_of(name: str) -> str:
     bucket = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % (BUCKETS + 1)
     percent = 100 * bucket / BUCKETS
     return "validation" if percent < 10 else "testing" if percent < 20 else "training"
-
-
-def _find(root: Path | None) -> Path:
-    """Return the folder with a folder for each word, at or under `root`."""
-    remedy = f"get {URL} and give its folder with --data-root, or fetch it with recipes.audio's --download"
-    if root is None:
-        raise FileNotFoundError(f"no folder was given for speech commands: {remedy}")
-    places = (root, *(base / name for base in (root, root / "SpeechCommands") for name in FOLDERS))
-    found = next((place for place in places if any((place / word).is_dir() for word in COMMANDS)), None)
-    if found is None:
-        raise FileNotFoundError(f"speech commands were not found in {root}: {remedy}")
-    return found
-
-
-def _clips(folder: Path, words: Sequence[str]) -> list[str]:
-    """Name the clips of some words, as in `yes/FILE.wav`."""
-    paths = (path for word in words for path in (folder / word).iterdir())
-    return [
-        f"{path.parent.name}/{path.name}" for path in paths if path.suffix.lower() == ".wav" and path.name[0] != "."
-    ]
-
-
-def _list(file: Path, words: Sequence[str]) -> set[str] | None:
-    """Read the clips of some words that a list names; None if the list is not there."""
-    if not file.is_file():
-        return None
-    return {line for line in file.read_text(encoding="utf-8").split() if line.split("/")[0] in words}
 
 
 def _split(name: str, lists: Mapping[str, set[str] | None]) -> str:

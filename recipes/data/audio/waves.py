@@ -226,6 +226,6 @@ def _scaled(waves: Tensor) -> Tensor:
 def _check(waves: Tensor, name: str) -> None:
     """Raise unless `waves` is int16 (B, T)."""
     if waves.dtype != torch.int16:
-        raise TypeError(f"{name} is {waves.dtype}, expected int16 samples, as recipes.data.speech reads them")
+        raise TypeError(f"{name} is {waves.dtype}, expected int16 samples, as recipes.data.audio reads them")
     if waves.ndim != 2:
         raise ValueError(f"{name} has shape {tuple(waves.shape)}, expected (B, T)")

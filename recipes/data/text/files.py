@@ -4,7 +4,6 @@ Every reader looks into several folders, takes the first that has the training f
 test examples: texts, and labels (N,) int64 or (N, L) float32 of zeros and ones. Errors name the file and the line.
 """
 
-import csv
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from recipes.data.files import UNREADABLE, listed
+from recipes.data.files import UNREADABLE, is_hidden, listed, text_of
+from recipes.data.text.rows import Quoted, Tabbed, binary, expect, folder_with, label_of, rows_of, table
 
 Examples = tuple[tuple[str, ...], Tensor]
 
@@ -26,18 +26,6 @@ EMOTIONS = (
     "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
     "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
 )  # fmt: skip
-
-
-class Quoted(csv.excel):
-    """Commas, and quotes that are doubled inside a field."""
-
-    strict = True
-
-
-class Tabbed(csv.excel_tab):
-    """Tabs, and quotes that mean nothing."""
-
-    quoting = csv.QUOTE_NONE
 
 
 def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
@@ -65,7 +53,7 @@ def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
         if match is None:
             raise ValueError(f"{place / name} is no review: expected a name like 0_9.txt, the number and the stars")
         split, side, number = match.groups()
-        found[split].append((SIDES.index(side), int(number), _decoded(raw, f"{place / name}")))
+        found[split].append((SIDES.index(side), int(number), text_of(raw, f"{place / name}")))
     train, test = (_sorted_reviews(reviews, f"{place}", split) for split, reviews in found.items())
     return train, test
 
@@ -82,17 +70,17 @@ def read_toxic(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
     Source: https://www.kaggle.com/c/jigsaw-toxic-comment-classification-challenge
     """
-    folder = _folder(bases, "train.csv", "test.csv", "test_labels.csv")
+    folder = folder_with(bases, "train.csv", "test.csv", "test_labels.csv")
     train = [
-        (row[1], _flags(row[2:], place)) for place, row in _table(folder / "train.csv", ("id", "comment_text", *TOXIC))
+        (row[1], binary(row[2:], place)) for place, row in table(folder / "train.csv", ("id", "comment_text", *TOXIC))
     ]
     labels: dict[str, list[float] | None] = {}
-    for place, (key, *values) in _table(folder / "test_labels.csv", ("id", *TOXIC)):
+    for place, (key, *values) in table(folder / "test_labels.csv", ("id", *TOXIC)):
         if key in labels:
             raise ValueError(f"{place} has the id {key} a second time: fetch it again")
-        labels[key] = None if set(values) == {"-1"} else _flags(values, place)
+        labels[key] = None if set(values) == {"-1"} else binary(values, place)
     test = []
-    for place, (key, text) in _table(folder / "test.csv", ("id", "comment_text")):
+    for place, (key, text) in table(folder / "test.csv", ("id", "comment_text")):
         if key not in labels:
             raise ValueError(f"{place} has the id {key}, of which test_labels.csv has no or no second row")
         flags = labels.pop(key)
@@ -117,15 +105,15 @@ def read_yelp(bases: tuple[Path, ...], classes: int) -> tuple[Examples, Examples
 
     Source: Zhang et al. 2015, "Character-level Convolutional Networks for Text Classification"
     """
-    folder = _folder(bases, "train.csv", "test.csv")
+    folder = folder_with(bases, "train.csv", "test.csv")
     known = {str(label): label - 1 for label in range(1, classes + 1)}
     splits = []
     for file in ("train.csv", "test.csv"):
         texts, labels = [], []
-        for place, row in _rows(folder / file, Quoted):
+        for place, row in rows_of(folder / file, Quoted):
             if len(row) not in (2, 3):
                 raise ValueError(f"{place} has {len(row)} fields, expected label and text, or label, title and text")
-            labels.append(_label(row[0], known, place))
+            labels.append(label_of(row[0], known, place))
             texts.append(unescaped(" ".join(part for part in row[1:] if part)))
         splits.append(_numbered(texts, labels))
     return splits[0], splits[1]
@@ -145,11 +133,11 @@ def read_sst2(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
     Source: Socher et al. 2013, "Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank"
     """
-    folder = _folder(bases, "train.tsv", "test.tsv")
+    folder = folder_with(bases, "train.tsv", "test.tsv")
     splits = []
     for file in ("train.tsv", "test.tsv"):
         texts, labels = [], []
-        for place, row in _rows(folder / file, Tabbed):
+        for place, row in rows_of(folder / file, Tabbed):
             for text, label in _sentences(row, place):
                 texts.append(text)
                 labels.append(int(label))
@@ -169,15 +157,15 @@ def read_goemotions(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
     Source: Demszky et al. 2020, "GoEmotions: A Dataset of Fine-Grained Emotions"
     """
-    folder = _folder(bases, "train.tsv", "test.tsv")
+    folder = folder_with(bases, "train.tsv", "test.tsv")
     known = {str(label): label for label in range(len(EMOTIONS))}
     splits = []
     for file in ("train.tsv", "test.tsv"):
         texts, labels = [], []
-        for place, row in _rows(folder / file, Tabbed):
-            _expect(row, ("text", "labels", "id"), place)
+        for place, row in rows_of(folder / file, Tabbed):
+            expect(row, ("text", "labels", "id"), place)
             texts.append(row[0])
-            labels.append([_label(value, known, place) for value in row[1].split(",")])
+            labels.append([label_of(value, known, place) for value in row[1].split(",")])
         splits.append((tuple(texts), many_hot(labels, len(EMOTIONS))))
     return splits[0], splits[1]
 
@@ -206,7 +194,7 @@ def unescaped(text: str) -> str:
 def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name under ``aclImdb`` and contents of the labelled reviews in a folder or an archive."""
     if place.is_dir():
-        for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt")):
+        for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt") if not is_hidden(path)):
             yield path.relative_to(place).as_posix(), path.read_bytes()
         return
     try:
@@ -214,7 +202,7 @@ def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 name = member.name.partition("aclImdb/")[2]
                 file = archive.extractfile(member) if name.split("/")[1:2] in (["neg"], ["pos"]) else None
-                if file is not None:
+                if file is not None and not is_hidden(Path(name)):
                     yield name, file.read()
     except UNREADABLE as error:
         raise ValueError(f"{place} cannot be read to its end ({error}): fetch it again") from error
@@ -239,49 +227,6 @@ def _as_flags(rows: list[tuple[str, list[float]]]) -> Examples:
     return tuple(text for text, _ in rows), torch.tensor([flags for _, flags in rows]).view(-1, len(TOXIC))
 
 
-def _folder(bases: tuple[Path, ...], *names: str) -> Path:
-    """Return the first of ``bases`` that has the first of ``names``, and must have them all."""
-    base = next((base for base in bases if (base / names[0]).is_file()), None)
-    if base is None:
-        raise FileNotFoundError(f"{listed(bases)} lacks {', '.join(names)}")
-    missing = [name for name in names if not (base / name).is_file()]
-    if missing:
-        raise FileNotFoundError(f"{base} lacks {', '.join(missing)}")
-    return base
-
-
-def _table(path: Path, header: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    """Yield place and fields of the rows under the header of a csv file."""
-    rows = _rows(path, Quoted)
-    place, first = next(rows, (f"{path} line 1", []))
-    if tuple(first) != header:
-        raise ValueError(f"{place} is {','.join(first)!r}, expected the header {','.join(header)!r}")
-    for place, row in rows:
-        _expect(row, header, place)
-        yield place, row
-
-
-def _rows(path: Path, dialect: type[csv.Dialect]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place, which is file and line for errors, and the fields of each row of a file."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, dialect)
-        try:
-            for row in reader:
-                yield f"{path} line {reader.line_num}", row
-        except csv.Error as error:
-            raise ValueError(
-                f"{path} line {reader.line_num} cannot be read ({error}), expected quotes in pairs: fetch it again"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no UTF-8 after line {reader.line_num} ({error}): fetch it again") from error
-
-
-def _expect(row: list[str], fields: tuple[str, ...], place: str) -> None:
-    """Raise unless ``row`` has as many fields as there are ``fields``."""
-    if len(row) != len(fields):
-        raise ValueError(f"{place} has {len(row)} fields, expected {len(fields)}: {', '.join(fields)}")
-
-
 def _sentences(row: list[str], place: str) -> list[tuple[str, str]]:
     """Return the sentences of a line with their labels, 0 or 1."""
     line = "\t".join(row)
@@ -289,24 +234,3 @@ def _sentences(row: list[str], place: str) -> list[tuple[str, str]]:
     if not line or "".join("\t".join(pair) for pair in found) != line:
         raise ValueError(f"{place} is {line!r:.80}, expected a sentence, a tab, and the label 0 or 1")
     return found
-
-
-def _label(value: str, known: dict[str, int], place: str) -> int:
-    """Return the class number of a label."""
-    if value not in known:
-        first, *_, last = known
-        raise ValueError(f"{place} has the label {value!r}, expected {first} to {last}")
-    return known[value]
-
-
-def _flags(values: list[str], place: str) -> list[float]:
-    """Return labels of 0 and 1 as numbers."""
-    return [float(_label(value, {"0": 0, "1": 1}, place)) for value in values]
-
-
-def _decoded(raw: bytes, file: str) -> str:
-    """Decode the bytes of ``file``."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no UTF-8 ({error}): fetch it again") from error

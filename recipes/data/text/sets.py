@@ -112,7 +112,7 @@ class TextSet:
         test_x: M test texts.
         test_y: test labels, in the same form.
         classes: name of each class.
-        style: how texts are split into words, see ``recipes.data.words.split_words``.
+        style: how texts are split into words, see ``recipes.data.text.words.split_words``.
 
     Raises:
         ValueError: texts and labels differ in number, there are none, or labels have the wrong form or values.
@@ -143,9 +143,9 @@ def load(name: str, *, root: Path | None = None, hub: bool = False) -> TextSet:
 
     Args:
         name: ``"toxic"``, ``"imdb"``, ``"yelp-polarity"``, ``"yelp-full"``, ``"sst2"``, ``"goemotions"`` or
-            ``"synthetic"`` (500 training and 100 test texts of each of two classes, see ``recipes.data.grammar``:
+            ``"synthetic"`` (500 training and 100 test texts of each of two classes, see ``recipes.data.text.grammar``:
             ``root`` and ``hub`` play no part).
-        root: folder of the published files, or its parent. See ``recipes.data.text_files`` for the files.
+        root: folder of the published files, or its parent. See ``recipes.data.text.files`` for the files.
         hub: fetch the set from the Hugging Face hub instead. SST-2 is then GLUE's, with its validation split as test.
 
     Raises:

@@ -1,10 +1,7 @@
 """Words of texts: how they are split, numbered, and looked up in published word vectors."""
 
-import gzip
-import math
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +9,8 @@ from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
+
+from recipes.data.text.vectors import finite, is_broken, vector_lines
 
 Style = Literal["toxic", "english", "basic"]
 Splitter = Callable[[str], list[str]]
@@ -99,10 +98,13 @@ class Vectors:
     Args:
         table: vectors (V, D) float32; zeros for the padding, the unknown word, and words of which none is known.
         found: number of words whose vector is known.
+        skipped: file and line of each vector that was passed over, and why: its word is one of the vocabulary and was
+            there before, or is no UTF-8.
     """
 
     table: Tensor = field(repr=False)
     found: int
+    skipped: tuple[str, ...] = field(default=(), repr=False)
 
 
 class StoredVectors(Protocol):
@@ -170,9 +172,9 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
     """Read the vectors of the words of a vocabulary from a GloVe or fastText text file, plain or gzipped.
 
     The file has one word a line, with its D numbers, and may start with a line of two numbers, how many vectors it has
-    and D. It is read line by line. If a word is there twice, its first vector is taken. Numbers of words outside the
-    vocabulary are counted but not read. A word may contain spaces, but not the first one, nor if its last part reads
-    like a number.
+    and D. What stands between them is a space or a tab. It is read line by line. If a word is there twice, its first
+    vector is taken. Numbers of words outside the vocabulary are counted, and but for the first not read. A word may
+    contain spaces, but not the first one, nor if its last part reads like a number.
 
     Args:
         path: the file.
@@ -180,8 +182,8 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or has no vectors, or a vector has another dimension than the first or what is
-            no finite number, with the line.
+        ValueError: the file is damaged, in another encoding than UTF-8 or has no vectors, or a vector has another
+            dimension than the first or what is no finite number, with the line.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -189,17 +191,22 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
         )
     wanted = _wanted(vocabulary)
     rows: dict[int, list[float]] = {}
+    skipped = []
     dim = 0
-    for place, word, numbers in _vector_lines(path):
+    for place, word, numbers in vector_lines(path):
         dim = len(numbers)
-        if word in wanted and wanted[word] not in rows:
-            rows[wanted[word]] = _finite(numbers, place)
+        if is_broken(word):
+            skipped.append(f"{place}: a word that is no UTF-8")
+        elif word in wanted and wanted[word] in rows:
+            skipped.append(f"{place}: {word!r}, which was there before")
+        elif word in wanted:
+            rows[wanted[word]] = finite(numbers, place)
     if not dim:
         raise ValueError(f"{path} has no vectors: fetch it again")
     table = torch.zeros(len(vocabulary.words), dim)
     if rows:
         table[[*rows]] = torch.tensor([*rows.values()])
-    return Vectors(table, len(rows))
+    return Vectors(table, len(rows), tuple(skipped))
 
 
 def of_torchtext(vectors: StoredVectors, vocabulary: Vocabulary) -> Vectors:
@@ -267,47 +274,3 @@ def _basic() -> Splitter:
 def _wanted(vocabulary: Vocabulary) -> dict[str, int]:
     """Return the numbers of the words that have vectors: all but the padding and the unknown word."""
     return {word: number for number, word in enumerate(vocabulary.words) if number > 1}
-
-
-def _vector_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the place, which is file and line, the word and the unread numbers of every vector."""
-    dim, promised, count = 0, None, 0
-    for number, line in enumerate(_lines(path), 1):
-        place, parts = f"{path} line {number}", line.rstrip(" \r\n").split(" ")
-        if number == 1 and len(parts) == 2 and all(part.isdecimal() for part in parts):
-            promised, dim = (int(part) for part in parts)
-            continue
-        dim = dim or len(parts) - 1
-        if len(parts) <= dim or dim < 1 or (len(parts) > dim + 1 and _is_number(parts[-dim - 1])):
-            raise ValueError(f"{place} has {len(parts) - 1} numbers, expected {dim or 'at least 1'}: fetch it again")
-        count += 1
-        yield place, " ".join(parts[:-dim]), parts[-dim:]
-    if promised is not None and count != promised:
-        raise ValueError(f"{path} has {count:,} vectors, its first line says {promised:,}: fetch it again")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a plain or gzipped file; what is no UTF-8 belongs to words that no text has."""
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8", errors="replace", newline="\n") as file:
-            yield from file
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
-
-
-def _finite(numbers: list[str], place: str) -> list[float]:
-    """Read the numbers of a vector."""
-    wrong = [number for number in numbers if not _is_number(number) or not math.isfinite(float(number))]
-    if wrong:
-        raise ValueError(f"{place} has {wrong[0]!r}, expected a finite number: fetch it again")
-    return [float(number) for number in numbers]
-
-
-def _is_number(text: str) -> bool:
-    """Tell whether ``text`` reads like a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

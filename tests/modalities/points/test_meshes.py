@@ -99,6 +99,137 @@ def test_polygons_become_fans(tmp_path: Path) -> None:
     assert faces == [[5, 3, 1], [5, 1, 0], [5, 0, 2], [5, 2, 4]]
 
 
+def area(mesh: Mesh) -> float:
+    """The area of a mesh by Heron's formula, from the lengths of its edges alone."""
+    total = 0.0
+    for corners in mesh.vertices[mesh.faces].tolist():
+        a, b, c = sorted(math.dist(corners[k], corners[k - 1]) for k in range(3))
+        total += math.sqrt(max(0.0, (a + (b + c)) * (c - (b - a)) * (c + (b - a)) * (a + (b - c)))) / 4
+    return total
+
+
+def polygon_file(folder: Path, corners: list[tuple[float, ...]]) -> Path:
+    lines = "".join(" ".join(map(repr, corner)) + "\n" for corner in corners)
+    around = " ".join(map(str, range(len(corners))))
+    return written(folder, f"OFF\n{len(corners)} 1 0\n{lines}{len(corners)} {around}\n")
+
+
+ARROW = [(0.0, 0.0), (2.0, 0.0), (0.5, 0.5), (0.0, 2.0)]
+TEE = [(0, 2), (0, 3), (3, 3), (3, 2), (2, 2), (2, 0), (1, 0), (1, 2)]
+COMB = [
+    (0, 0),
+    (0, 3),
+    *((2 * k + x, y) for k in range(5) for x, y in ((1, 3), (1, 1), (2, 1), (2, 3))),
+    (11, 3),
+    (11, 0),
+]
+RING = [(0, 0), (3, 0), (3, 3), (0, 3), (0, 0), (1, 1), (1, 2), (2, 2), (2, 1), (1, 1)]
+"""A square with a square hole that is cut open at a corner."""
+
+
+@pytest.mark.parametrize(
+    ("outline", "expected"), [(ARROW, 1.0), (TEE, 5.0), (COMB, 23.0), (RING, 8.0)], ids=["arrow", "tee", "comb", "ring"]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_concave_polygons_have_their_area(
+    tmp_path: Path, outline: list[tuple[float, float]], expected: float, turned: bool
+) -> None:
+    """From whichever corner they start, whichever way they turn, and however they stand in space."""
+    frame, _ = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    for start in range(len(outline)):
+        around = outline[start:] + outline[:start]
+        flat = [(float(x), float(y), 7.0) for x, y in (reversed(around) if turned else around)]
+        mesh = read_off(polygon_file(tmp_path, flat))
+        assert (len(mesh.faces), area(mesh)) == (len(outline) - 2, pytest.approx(expected))
+        normal = torch.linalg.cross(
+            *(mesh.vertices[mesh.faces[:, k]] - mesh.vertices[mesh.faces[:, 0]] for k in (1, 2))
+        )
+        assert normal[:, 2].min() >= 0 or normal[:, 2].max() <= 0  # all are turned as the polygon is
+        places = (torch.tensor(flat, dtype=torch.float64) @ frame * 1000).tolist()
+        assert area(read_off(polygon_file(tmp_path, list(map(tuple, places))))) == pytest.approx(expected * 1e6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(reach=st.lists(st.floats(0.05, 1.0), min_size=4, max_size=24), start=st.integers(0, 23))
+def test_random_polygons_have_the_area_of_the_shoelace_formula(tmp_path: Path, reach: list[float], start: int) -> None:
+    """Around a centre, at any distance from it, so that none crosses itself; and every place inside is covered once."""
+    count = len(reach)
+    angles = [2 * math.pi * k / count for k in range(count)]
+    flat = [(r * math.cos(angle), r * math.sin(angle)) for r, angle in zip(reach, angles, strict=True)]
+    flat = flat[start % count :] + flat[: start % count]
+    expected = sum(a * d - b * c for (a, b), (c, d) in zip(flat, flat[1:] + flat[:1], strict=True)) / 2
+    mesh = read_off(polygon_file(tmp_path, [(x, y, x + 2 * y) for x, y in flat]))
+    assert area(mesh) == pytest.approx(expected * math.sqrt(1 + 1 + 4))
+
+
+def test_polygons_that_bend_are_cut_along_diagonals(tmp_path: Path) -> None:
+    """An arrow whose point is lifted: two triangles that meet at the line from its tip to the notch."""
+    lifted = [(0.0, 0.0, 1.0), (2.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.0, 2.0, 0.0)]
+    mesh = read_off(polygon_file(tmp_path, lifted[1:] + lifted[:1]))
+    halves = {tuple(sorted(map(tuple, corners))) for corners in mesh.vertices[mesh.faces].tolist()}
+    assert halves == {tuple(sorted((lifted[0], lifted[2], lifted[k]))) for k in (1, 3)}
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(0, 0, 0), (1, 1, 0), (1, 0, 0), (0, 1, 0)],  # crosses itself
+        [(0, 0, 0), (3, 0, 0), (3, 2, 0), (0, 1, 0), (1, 3, 0)],  # crosses itself and has ears nevertheless
+        [(0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0)],  # a line
+        [(5, 5, 5), (5, 5, 5), (5, 5, 5), (5, 5, 5), (6, 5, 5)],  # a line there and back
+    ],
+)
+def test_polygons_without_an_inside_are_fans(tmp_path: Path, corners: list[tuple[float, ...]]) -> None:
+    faces = read_off(polygon_file(tmp_path, corners)).faces.tolist()
+    assert faces == [[0, k, k + 1] for k in range(1, len(corners) - 1)]
+
+
+def test_corners_in_a_line_and_twice_change_no_area(tmp_path: Path) -> None:
+    arrow = [(x, y, 0.0) for x, y in (ARROW[0], (1.0, 0.0), ARROW[1], ARROW[2], ARROW[2], ARROW[3], (0.0, 1.0))]
+    for start in range(len(arrow)):
+        mesh = read_off(polygon_file(tmp_path, arrow[start:] + arrow[:start]))
+        assert (len(mesh.faces), area(mesh)) == (5, pytest.approx(1.0))
+
+
+COLOURED = {
+    "COFF": " 255 0 0 255",
+    "COFF ": " 0.1 0.2 0.3",
+    "NOFF": " 0 0 nan",
+    "NOFF ": " 0 0 1",
+    "CNOFF": " 0 0 1 255 0 0 128",
+    "NCOFF": " 0 0 1 255 0 0",
+    "STOFF": " 0.5 1",
+    "STCNOFF": " 0 0 1 255 0 0 128 0.5 1",
+    "OFF": " 255 0 0",
+    "OFF ": " 255 0 0 255",
+}
+
+
+@pytest.mark.parametrize("keyword", COLOURED)
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_vertices_have_beside_their_place_is_left_out(tmp_path: Path, keyword: str, joined: bool) -> None:
+    lines = CUBE.replace("   # a corner", "").split("\n")
+    coloured = "\n".join(line + COLOURED[keyword] * (4 < k < 13) for k, line in enumerate(lines, start=1))
+    header = keyword.strip() + ("" if joined else "\n") + "8 6 12"
+    mesh = read_off(written(tmp_path, coloured.replace("OFF\n# a cube\n8 6 12", header)))
+    assert mesh.vertices.tolist() == CORNERS
+    assert torch.equal(mesh.faces, cube().faces)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["OFF\n8 6", "OFF 8 6", "OFF8 6", "OFF\n8\n6", "OFF\n8\n6\n12", "OFF 8\n6 12", "OFF8\n6\n12", "OFF 8 6\n# x\n\n12"],
+)
+def test_counts_may_stand_on_several_lines_and_without_edges(tmp_path: Path, header: str) -> None:
+    mesh = read_off(written(tmp_path, CUBE.replace("OFF\n# a cube\n8 6 12", header)))
+    assert torch.equal(mesh.vertices, cube().vertices)
+    assert torch.equal(mesh.faces, cube().faces)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
+    assert torch.equal(read_off(written(tmp_path, CUBE.encode("utf-8-sig"))).faces, cube().faces)
+
+
 def edited(old: str, new: str) -> str:
     assert CUBE.count(old) == 1
     return CUBE.replace(old, new)
@@ -112,7 +243,17 @@ def edited(old: str, new: str) -> str:
         ("OFF\n", "line 1: 'OFF': expected OFF and three counts"),
         ("PLY\n8 6 12\n", "line 1: 'PLY': expected OFF and three counts"),
         (b"\x93NUMPY\x01\x00", r"line 1: .*: expected OFF"),
-        (edited("8 6 12", "8 6"), "line 1: 'OFF 8 6': expected OFF and three counts"),
+        (edited("8 6 12", "8"), r"line 1: 'OFF 8 -1 -1 -1': expected OFF and three counts"),
+        ("OFF\n8\n", "line 1: 'OFF 8': expected OFF and three counts"),
+        (edited("8 6 12", "8 6 12 3"), "line 1: 'OFF 8 6 12 3': expected OFF and three counts"),
+        ("4OFF\n8 6 12\n", "line 1: '4OFF': expected OFF and three counts.*before OFF may stand C, N and ST"),
+        ("nOFF 3\n8 6 12\n", "line 1: 'nOFF 3': expected OFF and three counts"),
+        (b"OFF BINARY\n\x00\x00\x00\x08", "line 1: 'OFF BINARY .*': invalid literal"),
+        ("OFF\n8 6 12\n".encode("utf-16"), "line 1: .*: expected OFF and three counts"),
+        (CUBE.replace("OFF", "NOFF"), "line 5: '-1 -1 -1': expected 3 finite coordinates, and 3 numbers of what else"),
+        (CUBE.replace("OFF", "CNOFF"), "line 5: .*: expected 3 finite coordinates, and 6 or 7 numbers of what else"),
+        (edited("1 -1 -1   # a corner", "1 -1 -1 0 0 0"), "line 6: '1 -1 -1 0 0 0': expected 3 finite coordinates$"),
+        (edited("-1 1e0 1.0", "-1 1 1 9 9 9 9 9"), "line 12: .*: expected 3 finite coordinates"),
         (edited("8 6 12", "8 -6 12"), "'OFF 8 -6 12': expected OFF and three counts"),
         (edited("8 6 12", "0 6 12"), "'OFF 0 6 12': expected OFF and three counts"),
         (edited("8 6 12", "8 0 12"), "vertices and faces, 1 or more"),
@@ -170,6 +311,8 @@ def check_damaged(path: Path, damaged: bytes) -> None:
     assert len(mesh.vertices) == int(header[0])
     assert mesh.vertices.isfinite().all()
     after = 4 if plain[0] == b"OFF" else 3
+    if any(sum(map(len, words[:k])) == after - 1 and len(words[k]) > 1 for k in range(len(words))):
+        after -= 1  # the number of edges is missing
     numbers = [float(word) for word in plain[after : after + 3 * len(mesh.vertices)]]
     assert mesh.vertices.flatten().tolist() == numbers
     assert mesh.faces.shape[0] >= int(header[1])

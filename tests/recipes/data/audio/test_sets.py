@@ -1,7 +1,9 @@
 """Reading Speech Commands from small folders made here: splits, broken clips, the cache; and the synthetic tones."""
 
 import hashlib
+import io
 import re
+import struct
 import urllib.error
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from recipes.data.audio import files as sound_files
@@ -254,6 +258,117 @@ def test_a_streamed_file_does_not_know_its_size(folder: Path) -> None:
     assert len(load(folder, words="ten").train_y) == 30
 
 
+SAMPLES = np.arange(-500, 500, dtype="<i2")
+
+
+def wav(
+    riff: int | None = None, data: int | None = None, *, before: bytes = b"", after: bytes = b"", rate: int = 16_000
+) -> bytes:
+    """The bytes of a WAV file of SAMPLES, whose sizes may be others than the right ones."""
+    content = SAMPLES.tobytes()
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    size = len(content) if data is None else data
+    body = b"WAVE" + form + before + b"data" + struct.pack("<I", size) + content + after
+    return b"RIFF" + struct.pack("<I", len(body) if riff is None else riff) + body
+
+
+def listing(size: int, content: bytes) -> bytes:
+    return b"LIST" + struct.pack("<I", size) + content
+
+
+UNKNOWN = 2**32 - 1
+WHOLE = {
+    "right": wav(),
+    "size of the file too large": wav(riff=10**6),
+    "size of the file 0": wav(riff=0),
+    "size of the file that of an empty one": wav(riff=36),
+    "size of the file unknown": wav(riff=UNKNOWN),
+    "ffmpeg's stream": wav(UNKNOWN, UNKNOWN),
+    "SoX's stream": wav(0x7FFFF024, 0x7FFFF000),
+    "arecord's stream": wav(0x80000024, 0x80000000),
+    "a list cut after the data": wav(after=listing(400, b"INFO")),
+    "a list before the data": wav(before=listing(6, b"INFOxy")),
+    "one of odd size": wav(before=listing(5, b"INFOx\0")),
+    "one of odd size without its zero": wav(before=listing(5, b"INFOx")),
+    "other data after the data": wav(after=b"data" + struct.pack("<I", 4) + b"abcd"),
+    "a fact that lies": wav(before=b"fact" + struct.pack("<II", 4, 3)),
+}
+"""Files whose data are all there, by their own size or, where that is unknown, to the end of the file."""
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_clips_are_whole_by_the_size_of_their_data(kind: str) -> None:
+    assert sound_files.decode(WHOLE[kind]).tolist() == SAMPLES.tolist()
+
+
+def test_data_end_where_their_size_says() -> None:
+    """And what follows is no sound, whatever the size of the file says."""
+    for riff in (None, 0, 8, UNKNOWN):
+        assert sound_files.decode(wav(riff, data=1000)).tolist() == SAMPLES[:500].tolist()
+
+
+@pytest.mark.parametrize("riff", [None, 0, 8, 36, 100, UNKNOWN])
+@pytest.mark.parametrize("kept", [45, 46, 1044, 2043])
+def test_cut_clips_are_refused_whatever_the_size_of_the_file_says(riff: int | None, kept: int) -> None:
+    with pytest.raises(ValueError, match=f"^is truncated \\({kept:,} of 2,044 bytes\\)$"):
+        sound_files.decode(wav(riff)[:kept])
+
+
+@pytest.mark.parametrize("kept", [12, 20, 36, 40])
+def test_clips_that_are_cut_before_their_data_are_refused(kept: int) -> None:
+    with pytest.raises(ValueError, match=r"is no sound file .*chunk, or is cut off before it"):
+        sound_files.decode(wav()[:kept])
+
+
+@pytest.mark.parametrize("riff", [None, 0, 8])
+def test_data_of_no_size_are_no_samples(riff: int | None) -> None:
+    """A clip of length zero, and one whose writer never said how long it became."""
+    with pytest.raises(ValueError, match=r"has no samples .* 2,000 follow"):
+        sound_files.decode(wav(riff, data=0))
+
+
+def test_the_form_for_more_than_four_gigabytes() -> None:
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16)
+    sizes = struct.pack("<4sIQQQI", b"ds64", 28, 0, 2000, 1000, 0)
+    raw = b"RF64\xff\xff\xff\xffWAVE" + sizes + form + b"data\xff\xff\xff\xff" + SAMPLES.tobytes()
+    assert sound_files.decode(raw + b"more").tolist() == SAMPLES.tolist()
+    with pytest.raises(ValueError, match=r"is truncated \(2,078 of 2,080 bytes\)"):
+        sound_files.decode(raw[:-2])
+
+
+KINDS = [
+    *(("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
+    *(("WAV", subtype) for subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610")),
+    *((kind, "PCM_16") for kind in ("WAVEX", "RF64", "AIFF", "AU", "W64", "FLAC", "CAF")),
+]
+ERROR = {"PCM_U8": 1 / 128, "ULAW": 0.02, "ALAW": 0.02, "IMA_ADPCM": 0.02, "MS_ADPCM": 0.02, "GSM610": 0.1}
+"""Largest error of a sine with an amplitude of a half, once it has begun; others have at most a step of 16 bits."""
+
+
+@pytest.mark.parametrize(("kind", "subtype"), KINDS)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_all_kinds_are_decoded_whole_and_refused_cut(kind: str, subtype: str, channels: int) -> None:
+    if (subtype, channels) == ("GSM610", 2):
+        pytest.skip("GSM has one channel")
+    wave = 0.5 * np.sin(np.arange(16_000) / 10)
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([wave] * channels, 1), 16_000, format=kind, subtype=subtype)
+    raw = file.getvalue()
+    decoded = sound_files.decode(raw)
+    lossy = subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610")
+    assert 16_000 <= len(decoded) < 17_000  # kinds of blocks have zeros at the end
+    error = (decoded[:16_000].double() / 32768 - torch.from_numpy(wave))[1000 * lossy :].abs().max().item()
+    assert error < ERROR.get(subtype, 1.01 / 32768)
+    with pytest.raises(ValueError, match=r"is truncated|is no sound file"):
+        sound_files.decode(raw[: len(raw) * 2 // 3])
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2**31 - 1])
+def test_rates_of_no_sound_are_named(rate: int) -> None:
+    with pytest.raises(ValueError, match=f"is at {rate:,} Hz, expected 1,000 to 768,000 Hz"):
+        sound_files.decode(wav(rate=rate))
+
+
 def test_all_broken_clips_are_counted(folder: Path) -> None:
     names = [f"{word}/{SPEAKERS[j]}_nohash_0.wav" for j, word in enumerate(("down", "go", "left", "yes"))]
     for name in names:
@@ -332,6 +447,77 @@ def test_a_damaged_cache_is_named(folder: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=rf"{file.name} is damaged .*: delete it"):
         load(folder, words="ten", cache=tmp_path / "cache")
+
+
+def recached(file: Path, **changes: Any) -> None:
+    """Write a cache anew with other content."""
+    with safe_open(file, "pt") as content:
+        waves, metadata = content.get_tensor("waves"), content.metadata()
+    save_file({"waves": changes.get("waves", lambda x: x)(waves)}, file, changes.get("metadata", metadata))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"waves": lambda x: x[:-1].clone()},
+        {"waves": lambda x: torch.cat([x, x[:1]])},
+        {"waves": lambda x: x[:, :-1].clone()},
+        {"waves": lambda x: x.float()},
+        {"metadata": {"broken": "nonsense"}},
+        {"metadata": {"broken": "[]"}},
+        {"metadata": {"other": "{}"}},
+        {"metadata": None},
+    ],
+)
+def test_a_cache_that_holds_other_clips_is_named(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    """One with fewer clips than labels would move every label after the gap."""
+    cache = tmp_path / "cache"
+    load(folder, words="ten", cache=cache)
+    (file,) = cache.iterdir()
+    recached(file)
+    load(folder, words="ten", cache=cache)
+    recached(file, **changes)
+    with pytest.raises(ValueError, match=rf"{file.name} is damaged .*: delete it"):
+        load(folder, words="ten", cache=cache)
+
+
+# ---------------------------------------------------------------- lists and hidden files
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [True, False])
+def test_lists_of_any_editor(folder: Path, mark: bytes, newline: bytes, last: bool) -> None:
+    """A byte order mark would take the first clip out of its split."""
+    file = folder / "testing_list.txt"
+    lines = file.read_text().split()
+    file.write_bytes(mark + newline.join(line.encode() for line in lines) + newline * last)
+    assert content(load(folder, words="ten").test_x) == [(i, 4) for i in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.encode("utf-16"), r"is UTF-16, expected UTF-8: convert it, as with iconv -f UTF-16"),
+        (lambda text: text.encode("utf-16-le"), "has a zero byte"),
+        (lambda text: text.encode() + b"\xe9", "is no UTF-8"),
+        (lambda text: text.replace("/", "\\").encode(), r"has 'yes\\\\.*', expected names like yes/0a7c2a8d_nohash_0"),
+    ],
+)
+def test_damaged_lists_are_named(folder: Path, damage: Callable[[str], bytes], message: str) -> None:
+    file = folder / "testing_list.txt"
+    file.write_bytes(damage(file.read_text()))
+    with pytest.raises(ValueError, match=rf"testing_list\.txt {message}"):
+        load(folder, words="ten")
+
+
+def test_hidden_files_are_left_out_and_suffixes_have_any_case(folder: Path) -> None:
+    noise = folder / "_background_noise_"
+    write(noise / "a.WAV", np.ones(16_000, dtype=np.int16))
+    for hidden in (noise / "._a.wav", folder / "yes" / "._b.wav"):
+        hidden.write_bytes(b"hidden")
+    assert background(folder).shape == (1, 16_000)
+    assert len(load(folder, words="ten").train_y) == 30
 
 
 # ---------------------------------------------------------------- what is not there

@@ -176,6 +176,55 @@ def test_damaged_vectors_are_named(tmp_path: Path, lines: list[str], message: st
         read_vectors(vectors_file(tmp_path / "v", lines), WORDS)
 
 
+@pytest.mark.parametrize("name", ["v.vec", "v.txt.gz"])
+@pytest.mark.parametrize("header", [[], ["6 3"]])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, name: str, header: list[str]) -> None:
+    path = vectors_file(tmp_path / name, ["\ufeff" + "\n".join([*header, *LINES])])
+    assert torch.equal(read_vectors(path, WORDS).table, torch.tensor(TABLE))
+
+
+@pytest.mark.parametrize("separators", ["\t  ", "\t\t\t", " \t\t"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("header", [[], ["6\t3"]])
+def test_tabs_are_as_good_as_spaces(tmp_path: Path, separators: str, newline: str, header: list[str]) -> None:
+    """A tab after the word alone made it a part of the word, and every vector was one too short and no one's."""
+    lines = [
+        word + "".join(a + b for a, b in zip(separators, row, strict=True)) for word, *row in map(str.split, LINES)
+    ]
+    path = tmp_path / "v"
+    path.write_bytes(newline.join([*header, *lines]).encode())
+    found = read_vectors(path, WORDS)
+    assert torch.equal(found.table, torch.tensor(TABLE))
+    assert found.found == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("\n".join(LINES).encode("utf-16"), "v is UTF-16, expected UTF-8: convert it"),
+        ("\n".join(LINES).encode("utf-16-le"), "v line 1 has a zero byte"),
+        (b"other 1 2\0 3\n", "v line 1 has a zero byte"),
+        (b"other x 2 3\n", "v line 1 has 'x' after the word, expected a number"),
+        (b"other  1 2 3\n", "v line 1 has '' after the word, expected a number"),
+        (b"other 1 2 3\nnext: 1 2\n", "v line 2 has 2 numbers, expected 3"),
+    ],
+)
+def test_vectors_that_no_word_could_have_are_named(tmp_path: Path, raw: bytes, message: str) -> None:
+    """Also of words that are not asked for: else all words would be unknown without a word."""
+    path = tmp_path / "v"
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=message):
+        read_vectors(path, WORDS)
+
+
+def test_vectors_that_are_passed_over_are_named(tmp_path: Path) -> None:
+    path = vectors_file(tmp_path / "v", [*LINES, "nice 5 5 5"])
+    path.write_bytes(path.read_bytes() + b"caf\xe9 1 1 1\n")
+    found = read_vectors(path, WORDS)
+    assert torch.equal(found.table, torch.tensor(TABLE))
+    assert found.skipped == (f"{path} line 6: 'bad', which was there before", f"{path} line 8: a word that is no UTF-8")
+
+
 def test_a_truncated_or_missing_file_of_vectors_is_named(tmp_path: Path) -> None:
     path = vectors_file(tmp_path / "v.vec.gz", LINES)
     path.write_bytes(path.read_bytes()[:-9])
