@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.core.checks import check_tensor, is_whole
+from mixmodal.core.checks import is_whole
 from mixmodal.core.grids import check_grid, lengths_of, move, real_after, resize_area, resize_nearest, spread
 from mixmodal.core.records.blends import blend, check_buffer, check_chosen, choose, give
 from mixmodal.core.records.losses import Criterion, reduction_of
@@ -96,7 +96,6 @@ class Mix:
         tensor([[1, 4],
                 [3, 2]])
         """
-        check_tensor(x, "x")
         axes = self.axes if axes is None else axes
         check_batch(x, len(self.index), name="x")
         if out is not None:

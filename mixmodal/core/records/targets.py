@@ -17,8 +17,8 @@ def check_batch(y: Tensor, batch: int, *, name: str = "y") -> None:
     check_tensor(y, name)
     if y.ndim == 0 or len(y) != batch:
         raise ValueError(
-            f"{name} has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it with "
-            f"its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
+            f"{name} has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it "
+            f"with its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
         )
 
 
