@@ -44,4 +44,4 @@ def require(condition: bool, name: str, value: object, rule: str) -> None:
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite Python number; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf

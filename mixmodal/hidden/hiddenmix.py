@@ -137,7 +137,7 @@ class HiddenMix:
             if set(self.at) != self._sites:
                 raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
             partnered = [site for site, mixer in self.at.items() if mixer.partner] if model.training else []
-            site = partnered[int(torch.randint(len(partnered), ()))] if partnered else None
+            site = partnered[int(torch.randint(len(partnered), (), device="cpu"))] if partnered else None
             if not recomputing():
                 self.mix, self._site, self._training, self._forward = None, site, model.training, Forward()
                 marks = None if valid is None else get(model, (args, kwargs), valid)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mixmodal.core.checks import check_range
+from mixmodal.core.records.blends import between
 
 Criterion = Callable[..., Tensor] | nn.Module
 Terms = tuple[tuple[Tensor, Tensor | float], ...]
@@ -60,7 +61,7 @@ def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
 
 def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
     """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,)."""
-    return y.index_select(0, index).lerp_(y, share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))
+    return between(share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)), y, y.index_select(0, index))
 
 
 def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -93,7 +94,7 @@ def _sum(weights: Sequence[Tensor]) -> Tensor:
 def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
     """Losses `each` (B, ...) times weights by sample (B,) or by location (B or 1, ...)."""
     if by_sample and each.ndim and len(each) == len(weight):
-        return weight.view(-1, *[1] * (each.ndim - 1)) * each
+        return _weigh(weight.view(-1, *[1] * (each.ndim - 1)), each)
     if (
         by_sample
         or each.ndim != weight.ndim
@@ -103,7 +104,12 @@ def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
             f"criterion gives losses of shape {tuple(each.shape)} with reduction='none', and the shares have shape "
             f"{tuple(weight.shape)}; it must give a loss per sample (B, ...), or per location where axes= is given"
         )
-    return weight * each
+    return _weigh(weight, each)
+
+
+def _weigh(weight: Tensor, each: Tensor) -> Tensor:
+    """The product, 0 where the weight is 0, also of a loss that is infinite or not a number."""
+    return torch.where(weight == 0, 0, weight * each)
 
 
 def mean_divisor(criterion: Criterion, preds: Tensor, y: Tensor) -> Tensor:
