@@ -43,7 +43,7 @@ APART = [
     *(f"recipes.{name}" for name in ("images", "audio", "text", "points")),
 ]
 """Modalities, which know nothing of one another."""
-MOST_FILES, MOST_LINES = 9, 325
+MOST_FILES, MOST_LINES = 9, 335
 
 
 def modules(package: str) -> list[str]:

@@ -52,7 +52,7 @@ def is_number(value: object) -> bool:
     >>> is_number(0.5), is_number(True), is_number(math.inf)
     (True, False, False)
     """
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and -math.inf < value < math.inf  # type: ignore[operator]
 
 
 def is_whole(value: object) -> bool:

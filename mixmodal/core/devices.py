@@ -1,4 +1,4 @@
-"""What depends on where tensors lie: whether they can be read, where draws come from, memory for large results."""
+"""What depends on where tensors lie and on their dtype: whether they can be read, draws, memory for large results."""
 
 import mmap
 from typing import Any
@@ -8,6 +8,9 @@ from torch import Tensor
 
 LARGE = 2**25
 """Bytes from which on the C library takes memory from the system for each result, and gives it back after."""
+
+COUNTED = 2**24
+"""Up to here float32 counts one by one."""
 
 
 def on_host(x: Tensor) -> bool:
@@ -19,7 +22,24 @@ def on_host(x: Tensor) -> bool:
     >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
     (True, False)
     """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not wrapped(x)
+
+
+def wrapped(x: Tensor) -> bool:
+    """Whether a tensor stands for others, so that it has no values of its own that could be read or written.
+
+    Inside `torch.func.vmap` it stands for a batch of them, inside `torch.func.grad` for one with a derivative, and a
+    fake tensor, as compilers and exporters make them, for any of its shape.
+
+    Args:
+        x: the tensor, of any shape.
+
+    >>> wrapped(torch.zeros(1)), wrapped(torch.nn.Parameter(torch.zeros(1)))
+    (False, False)
+    """
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+        return True
+    return type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
 
 
 def source(generator: torch.Generator | None) -> dict[str, Any]:
@@ -33,6 +53,26 @@ def source(generator: torch.Generator | None) -> dict[str, Any]:
     return {} if generator is None else {"generator": generator}
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """The floating dtype of a device that counts furthest.
+
+    >>> widest(torch.device("cpu")), widest(torch.device("mps"))
+    (torch.float64, torch.float32)
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """The dtype to compute in with floats of a dtype: itself, or float32 or complex64 where that is finer.
+
+    >>> at_least_single(torch.float16), at_least_single(torch.float8_e4m3fn), at_least_single(torch.float64)
+    (torch.float32, torch.float32, torch.float64)
+    """
+    if dtype.itemsize < 2:  # torch promotes none of these
+        return torch.float32
+    return torch.promote_types(dtype, torch.float32)
+
+
 def fresh_like(x: Tensor) -> Tensor:
     """An uninitialised tensor of the shape, dtype, device and memory format of `x`.
 
@@ -42,9 +82,21 @@ def fresh_like(x: Tensor) -> Tensor:
     >>> fresh_like(torch.zeros(2, 3)).shape
     torch.Size([2, 3])
     """
-    if on_host(x) and x.nbytes >= LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        pages = mmap.mmap(-1, x.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        pages.madvise(mmap.MADV_HUGEPAGE)
-        strides = torch.empty_like(x, device="meta").stride()
+    pages = _huge_pages(x.nbytes) if on_host(x) and x.nbytes >= LARGE else None
+    if pages is None:
+        return torch.empty_like(x)
+    strides = torch.empty_like(x, device="meta").stride()
+    with torch.device("cpu"):  # not the default device
         return torch.frombuffer(pages, dtype=x.dtype).as_strided(x.shape, strides)
-    return torch.empty_like(x)
+
+
+def _huge_pages(size: int) -> mmap.mmap | None:
+    """Memory of `size` bytes that is asked for in huge pages; None where the system has none or refuses."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return None
+    try:
+        pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    except OSError:  # a kernel without them, or a limit on mapped memory
+        return None
+    return pages

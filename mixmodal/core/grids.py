@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mixmodal.core.devices import COUNTED, at_least_single, widest
+
 
 def parse_axes(axes: str) -> tuple[int, int]:
     """How many named axes an axes pattern has before and after its star.
@@ -93,7 +95,7 @@ def channels(x: Tensor, axes: str) -> Tensor:
     if x.is_complex():
         x = torch.view_as_real(x).movedim(-1, 1)
     x = x.reshape(len(x), x[:1].numel() // max(math.prod(grid), 1), *grid)
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x.to(at_least_single(x.dtype))
 
 
 def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -111,11 +113,13 @@ def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tenso
     >>> own_share(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([1, 0]), valid)
     tensor([1.0000, 0.5000])
     """
+    cells = math.prod(mask.shape[1:])
+    counts = widest(mask.device) if cells > COUNTED else mask.dtype
     if valid is None:
-        return mask.flatten(1).mean(1).expand(len(index))
-    own = (mask * valid).flatten(1).sum(1)
-    total = own + ((1 - mask) * valid.index_select(0, index)).flatten(1).sum(1)
-    return torch.where(total > 0, own / torch.where(total > 0, total, 1), 1)
+        return mask.flatten(1).mean(1, dtype=counts).to(mask.dtype).expand(len(index))
+    own = (mask * valid).flatten(1).sum(1, dtype=counts)
+    total = own + ((1 - mask) * valid.index_select(0, index)).flatten(1).sum(1, dtype=counts)
+    return torch.where(total > 0, own / torch.where(total > 0, total, 1), 1).to(mask.dtype)
 
 
 def real_after(mask: Tensor, index: Tensor, valid: Tensor) -> Tensor:
@@ -157,7 +161,7 @@ def fit(mask: Tensor, real: Tensor) -> Tensor:
         size = mask.shape[axis]
         if real.shape[axis] == 1:
             continue
-        along = real.movedim(axis, -1).reshape(len(real), -1, size).any(1).long()
+        along = real.movedim(axis, 1)[..., None].flatten(2).any(2).long()
         place, count = along.cumsum(1) - 1, along.sum(1, keepdim=True).clamp(min=1)
         source = torch.div((2 * place + 1) * size, 2 * count, rounding_mode="floor").clamp(0, size - 1)
         source = source.view(-1, *[size if a == axis else 1 for a in range(1, mask.ndim)])

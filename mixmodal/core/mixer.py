@@ -144,11 +144,11 @@ class Mixer(Settings, Draws):
             return (
                 beta(self.alpha, count, device=device, generator=generator)
                 if self.partner
-                else torch.ones(count, device=device)
+                else torch.ones(count, dtype=torch.float32, device=device)
             )
         if not isinstance(lam, Tensor):
             require(is_number(lam) and 0 <= lam <= 1, "lam", lam, "be a number in [0, 1], or a tensor of such")
-            return torch.full((count,), float(lam), device=device)
+            return torch.full((count,), float(lam), dtype=torch.float32, device=device)
         if not lam.is_floating_point():
             raise TypeError(f"lam is {lam.dtype} and must be floating, as in lam=torch.tensor(0.5)")
         if lam.shape not in (torch.Size(), torch.Size([batch])):
@@ -180,9 +180,10 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Gen
     torch.Size([3])
     """
     if alpha == 1:
-        return torch.rand(count, device=device, **source(generator))
-    gamma = torch._standard_gamma(torch.full((2, count), alpha + 1.0, device=device), generator=generator)
-    power = torch.log1p(-torch.rand(2, count, device=device, **source(generator))) / alpha
+        return torch.rand(count, dtype=torch.float32, device=device, **source(generator))
+    shape = torch.full((2, count), alpha + 1.0, dtype=torch.float32, device=device)
+    gamma = torch._standard_gamma(shape, generator=generator)
+    power = torch.log1p(-torch.rand(2, count, dtype=torch.float32, device=device, **source(generator))) / alpha
     own, other = gamma.log() + power
     return torch.sigmoid(own - other)
 

@@ -129,7 +129,7 @@ class Acting:
             raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
         mixing = model.training and not self.paused
         partnered = [site for site, mixer in self.at.items() if mixer.partner] if mixing else []
-        site = partnered[int(torch.randint(len(partnered), ()))] if partnered else None
+        site = partnered[int(torch.randint(len(partnered), (), device="cpu"))] if partnered else None
         if recomputing():
             return
         if self.forward.running and self.forward.mixing and calls_itself(model):

@@ -113,7 +113,7 @@ class PatchUp(Mixer):
             raise ValueError(
                 f"lam={lam!r} was given, but hard blocks are exchanged whole; leave it out, or set soft=True"
             )
-        return torch.zeros(batch if self.per_sample else 1, device=device)
+        return torch.zeros(batch if self.per_sample else 1, dtype=torch.float32, device=device)
 
 
 @dataclass(frozen=True, kw_only=True)

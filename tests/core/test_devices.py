@@ -1,7 +1,10 @@
-"""Large results lie in memory of their own, and are what small ones are."""
+"""Large results are what small ones are, and torch's default dtype and device change no draw."""
 
+import errno
 import mmap
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import mixmodal as mm
 from mixmodal.core import devices as memory
+from mixmodal.core.masks import fields
+from tests.methods_table import TABLE, Method, over
 
 
 @pytest.fixture
@@ -80,3 +85,130 @@ def test_workers_hand_over_large_batches() -> None:
     for x, y in loader:
         assert x.shape == (4, 3, 4, 4)
         torch.testing.assert_close(y.sum(1), torch.ones(4))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="huge pages are Linux's")
+@pytest.mark.parametrize("refused", ["the advice", "the mapping", "the name"])
+def test_a_system_without_huge_pages_mixes_all_the_same(refused: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel built without them answers EINVAL, one out of address space ENOMEM, and other systems have no name."""
+
+    class Refusing(mmap.mmap):
+        def __new__(cls, file: int, length: int, **options: int) -> "Refusing":
+            if refused == "the mapping":
+                raise OSError(errno.ENOMEM, "Cannot allocate memory")
+            return super().__new__(cls, file, length, **options)
+
+        def madvise(self, *_: int) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(memory, "LARGE", 1)
+    monkeypatch.setattr(memory.mmap, "mmap", Refusing)
+    if refused == "the name":
+        monkeypatch.delattr(memory.mmap, "MADV_HUGEPAGE")
+    x = torch.rand(6, 3, 8, 8)
+    mixed, mix = mm.CutMix()(x)
+    assert torch.equal(mixed, torch.where(mix.mask[:, None] == 1, x, x[mix.index]))
+
+
+# ---------------------------------------------------------------- torch's defaults
+
+
+def drawn(mixer: Any, x: Tensor, **given: Any) -> list[Tensor]:
+    """All that is drawn and mixed from one seed."""
+    mixed, mix = mixer(x, generator=torch.Generator("cpu").manual_seed(3), **given)
+    y = torch.arange(len(x), device="cpu")
+    return [mixed, mix.mask, mix.lam, mix.index, mix.targets(y, num_classes=4), mix.loss(mixed.flatten(1), y)]
+
+
+PUZZLE = [mm.PuzzleMix(), mm.PuzzleMix(solver="torch", transport="exact")]
+
+
+@pytest.fixture
+def default_dtype() -> Iterator[None]:
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@over(TABLE)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.usefixtures("default_dtype")
+def test_a_draw_does_not_depend_on_the_default_dtype(method: Method, dtype: torch.dtype, padded: bool) -> None:
+    """Nor does what is kept from it: the filter of a field is that of float32 draws that come after."""
+    x = torch.randn(4, 2, 6, 7)
+    given = {"valid": torch.rand(4, 6, 7) > 0.2} if padded else {}
+    parts = [given, *([{**given, "lam": 0.3}] if method.asks else [])]
+    fields._kept_amplitude.cache_clear()
+    torch.set_default_dtype(dtype)
+    found = [drawn(method.build("b c *"), x, **each) for each in parts]
+    torch.set_default_dtype(torch.float32)
+    for each, of in zip(parts, found, strict=True):
+        for got, expected in zip(of, drawn(method.build("b c *"), x, **each), strict=True):
+            assert got.dtype == expected.dtype
+            assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("mixer", PUZZLE, ids=["exact", "torch"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.usefixtures("default_dtype")
+def test_puzzle_mix_does_not_depend_on_the_default_dtype(mixer: mm.PuzzleMix, dtype: torch.dtype) -> None:
+    pytest.importorskip("scipy")
+    x, saliency = torch.rand(4, 2, 8, 8), torch.rand(4, 8, 8)
+    torch.set_default_dtype(dtype)
+    found = drawn(mixer, x, saliency=saliency)
+    torch.set_default_dtype(torch.float32)
+    for got, expected in zip(found, drawn(mixer, x, saliency=saliency), strict=True):
+        assert torch.equal(got, expected)
+
+
+@pytest.mark.usefixtures("default_dtype")
+def test_points_do_not_depend_on_the_default_dtype() -> None:
+    clouds, generator = torch.rand(4, 50, 3) * 2 - 1, torch.Generator()
+    mixer = mm.OnPoints(mm.CutMix(), resolution=8)
+
+    def made() -> list[Tensor]:
+        voxels = mm.voxelize(clouds, 4)
+        points = mm.devoxelize(voxels, 20, generator=generator.manual_seed(1))
+        return [voxels, points, mixer(clouds, generator=generator.manual_seed(1))[0]]
+
+    torch.set_default_dtype(torch.bfloat16)
+    found = made()
+    torch.set_default_dtype(torch.float32)
+    for got, expected in zip(found, made(), strict=True):
+        assert torch.equal(got, expected)
+
+
+@over(TABLE)
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_draw_does_not_depend_on_the_default_device(method: Method, padded: bool) -> None:
+    x = torch.randn(4, 2, 6, 7)
+    given = {"valid": torch.rand(4, 6, 7) > 0.2} if padded else {}
+    with torch.device("meta"):
+        found = drawn(method.build("b c *"), x, **given)
+        global_too, mix = method.build("b c *")(x)
+        page = mix._repr_html_()
+    assert global_too.device == mix.mask.device == mix.lam.device == mix.index.device == torch.device("cpu")
+    assert "<figure" in page
+    for got, expected in zip(found, drawn(method.build("b c *"), x, **given), strict=True):
+        assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("mixer", PUZZLE, ids=["exact", "torch"])
+def test_puzzle_mix_does_not_depend_on_the_default_device(mixer: mm.PuzzleMix) -> None:
+    pytest.importorskip("scipy")
+    x, saliency = torch.rand(4, 2, 8, 8), torch.rand(4, 8, 8)
+    with torch.device("meta"):
+        found = drawn(mixer, x, saliency=saliency)
+    for got, expected in zip(found, drawn(mixer, x, saliency=saliency), strict=True):
+        assert torch.equal(got, expected)
+
+
+def test_large_results_and_hidden_sites_do_not_depend_on_the_default_device(maps: list[int]) -> None:
+    x = torch.rand(6, 3, 8, 8)
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten())
+    with torch.device("meta"):
+        mixed, mix = mm.CutMix()(x)
+        assert len(maps) == 1
+        preds, hidden = mm.HiddenMix(net, {net: mm.CutMix(), (net[0], "output"): mm.MixUp()})(x)
+    assert torch.equal(mixed, torch.where(mix.mask[:, None] == 1, x, x[mix.index]))
+    assert preds.device == hidden.lam.device == torch.device("cpu")

@@ -18,7 +18,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import mixmodal as mm
 from mixmodal.core import masks
-from mixmodal.core.masks import selection
+from mixmodal.core.grids import own_share
+from mixmodal.core.masks import fields, selection
 
 CPU = torch.device("cpu")
 SHAPES = [(9,), (16,), (1,), (5, 8), (1, 6), (7, 1), (3, 4, 5), (2, 1, 3, 4)]
@@ -99,7 +100,7 @@ def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
 @pytest.mark.usefixtures("host")
 def test_ties_do_not_change_the_count(monkeypatch: pytest.MonkeyPatch, cells: int, levels: int) -> None:
     field = torch.randint(-levels, levels, (40, cells)) + 0.5
-    monkeypatch.setattr(masks, "paper_field", lambda *_, **__: field)
+    monkeypatch.setattr(fields, "paper_field", lambda *_, **__: field)
     lam = torch.linspace(0, 1, 40)
     count = masks.fourier(lam, (cells,)).sum(1)
     assert ((count - lam * cells).abs() < 1).all()
@@ -113,7 +114,7 @@ def test_the_top_share_is_that_of_numpys_argsort(
     """Of equal cells at the edge any may be chosen on the host, and the first are chosen elsewhere."""
     n = 24
     field = (torch.randint(-4, 5, (n, cells)) + 0.5) if ties else torch.randn(n, cells) * 10.0 ** torch.randn(n, 1)
-    monkeypatch.setattr(masks, "paper_field", lambda *_, **__: field)
+    monkeypatch.setattr(fields, "paper_field", lambda *_, **__: field)
     mask = masks.fourier(torch.linspace(0, 1, n), (cells,)).numpy()
     for lam, row, got in zip(torch.linspace(0, 1, n).tolist(), field.numpy(), mask, strict=True):
         count = int(got.sum())
@@ -130,6 +131,29 @@ def test_the_top_share_is_that_of_numpys_argsort(
 def test_a_row_of_equal_values_has_a_top_share() -> None:
     mask = selection.top(torch.full((2, selection.MANY), 0.25), torch.tensor([0, 7]))
     assert mask.sum(1).tolist() == [0, 7]
+
+
+@pytest.fixture
+def flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field without noise, which takes no time."""
+    monkeypatch.setattr(
+        fields, "paper_field", lambda n, shape, *_, **__: torch.arange(n * shape[0]).float().view(n, -1)
+    )
+
+
+@pytest.mark.parametrize(("cells", "lam"), [(2**24 + 3, 1.0), (2**24 + 3, 0.3), (2**25 + 3, 1 - 2**-24)])
+@pytest.mark.usefixtures("flat")
+def test_more_cells_than_float32_counts_are_counted(cells: int, lam: float) -> None:
+    """Floor or ceil of lam · N in exact arithmetic, for the lam that float32 holds; a mean that is lam again."""
+    mask = fmix(lam, (cells,))
+    count = int(mask.sum(dtype=torch.float64))
+    exact = Fraction(float(torch.tensor(lam))) * cells
+    assert count in (math.floor(exact), math.ceil(exact))
+    share = own_share(mask, torch.tensor([0]))
+    assert abs(float(share) - count / cells) <= 2**-24
+    assert (float(share) == 1) == (count == cells)
+    everywhere = own_share(mask, torch.tensor([0]), torch.ones(1, cells, dtype=torch.bool))
+    assert abs(float(everywhere) - count / cells) <= 2**-24
 
 
 # ---------------------------------------------------------------- FMix: soft edge
@@ -155,7 +179,7 @@ def test_a_soft_edge_keeps_the_sum(shape: list[int], lam: float, max_soft: float
 
 def test_a_soft_edge_is_an_even_ramp_about_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     field = torch.randn(1, 40)
-    monkeypatch.setattr(masks, "paper_field", lambda *_, **__: field)
+    monkeypatch.setattr(fields, "paper_field", lambda *_, **__: field)
     mask = fmix(0.5, (40,), max_soft=0.1)[0].numpy()
     descending = mask[np.argsort(-field[0].numpy())]
     expected = np.concatenate([np.ones(16), np.linspace(1, 0, 8), np.zeros(16)])  # 2 · int(40 · 0.1) steps
@@ -164,7 +188,7 @@ def test_a_soft_edge_is_an_even_ramp_about_the_edge(monkeypatch: pytest.MonkeyPa
 
 def test_a_soft_edge_is_narrowed_by_the_smaller_side(monkeypatch: pytest.MonkeyPatch) -> None:
     field = torch.randn(1, 40)
-    monkeypatch.setattr(masks, "paper_field", lambda *_, **__: field)
+    monkeypatch.setattr(fields, "paper_field", lambda *_, **__: field)
     mask = fmix(0.9, (40,), max_soft=0.5)[0].numpy()
     descending = mask[np.argsort(-field[0].numpy())]
     np.testing.assert_allclose(descending, np.concatenate([np.ones(32), np.linspace(1, 0, 8)]), atol=1e-6)
@@ -644,3 +668,28 @@ def test_sides_may_differ_between_masks_and_axes() -> None:
     assert (mask[0] == 1).all()
     assert mask[1].sum() == 16  # nine rows about any centre cover all four; one column of five is cut
     assert (mask[2] == 0).all()
+
+
+# ---------------------------------------------------------------- blocks on short axes
+
+
+@pytest.mark.parametrize("shape", [(3,), (6, 9), (2, 12), (5, 1)])
+@pytest.mark.parametrize("block_size", [4, 7])
+@pytest.mark.parametrize("seed_region", ["everywhere", "valid"])
+def test_blocks_on_axes_shorter_than_they_are_those_of_loops(
+    shape: tuple[int, ...], block_size: int, seed_region: masks.SeedRegion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One seed at a time, at every cell: a block of min(block, size) cells from s - (side - 1 - side // 2)."""
+    sides = [min(block_size, size) for size in shape]
+    for seed in np.ndindex(*shape):
+        seeds = torch.ones(1, *shape)
+        seeds[(0, *seed)] = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "rand", lambda *_, seeds=seeds, **__: seeds)
+            found = masks.blocks(1, shape, block_size, 0.1, seed_region=seed_region, device=CPU)[0]
+        first = [s - (side - 1 - side // 2) for s, side in zip(seed, sides, strict=True)]
+        inside = all(f >= 0 and f + side <= size for f, side, size in zip(first, sides, shape, strict=True))
+        expected = torch.ones(shape)
+        if inside or seed_region == "everywhere":
+            expected[tuple(slice(max(f, 0), f + side) for f, side in zip(first, sides, strict=True))] = 0
+        assert torch.equal(found, expected)

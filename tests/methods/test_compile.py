@@ -1,6 +1,6 @@
 """Draw, blend, targets and loss as one compiled graph; autocast and activation checkpointing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -177,6 +177,88 @@ def test_nothing_is_read_by_the_host(method: Method, padded: bool) -> None:
             results += [mix.resize((2, 3, 4) if method.letters else (3, 4)).mask]
         results += [mix.loss(mixed.flatten(1), y), mix.accuracy(mixed.flatten(1), y), mix.lam, mix.mask, mix.index]
         assert {result.device.type for result in results} == {"meta"}
+
+
+# ---------------------------------------------------------------- one graph for many sizes and shares
+
+
+def graphs(function: Any, calls: Sequence[Sequence[Any]], *, dynamic: bool | None = None) -> int:
+    """How often a function is compiled for these calls."""
+    seen: list[str] = []
+
+    def backend(module: torch.fx.GraphModule, _: Sequence[Tensor]) -> Any:
+        seen.append(module.code)
+        return module.forward
+
+    traced = torch.compile(function, fullgraph=True, backend=backend, dynamic=dynamic)
+    for call in calls:
+        traced(*call)
+    return len(seen)
+
+
+LENGTHS = [20, 21, 23, 26, 28, 29, 33, 37, 38, 41, 46, 52, 53, 55, 60, 64]
+
+
+@over([method for method in COMPILED if not method.per_sample])
+def test_lengths_and_batches_that_vary_take_two_graphs_at_most(method: Method) -> None:
+    """16 lengths of 3 batch sizes, as length buckets give them."""
+    mixer = method.build("b * d")
+    calls = [(torch.randn(size, length, 3),) for length in LENGTHS for size in (4, 5, 7)]
+    assert graphs(lambda x: mixer(x)[0], calls, dynamic=True) <= 2
+
+
+@over([method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix", "FMix-soft", "PatchUp-shared")])
+def test_padding_that_varies_takes_two_graphs_at_most(method: Method) -> None:
+    """Without being told: the first call is compiled for its size, the second for any."""
+    mixer, y = method.build("b * d"), torch.randint(3, (7,))
+
+    def padded(x: Tensor, valid: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        mixed, mix = mixer(x, valid=valid)
+        return mixed, mix.loss(mixed.sum(1), y)
+
+    sizes = [(4, 20), (5, 31), (7, 24), (4, 31), (6, 64), (5, 57), (6, 20), (7, 33), (4, 41), (5, 46), (6, 52), (7, 53)]
+    calls = [(torch.randn(b, n, 3), torch.arange(n).expand(b, n) < n - b, y[:b]) for b, n in sizes]
+    assert graphs(padded, calls) <= 2
+
+
+@over(
+    [method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix", "FMix-soft", "PatchUp", "DropBlock")]
+)
+def test_images_of_many_sizes_take_two_graphs_at_most(method: Method) -> None:
+    mixer = method.build("b c *")
+    calls = [(torch.randn(4 + i % 3, 3, 20 + 3 * i, 31 + 2 * i),) for i in range(9)]
+    assert graphs(lambda x: mixer(x)[0], calls) <= 2
+
+
+def test_axes_shorter_than_a_block_share_a_graph() -> None:
+    mixer = mm.PatchUp(block_size=9, axes="b * d")
+    calls = [(torch.randn(4 + length % 2, length, 3),) for length in (3, 4, 5, 6, 7, 8, 9, 12, 20)]
+    assert graphs(lambda x: mixer(x)[0], calls, dynamic=True) <= 3  # one more where the chance of a seed is cut to 1
+
+
+@over([method for method in COMPILED if method.asks and not method.per_sample])
+def test_a_share_that_varies_takes_two_graphs_at_most(method: Method) -> None:
+    """A number of Python's: the first is compiled in, from the second on any will do."""
+    mixer, x = method.build("b c *"), torch.randn(4, 2, 5, 6)
+    shares = [0.25, 0.75, 0.5, 0.125, 0.0625, 0.875]
+    assert graphs(lambda x, lam: mixer(x, lam=lam)[1].lam, [(x, lam) for lam in shares]) <= 2
+    if method.meets:
+        traced = compiled(lambda x, lam: mixer(x, lam=lam)[1].lam)
+        for lam in shares:
+            assert abs(float(traced(x, lam)[0]) - lam) <= 1 / 30 + 1e-6
+
+
+@pytest.mark.parametrize("max_soft", [0.0, 0.2])
+def test_a_graph_for_any_grid_draws_what_is_drawn_without(max_soft: float) -> None:
+    """Odd and even sizes: the columns of a half spectrum that are their own mirrors differ."""
+    mixer = mm.FMix(max_soft=max_soft)
+    function = compiled(lambda x: mixer(x)[0])
+    for shape in ((3, 1, 8, 9), (4, 1, 9, 8), (5, 1, 12, 15), (3, 1, 15, 12)):
+        x = torch.randn(shape)
+        torch.manual_seed(1)
+        expected = mixer(x)[0]
+        torch.manual_seed(1)
+        torch.testing.assert_close(function(x), expected)
 
 
 # ---------------------------------------------------------------- autocast, activation checkpointing

@@ -50,14 +50,15 @@ def blocks(
     algorithm 1. Deviations from PatchUp's code: any rank, sides cut to the axis, even sides, grids that are no squares.
     """
     probability = seed_probability(shape, block_size, gamma, gamma_mode=gamma_mode)
-    hit = torch.rand(n, *shape, device=device, **source(generator)) < probability
+    hit = torch.rand(n, *shape, dtype=torch.float32, device=device, **source(generator)) < probability
     for axis, size in enumerate(shape, start=1):
         side = min(block_size, size)
         before, after = side // 2, side - 1 - side // 2
         if seed_region == "valid":
             hit = hit.narrow(axis, after, size - side + 1)
             before, after = side - 1, side - 1
-        hit = _dilate(F.pad(hit, [0, 0] * (len(shape) - axis) + [before, after]), axis, side)
+        hit = F.pad(hit, [0, 0] * (len(shape) - axis) + [before, after])
+        hit = _dilate(hit, axis, side) if block_size <= size else _dilate_by_counts(hit, axis, side)
     return (~hit).float()
 
 
@@ -98,3 +99,10 @@ def _dilate(hit: Tensor, axis: int, side: int) -> Tensor:
         hit = hit.narrow(axis, 0, left) | hit.narrow(axis, step, left)
         reach += step
     return hit
+
+
+def _dilate_by_counts(hit: Tensor, axis: int, side: int) -> Tensor:
+    """`_dilate` in two steps whatever the side, which on short axes is a size that may vary in compiled code."""
+    before = F.pad(hit.cumsum(axis), [0, 0] * (hit.ndim - 1 - axis) + [1, 0])
+    left = before.shape[axis] - side
+    return before.narrow(axis, side, left) > before.narrow(axis, 0, left)

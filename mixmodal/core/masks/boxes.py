@@ -1,13 +1,13 @@
 """One box: its cells are the partner's."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mixmodal.core.devices import on_host, source
+from mixmodal.core.devices import on_host, source, widest
 
 
 def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
@@ -30,10 +30,10 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
 
     Source: DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout (2017), section 3.
     """
-    if on_host(sides):
-        return _cut(sides.tolist(), shape, generator)
     (n, rank), device = sides.shape, sides.device
     centre = [torch.randint(size, (n,), device=device, **source(generator)) for size in shape]
+    if on_host(sides) and on_host(torch.stack(centre)):
+        return _cut(sides.tolist(), zip(*[along.tolist() for along in centre], strict=True), shape)
     low = torch.stack(centre, dim=1) - sides // 2
     cell = torch.arange(max(shape), device=device)
     beside = (cell < low[..., None]) | (cell >= (low + sides)[..., None])
@@ -44,12 +44,11 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
     return functools.reduce(torch.logical_or, along).float()
 
 
-def _cut(sides: Sequence[Sequence[int]], shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape: Sequence[int]) -> Tensor:
     """`hole` on the host: a box is written into its mask, not compared with every cell."""
-    mask = torch.ones(len(sides), *shape)
-    centre = [torch.randint(size, (len(sides),), **source(generator)).tolist() for size in shape]
-    for row, *place in zip(mask.unbind(), sides, zip(*centre, strict=True), strict=True):
-        row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(*place, strict=True))] = 0
+    mask = torch.ones(len(sides), *shape, dtype=torch.float32, device="cpu")
+    for row, side, centre in zip(mask.unbind(), sides, centres, strict=True):
+        row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(side, centre, strict=True))] = 0
     return mask
 
 
@@ -75,9 +74,11 @@ def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None 
     authors' code: a box of odd side keeps all its cells (theirs loses one).
     """
     if on_host(lam):
-        sides = [[int(side) for side in _sides(share, shape)] for share in lam.tolist()]
-        return _cut(sides, shape, generator)
-    return hole(torch.stack(_sides(lam, shape), dim=1).long(), shape, generator=generator)
+        cut = [[int(side) for side in _sides(share, shape)] for share in lam.tolist()]
+        sides = torch.tensor(cut, dtype=torch.int64, device="cpu").view(-1, len(shape))
+    else:
+        sides = torch.stack(_sides(lam.to(widest(lam.device)), shape), dim=1).long()
+    return hole(sides, shape, generator=generator)
 
 
 def _sides(lam: Any, shape: Sequence[int]) -> list[Any]:

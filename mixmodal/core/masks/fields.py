@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.core.checks import require
-from mixmodal.core.devices import on_host, source
+from mixmodal.core.devices import COUNTED, on_host, source, widest
 from mixmodal.core.masks.selection import ramp, top
 
 Spectrum = Literal["paper", "upstream"]
@@ -64,9 +64,9 @@ def fourier(
         field = paper_field(len(lam), shape, decay_power, spacing=spacing, device=lam.device, generator=generator)
     field = field.flatten(1)
     cells = field.shape[1]
-    coin = torch.rand(len(lam), device=lam.device, **source(generator)) < 0.5
-    ones = lam * cells
-    count = torch.where(coin, ones.floor(), ones.ceil()).long()
+    coin = torch.rand(len(lam), dtype=torch.float32, device=lam.device, **source(generator)) < 0.5
+    ones = (lam if cells <= COUNTED else lam.to(widest(lam.device))) * cells
+    count = torch.where(coin, ones.floor(), ones.ceil()).long().clamp(max=cells)
     if max_soft == 0:
         return top(field, count).view(-1, *shape)
     width = (torch.minimum(lam, 1 - lam).clamp(max=max_soft) * cells).long()
@@ -109,7 +109,7 @@ def paper_field(
     the law of filtered real noise up to scale.
     """
     rank, last = len(shape), shape[-1]
-    white = torch.randn(n, *shape[:-1], last // 2 + 1, 2, device=device, **source(generator))
+    white = torch.randn(n, *shape[:-1], last // 2 + 1, 2, dtype=torch.float32, device=device, **source(generator))
     spacing = spacing if isinstance(spacing, str) else tuple(spacing)
     lasting = on_host(white) and type(white) is Tensor  # neither traced nor recorded for a device
     amplitude = (_kept_amplitude if lasting else _amplitude)(tuple(shape), decay_power, device, spacing)
@@ -123,14 +123,15 @@ def paper_field(
 def _amplitude(shape: tuple[int, ...], decay_power: float, device: torch.device, spacing: Spacing = "equal") -> Tensor:
     """Amplitudes of `paper_field` in its half spectrum."""
     rank, last = len(shape), shape[-1]
-    square = torch.zeros((), device=device)
+    square = torch.zeros((), dtype=torch.float32, device=device)
     for axis, (size, scale) in enumerate(zip(shape, _scales(shape, spacing), strict=True)):
-        frequencies = torch.fft.rfftfreq if axis == rank - 1 else torch.fft.fftfreq
-        along = (frequencies(size, device=device) * scale).square()
+        kept = last // 2 + 1 if axis == rank - 1 else size
+        along = (_frequencies(size, kept, device) * scale).square()
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
     amplitude = square.clamp(min=1).rsqrt() ** decay_power
-    amplitude[..., :: (last + 1) // 2] *= math.sqrt(2)  # of a column that is its own mirror, irfft keeps one half
-    return amplitude
+    column = torch.arange(last // 2 + 1, device=device)
+    own_mirror = (column == 0) | (2 * column == last)  # of such a column irfft keeps one half
+    return torch.where(own_mirror, amplitude * math.sqrt(2), amplitude)
 
 
 def _scales(shape: tuple[int, ...], spacing: Spacing) -> Sequence[float]:
@@ -180,15 +181,22 @@ def upstream_field(
             f"{tuple(shape)}; use spectrum='paper'"
         )
     longest = max(shape)
-    square = torch.zeros((), device=device)
+    square = torch.zeros((), dtype=torch.float32, device=device)
     for size in reversed(shape[2:]):
-        square = square[..., None] + torch.fft.fftfreq(size, device=device).square()
+        square = square[..., None] + _frequencies(size, size, device).square()
     if len(shape) > 1:
-        half = torch.fft.fftfreq(shape[1], device=device)[: shape[1] // 2 + 1 + shape[1] % 2]
+        half = _frequencies(shape[1], shape[1] // 2 + 1 + shape[1] % 2, device)
         square = square[..., None] + half.square()
     rows = torch.stack([square, square + shape[0] ** -2])
     amplitude = (rows * longest**2).clamp(min=1).rsqrt() ** decay_power
-    noise = torch.randn(n, *amplitude.shape, 2, device=device, **source(generator)) * amplitude[..., None]
+    noise = torch.randn(n, *amplitude.shape, 2, dtype=torch.float32, device=device, **source(generator))
+    noise = noise * amplitude[..., None]
     half_spectrum = torch.complex(noise[:, 0], noise[:, 1])
     field: Tensor = torch.fft.irfftn(half_spectrum, s=tuple(shape), dim=tuple(range(1, len(shape) + 1)))
     return field
+
+
+def _frequencies(size: int, kept: int, device: torch.device) -> Tensor:
+    """The first `kept` of the frequencies of an axis without their sign, in cycles per sample."""
+    cycles = torch.arange(kept, device=device)
+    return torch.minimum(cycles, size - cycles).float() / size

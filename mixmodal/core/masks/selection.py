@@ -73,5 +73,5 @@ def ramp(field: Tensor, count: Tensor, width: Tensor) -> Tensor:
     order = field.argsort(1, descending=True)
     rank = torch.arange(field.shape[1], device=field.device)
     width = width.clamp(min=1)[:, None]  # one step is the hard edge itself
-    value = 1 - (rank - (count[:, None] - width)) / (2 * width - 1)
+    value = 1 - (rank - (count[:, None] - width)).to(field.dtype) / (2 * width - 1)
     return torch.zeros_like(field).scatter(1, order, value.clamp(0, 1))

@@ -1,12 +1,13 @@
 """Blending a batch with its partners, into a new tensor or a buffer of the caller's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
-from mixmodal.core.devices import fresh_like, on_host
+from mixmodal.core.devices import at_least_single, fresh_like, on_host, wrapped
 
 LONG = 2**16
 """Values in a sample from which on samples are mixed one by one: a partner is then read once and not copied first."""
@@ -17,8 +18,8 @@ WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`x` where `mask` is 1, its partner where it is 0."""
-    if _functional(x, out):
-        return torch.where(mask > 0.5, x, x.index_select(0, index))
+    if _functional(mask, x, index, out):
+        return torch.where(laid_out(mask > 0.5, x), x, partners(x, index))
     out = fresh_like(x) if out is None else out
     if on_host(x) and not x.is_complex():
         return _choose_bits(mask, x, index, out)
@@ -36,8 +37,8 @@ def _choose_bits(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor:
 
 
 def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    """`mask · x + (1 - mask) ·` its partner, in float32 at least."""
-    dtype = torch.promote_types(x.dtype, torch.float32)
+    """`mask · x + (1 - mask) ·` its partner, in float32 at least; of a side whose share is 0 nothing is seen."""
+    dtype = at_least_single(x.dtype)
     if x.dtype == dtype:
         return _lerp(mask.to(dtype), x, index, out)
     return give(_lerp(mask.to(dtype), x.to(dtype), index, None).to(x.dtype), out)
@@ -45,12 +46,83 @@ def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
 
 def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`mask · x + (1 - mask) ·` its partner, all of one dtype."""
-    if _functional(x, out):
-        return x.index_select(0, index).lerp_(x, mask)
+    if out is None and on_host(x) and on_host(index) and not _dual(x) and _tracked(x):
+        return _Lerp.apply(mask, x, index)  # type: ignore[no-any-return, no-untyped-call]
+    if _functional(mask, x, index, out) or (out is None and x.device.type != "cpu"):
+        return between(laid_out(mask, x), x, partners(x, index))
     out = fresh_like(x) if out is None else out
-    for share, own, partner, into in _pairs(mask, x, index, out):
+    if on_host(x):
+        return _lerp_on_host(mask, x, index, out)
+    return out.copy_(between(mask, x, x.index_select(0, index)))
+
+
+def _lerp_on_host(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor:
+    """`_lerp` into `out`.
+
+    A product with a share of 0 shows its other factor only if that is infinite or not a number, which a sum tells while
+    the result is still in the cache: selecting values takes longer than mixing them.
+    """
+    ends = _has_ends(mask)
+    for place, (share, own, partner, into) in enumerate(_pairs(mask, x, index, out)):
         torch.lerp(partner, own, share, out=into)
+        if ends and not _is_finite(into):
+            into.copy_(between(share, own, x[index if own is x else index[place]]))
     return out
+
+
+class _Lerp(torch.autograd.Function):
+    """`_lerp` on the host with a derivative, which is mixed by the shares of both sides."""
+
+    @staticmethod
+    def forward(ctx: Any, mask: Tensor, x: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(mask, index)
+        return _lerp(mask, x, index, torch.empty_like(x))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:  # type: ignore[override]
+        mask, index = ctx.saved_tensors
+        own, other = _times(mask, gradient), _times(1 - mask, gradient)
+        return None, own.index_add(0, index, other), None
+
+
+def _times(share: Tensor, x: Tensor) -> Tensor:
+    """`share · x`, 0 where the share is, also of what is infinite or not a number."""
+    product = share * x
+    if on_host(product) and _is_finite(product):
+        return product
+    return torch.where(share == 0, 0, product)
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether all values of a tensor that can be read are finite; of very large ones it may say no."""
+    if on_host(x):
+        return bool(x.sum().isfinite().item())
+    return False
+
+
+def between(mask: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    """`mask · own + (1 - mask) · other`; of a side whose share is 0 nothing is seen, neither by a derivative.
+
+    Args:
+        mask: own share, of the dtype of both or the real one of it, in [0, 1].
+        own: of any shape that it broadcasts with.
+        other: like `own`.
+
+    >>> between(torch.tensor([1.0, 0.0, 0.5]), torch.tensor([1.0, torch.inf, 4.0]), torch.tensor([torch.nan, 2.0, 2.0]))
+    tensor([1., 2., 3.])
+    """
+    mixed = torch.lerp(other, own, mask)
+    if not _has_ends(mask):
+        return mixed
+    share = mask.real
+    return torch.where(share == 1, own, torch.where(share == 0, other, mixed))
+
+
+def _has_ends(mask: Tensor) -> bool:
+    """Whether a mask is 0 or 1 anywhere, or cannot be read."""
+    if on_host(mask):
+        return bool(((mask == 0) | (mask == 1)).any())
+    return True
 
 
 def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -65,15 +137,65 @@ def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tupl
         yield mask, x, torch.index_select(x, 0, index, out=out), out
 
 
-def _functional(x: Tensor, out: Tensor | None) -> bool:
+def single(x: Tensor) -> Tensor:
+    """`x` in float32 or complex64 at least."""
+    return x.to(at_least_single(x.dtype))
+
+
+def clear(x: Tensor, away: Tensor) -> Tensor:
+    """A copy of `x` that is zero where `away`, a bool tensor that broadcasts with it, in the memory order of `x`."""
+    if x.dtype.itemsize < 2:  # torch fills none of these
+        return clear(single(x), away).to(x.dtype)
+    order = memory_order(x)
+    if order is None:
+        return x.masked_fill(away, 0)
+    return x.permute(order).masked_fill(away.permute(order), 0).permute(_inverse(order))
+
+
+def partners(x: Tensor, index: Tensor) -> Tensor:
+    """`x[index]` in the memory order of `x`."""
+    order = memory_order(x)
+    if order is None:
+        return x.index_select(0, index)
+    return x.permute(order).index_select(order.index(0), index).permute(_inverse(order))
+
+
+def laid_out(result: Tensor, x: Tensor) -> Tensor:
+    """`result`, which has the axes of `x`, in the memory order of `x`; a copy only where it has another."""
+    order = memory_order(x)
+    if order is None:
+        return result.contiguous()
+    return result.permute(order).contiguous().permute(_inverse(order))
+
+
+def memory_order(x: Tensor) -> list[int] | None:
+    """The axes of `x` from the outermost in memory to the innermost; None if they lie as they are counted.
+
+    >>> memory_order(torch.zeros(2, 3, 4, 5)), memory_order(torch.zeros(2, 4, 5, 3).movedim(-1, 1))
+    (None, [0, 2, 3, 1])
+    """
+    if x.is_contiguous():
+        return None
+    strides = torch.empty_like(x, device="meta").stride()
+    return sorted(range(x.ndim), key=lambda axis: strides[axis], reverse=True)
+
+
+def _inverse(order: Sequence[int]) -> list[int]:
+    return [order.index(axis) for axis in range(len(order))]
+
+
+def _functional(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> bool:
     """Whether the mix of `x` is made without `out=`, which derivatives do not pass, and compilers do not need."""
-    return out is None and (torch.compiler.is_compiling() or _tracked(x))
+    return out is None and (torch.compiler.is_compiling() or _tracked(x) or any(map(wrapped, (mask, x, index))))
 
 
 def _tracked(x: Tensor) -> bool:
     """Whether a derivative with respect to `x` is being taken."""
-    if x.requires_grad and torch.is_grad_enabled():
-        return True
+    return (x.requires_grad and torch.is_grad_enabled()) or _dual(x)
+
+
+def _dual(x: Tensor) -> bool:
+    """Whether `x` carries a tangent of forward-mode differentiation."""
     return unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
 
 
@@ -91,16 +213,28 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
         )
     if _tracked(x):
         raise ValueError("out= cannot be used where x requires grad; leave it out")
-    if not torch.compiler.is_compiling():
-        (a, b), (c, d) = _extent(x), _extent(out)
-        if a < d and c < b:
-            raise ValueError("out shares memory with x, which must stay as it is; give a buffer of its own")
+    if torch.compiler.is_compiling():
+        return
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+        raise ValueError("out= cannot be used inside torch.func.vmap or torch.func.grad; leave it out")
+    if _share_memory(x, out):
+        raise ValueError("out shares memory with x, which must stay as it is; give a buffer of its own")
 
 
-def _extent(x: Tensor) -> tuple[int, int]:
-    """First and last byte address of a tensor."""
+def _share_memory(x: Tensor, out: Tensor) -> bool:
+    """Whether a byte of one may be a byte of the other."""
+    addressed = x.device.type != "meta" and not wrapped(x) and not wrapped(out)
+    if not addressed and x.untyped_storage()._cdata != out.untyped_storage()._cdata:
+        return False
+    (a, b), (c, d) = _extent(x, addressed), _extent(out, addressed)
+    return a < d and c < b
+
+
+def _extent(x: Tensor, addressed: bool) -> tuple[int, int]:
+    """First byte of a tensor and the one after its last, by address or counted in its storage."""
     cells = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
-    return x.data_ptr(), x.data_ptr() + (cells * x.element_size() if x.numel() else 0)
+    first = x.data_ptr() if addressed else int(x.storage_offset()) * x.element_size()
+    return first, first + (cells * x.element_size() if x.numel() else 0)
 
 
 def check_chosen(x: Tensor, hard: bool) -> None:

@@ -112,7 +112,7 @@ def mean_divisor(
 def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
     """Losses `each` (B, ...) times weights by sample (B,) or by location (B or 1, ...)."""
     if by_sample and each.ndim and len(each) == len(weight):
-        return weight.view(-1, *[1] * (each.ndim - 1)) * each
+        return _weigh(weight.view(-1, *[1] * (each.ndim - 1)), each)
     if not by_sample and each.ndim == weight.ndim - 1 and weight.shape[1] == 1:
         weight = weight.squeeze(1)  # the criterion has summed over the classes of soft labels (B, C, *grid)
     if (
@@ -124,7 +124,12 @@ def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
             f"criterion gives losses of shape {tuple(each.shape)} with reduction='none', and the shares have shape "
             f"{tuple(weight.shape)}; it must give a loss per sample (B, ...), or per location where axes= is given"
         )
-    return weight * each
+    return _weigh(weight, each)
+
+
+def _weigh(weight: Tensor, each: Tensor) -> Tensor:
+    """The product, 0 where the weight is 0, also of a loss that is infinite or not a number."""
+    return torch.where(weight == 0, 0, weight * each)
 
 
 def _ratio(criterion: Criterion, reduction: str, preds: Tensor, y: Tensor, each: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,17 @@ from torch import Tensor
 
 from mixmodal.core.checks import is_whole
 from mixmodal.core.grids import check_grid, lengths_of, move, real_after, resize_area, resize_nearest, spread
-from mixmodal.core.records.blends import blend, check_buffer, check_chosen, choose, give
+from mixmodal.core.records.blends import (
+    between,
+    blend,
+    check_buffer,
+    check_chosen,
+    choose,
+    clear,
+    give,
+    laid_out,
+    single,
+)
 from mixmodal.core.records.losses import Criterion, reduction_of
 from mixmodal.core.records.means import combined
 from mixmodal.core.records.targets import (
@@ -104,19 +114,19 @@ class Mix:
         if not (x.is_floating_point() or x.is_complex()):
             check_chosen(x, self.hard)
             if self.moves is not None:
-                return give(torch.where(mask > 0.5, *self._moved(x, axes)), out)
+                return give(laid_out(torch.where(mask > 0.5, *self._moved(x, axes)), x), out)
             return choose(mask, x, self.index, out) if self.partner else give(x, out)
         if self.real is not None:
-            x = x.masked_fill(~spread(self.real, x, axes), 0)
+            x = clear(x, ~spread(self.real, x, axes))
         if not self.partner:
-            kept = x if self.uniform else x.masked_fill(mask < 0.5, 0)
+            kept = x if self.uniform else clear(x, mask < 0.5)
             if self.scale is not None:
-                kept = (kept.to(torch.promote_types(kept.dtype, torch.float32)) * self.scale).to(kept.dtype)
+                kept = (single(kept) * self.scale).to(kept.dtype)
             return give(kept, out)
         if self.moves is not None:
-            own, other = self._moved(x.to(torch.promote_types(x.dtype, torch.float32)), axes)
-            mixed = torch.where(mask > 0.5, own, other) if self.hard else other.lerp_(own, mask.to(own.dtype))
-            return give(mixed.to(x.dtype), out)
+            own, other = self._moved(single(x), axes)
+            mixed = torch.where(mask > 0.5, own, other) if self.hard else between(mask.to(own.dtype), own, other)
+            return give(laid_out(mixed.to(x.dtype), x), out)
         return choose(mask, x, self.index, out) if self.hard else blend(mask, x, self.index, out)
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.core.checks import check_range, check_tensor, is_whole, require
+from mixmodal.core.records.blends import between
 
 Terms = tuple[tuple[Tensor, Tensor | float], ...]
 """Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
@@ -68,7 +69,7 @@ def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
 
 def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
     """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,)."""
-    return y.index_select(0, index).lerp_(y, share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)))
+    return between(share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)), y, y.index_select(0, index))
 
 
 def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -7,7 +7,7 @@ import zlib
 import torch
 from torch import Tensor
 
-from mixmodal.core.devices import on_host
+from mixmodal.core.devices import on_host, wrapped
 
 SHOWN = 8
 """Samples that a view shows."""
@@ -42,7 +42,9 @@ def pixels(mask: Tensor) -> Tensor:
     height, width = mask.shape
     least, scale = SIDE // 12, SIDE / max(height, width)
     sides = (least, SIDE) if band else (max(round(height * scale), least), max(round(width * scale), least))
-    rows, columns = ((torch.arange(side) * size // side) for side, size in zip(sides, (height, width), strict=True))
+    rows, columns = (
+        (torch.arange(side, device="cpu") * size // side) for side, size in zip(sides, (height, width), strict=True)
+    )
     return mask.detach().float().cpu()[rows][:, columns].clamp(0, 1)
 
 
@@ -89,6 +91,8 @@ def table(line: str, masks: Tensor, index: Tensor, lam: Tensor, partner: bool) -
         lam: own share of each, (B,).
         partner: whether there is one.
     """
+    if index.device.type == "meta" or wrapped(index):
+        return f"<code>{line}</code>"
     figures = []
     for place, (other, share) in enumerate(zip(index[:SHOWN].tolist(), lam[:SHOWN].tolist(), strict=True)):
         picture = base64.b64encode(png(pixels(masks[place % len(masks)]))).decode()

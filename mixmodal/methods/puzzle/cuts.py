@@ -104,7 +104,7 @@ def puzzle_energy(
     lam = lam.float()
     chances = [math.comb(most, level) * lam ** (most - level) * (1 - lam) ** level for level in range(n_labels)]
     surprise = -torch.log(torch.stack(chances, dim=1) + 1e-8) / number
-    share = torch.arange(n_labels, device=x.device).view(-1, *[1] * len(counts)) / most
+    share = torch.arange(n_labels, device=x.device).float().view(-1, *[1] * len(counts)) / most
     unary = torch.lerp(lose_partner[:, None], lose_own[:, None], share)
     return Energy(unary + eta * surprise.view(*surprise.shape, *[1] * len(counts)), tuple(weights))
 
@@ -132,15 +132,15 @@ def min_cut(energy: Energy) -> Tensor:
     tails, heads = _edges(count, blocks)
     nodes = 2 + (count - 1) * math.prod(blocks)
     order = (tails * nodes + heads).argsort()
-    heads, starts = heads[order].int(), torch.zeros(nodes + 1, dtype=torch.int32)
+    heads, starts = heads[order].int(), torch.zeros(nodes + 1, dtype=torch.int32, device="cpu")
     starts[1:] = tails.bincount(minlength=nodes).cumsum(0)
-    labels = torch.empty(batch, math.prod(blocks), dtype=torch.int64)
+    labels = torch.empty(batch, math.prod(blocks), dtype=torch.int64, device="cpu")
     for capacity, into in zip(_capacities(energy)[:, order], labels, strict=True):
         graph = sparse.csr_array((capacity.numpy(), heads.numpy(), starts.numpy()), shape=(nodes, nodes))
         left = graph - graphs.maximum_flow(graph, 0, 1).flow
         left.eliminate_zeros()
         reached = torch.from_numpy(graphs.breadth_first_order(left, 0, return_predecessors=False))
-        bits = torch.zeros(nodes, dtype=torch.int64).index_fill_(0, reached.long(), 1)
+        bits = torch.zeros(nodes, dtype=torch.int64, device="cpu").index_fill_(0, reached.long(), 1)
         torch.sum(bits[2:].view(count - 1, -1), dim=0, out=into)
     return labels.view(batch, *blocks).to(energy.unary.device)
 
@@ -202,7 +202,7 @@ def _edges(count: int, blocks: Sequence[int]) -> tuple[Tensor, Tensor]:
     keep the bits of a chain in order: what the borders cost is linear in the number of bits that are set, so that a
     cut at two places of a chain costs no less than the better one of the two.
     """
-    bits = 2 + torch.arange((count - 1) * math.prod(blocks)).view(count - 1, *blocks)
+    bits = 2 + torch.arange((count - 1) * math.prod(blocks), device="cpu").view(count - 1, *blocks)
     chain = torch.cat([torch.zeros_like(bits[:1]), bits, torch.ones_like(bits[:1])]).flatten(1)
     tails, heads = [chain[:-1].flatten()], [chain[1:].flatten()]
     for axis, size in enumerate(blocks, start=1):

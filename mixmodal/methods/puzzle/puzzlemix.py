@@ -127,7 +127,7 @@ class PuzzleMix(Settings, Draws):
                 neigh_size=self.neigh_size,
             )
             labels = min_cut(energy) if self.solver == "exact" else relaxed_cut(energy)
-            shown = 1 - labels / (self.n_labels - 1)
+            shown = 1 - labels.float() / (self.n_labels - 1)
             moves = self._moves(salient, shown, pair.index, blocks)
             mask = blocks.spread(shown)
         return Mix(

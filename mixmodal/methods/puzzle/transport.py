@@ -70,9 +70,9 @@ class Blocks:
         They are scaled by N^(2 / rank) / N, rank counting the axes with several blocks, so that the way to the next
         block weighs as much against 1 / N, the mean saliency of a block, as it does in two dimensions.
         """
-        total = torch.zeros(1, 1, device=device)
+        total = torch.zeros(1, 1, dtype=torch.float32, device=device)
         for count in self.counts:
-            place = torch.arange(count, device=device) / max(count - 1, 1)
+            place = torch.arange(count, dtype=torch.float32, device=device) / max(count - 1, 1)
             along = (place[:, None] - place).square()
             total = (total[:, None, :, None] + along[:, None]).reshape(len(total) * count, -1)
         rank = max(sum(count > 1 for count in self.counts), 1)

@@ -90,7 +90,7 @@ class OnPoints(Draws):
             three = isinstance(bound, Sequence) and len(bound) == 3 and all(map(is_number, bound))
             require(is_number(bound) or three, name, bound, "be a number or three, one for each axis")
             object.__setattr__(self, name, tuple(bound) if three else bound)
-        frame_of(self.low, self.high, torch.zeros(()))
+        frame_of(self.low, self.high, torch.zeros((), dtype=torch.float32, device="cpu"))
         require(self.frame in get_args(Frame), "frame", self.frame, "be 'common' or 'own'")
         told = self.axes is None or parse_axes(self.axes) in (POINTS_FIRST, POINTS_LAST)
         require(told, "axes", self.axes, "be 'b * d' for (B, N, 3 or more) or 'b c *' for (B, 3 or more, N)")
@@ -174,7 +174,9 @@ def _choose(own: Tensor, other: Tensor, real: Tensor, generator: torch.Generator
     whole = torch.cat([real, torch.zeros_like(real)], dim=1)
     candidate = torch.where(candidate.any(1, keepdim=True), candidate, whole)
     device = real.device if generator is None else generator.device
-    key, again = torch.rand(2, *candidate.shape, device=device, **source(generator)).to(real.device)
+    key, again = torch.rand(2, *candidate.shape, dtype=torch.float32, device=device, **source(generator)).to(
+        real.device
+    )
     shuffled = torch.where(candidate, key, 2).argsort(1)
     count, points = candidate.sum(1, keepdim=True), real.shape[1]
     place = torch.arange(points, device=real.device)

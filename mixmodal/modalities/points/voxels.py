@@ -44,7 +44,7 @@ def voxelize(
     resolution = check_resolution(resolution)
     real = torch.ones_like(points[..., 0], dtype=torch.bool) if valid is None else valid
     cell = cells_of(points, resolution, *common_frame(points, low, high, real), real)
-    grid = torch.zeros(len(points), resolution**3, device=points.device)
+    grid = torch.zeros(len(points), resolution**3, dtype=torch.float32, device=points.device)
     return grid.scatter_reduce_(1, cell, real.float(), "amax").view(-1, 1, resolution, resolution, resolution)
 
 
@@ -94,7 +94,7 @@ def devoxelize(
     _check_occupied(cells[:, 0])
     drawn = device if generator is None else generator.device
     chosen = torch.rand(len(voxels), count, device=drawn, dtype=torch.float64, **source(generator)).to(device)
-    jitter = torch.rand(len(voxels), count, 3, device=drawn, **source(generator)).to(device)
+    jitter = torch.rand(len(voxels), count, 3, device=drawn, dtype=torch.float32, **source(generator)).to(device)
     nth = torch.minimum((chosen * cells).long(), cells - 1)
     cell = torch.searchsorted(occupied, nth, right=True)
     place = torch.stack([cell // resolution**2, cell // resolution % resolution, cell % resolution], dim=2)
