@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipes.data.files import Examples, listed
+from recipes.data.files import Examples, files_in, is_hidden, listed, text_of
+from recipes.data.images.pixels import UNDECODABLE, as_seen
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 TEST_FOLDERS = ("test", "val")
@@ -79,7 +80,9 @@ def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Exa
 def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple[str, ...]]:
     """Read ``root/train/CLASS/*`` and ``root/test/CLASS/*``, or ``root/val`` where ``test`` has no class.
 
-    Labels count the sorted names of the folders in ``train``. Grey images become RGB.
+    Labels count the sorted names of the folders in ``train``. Images become RGB as they are seen: see
+    ``recipes.data.images.pixels`` for orientation, transparency, 16 bits and animations. Hidden files and folders, and
+    those with other suffixes, are left out.
 
     Args:
         root: folder with the two splits.
@@ -112,15 +115,15 @@ def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple
 
 
 def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: str = "RGB") -> Tensor:
-    """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, converted to ``mode``.
+    """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, in ``mode`` as they are seen.
 
     Raises:
-        ValueError: an image differs in size from the first.
+        ValueError: an image differs in size from the first, or cannot be converted.
     """
     stacked = np.empty(0, dtype=np.uint8)
     first = ""
     for index, (name, image) in enumerate(images):
-        pixels = np.asarray(image.convert(mode))
+        pixels = np.asarray(_seen(image, mode, name))
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         if not index:
             stacked, first = np.empty((count, *planes.shape), dtype=np.uint8), name
@@ -129,6 +132,14 @@ def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: st
             raise ValueError(f"{name} has {sizes[0]} pixels and {first} {sizes[1]}: {ONE_SIZE}")
         stacked[index] = planes
     return torch.from_numpy(stacked)
+
+
+def _seen(image: Image.Image, mode: str, name: str) -> Image.Image:
+    """Convert a picture, and name it where it cannot be."""
+    try:
+        return as_seen(image, mode)
+    except UNDECODABLE as error:
+        raise ValueError(f"{name} cannot be decoded ({error})") from error
 
 
 def _decoded(by_class: list[list[Path]], side: int | None = None) -> Examples:
@@ -143,8 +154,8 @@ def _opened(path: Path) -> Image.Image:
     """Decode an image file."""
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            return as_seen(image, "RGB")
+    except UNDECODABLE as error:
         raise ValueError(f"{path} cannot be decoded ({error})") from error
 
 
@@ -160,13 +171,12 @@ def _classes(folder: Path) -> tuple[str, ...]:
     """Name the folders in ``folder``, sorted; none if it is not there."""
     if not folder.is_dir():
         return ()
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path)))
 
 
 def _images_in(folder: Path) -> list[Path]:
     """List the image files in ``folder``, sorted by name."""
-    files = folder.iterdir() if folder.is_dir() else ()
-    paths = sorted(path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    paths = files_in(folder, *SUFFIXES)
     if not paths:
         raise ValueError(f"{folder} has no images ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
     return paths
@@ -176,7 +186,7 @@ def _lines(file: Path, expected: int | None = None) -> list[str]:
     """Read the lines of a text file, which must be ``expected`` ones."""
     if not file.is_file():
         raise ValueError(f"{file.parent} lacks {file.name}: unpack it again")
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = text_of(file.read_bytes(), f"{file}").splitlines()
     if expected not in (None, len(lines)):
         raise ValueError(f"{file} has {len(lines):,} lines, expected {expected:,}: unpack it again")
     return lines

@@ -62,7 +62,7 @@ class ImageSet:
 def load(name: str, *, root: Path | None = None, hub: bool = False, side: int | None = None) -> ImageSet:
     """Load an image set by name.
 
-    Mean, standard deviation, padding and flip are those of ``recipes.data.facts``.
+    Mean, standard deviation, padding and flip are those of ``recipes.data.images.facts``.
 
     Args:
         name: ``"digits"`` (part of scikit-learn: ``root`` and ``hub`` play no part), ``"cifar10"``, ``"cifar100"``,
@@ -129,8 +129,8 @@ def split_off(data: ImageSet, per_class_limit: int, validation: int, *, seed: in
     Raises:
         ValueError: a number is below 1, or a class has no image left for training.
 
-    Source: Faramarzi et al. 2020 (PatchUp), from their published code. ``recipes.data.facts.PATCHUP_SPLITS`` has its
-    numbers.
+    Source: Faramarzi et al. 2020 (PatchUp), from their published code. Its numbers are
+    ``recipes.data.images.facts.PATCHUP_SPLITS``.
     """
     if per_class_limit < 1 or validation < 1:
         raise ValueError(f"per_class_limit={per_class_limit} and validation={validation} must be at least 1")

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
 from mixmodal.modalities.points.off import Mesh, read_off
-from recipes.data.files import Examples, listed
+from recipes.data.files import Examples, files_in, is_hidden, listed
 from recipes.data.points.modelnet import MODELNETS, SPLITS, temporary
 
 Form = Literal["points", "voxels"]
@@ -28,6 +28,8 @@ PACKED = "modelnet10-voxels"
 SIDE = 32
 PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
 PER_CLASS = (40, 10)
+READER = 2
+"""Of what the cache holds: another number where meshes are read otherwise."""
 
 
 NAMES = (*MODELNETS, "folder", PACKED, "synthetic")
@@ -120,11 +122,11 @@ def load(
     if name == "synthetic":
         return _synthetic(make, seed)
     folder = _find(name, root)
-    paths = {split: sorted(folder.glob(f"*/{split}/*.off")) for split in SPLITS}
+    paths = {split: _meshes(folder, split) for split in SPLITS}
     classes = tuple(sorted({path.parts[-3] for path in paths["train"]}))
     _check_listing(name, folder, paths, classes)
-    by_points: Mapping[str, object] = {"form": form, "points": points, "seed": seed}
-    what = by_points if form == "points" else {"form": form, "resolution": resolution}
+    drawn = {"points": points, "seed": seed} if form == "points" else {"resolution": resolution}
+    what: Mapping[str, object] = {"form": form, "reader": READER, **drawn}
     tensors = _cached(cache, f"{name}-{form}", what, folder, paths, lambda: _made(folder, paths, classes, make))
     title = name if name in MODELNETS else f"folder-{folder.resolve().name}"
     return ShapeSet(title, **tensors, classes=classes)
@@ -144,9 +146,15 @@ def _find(name: str, root: Path | None) -> Path:
         raise FileNotFoundError(f"no folder was given for {name!r}: {remedy}")
     bases = tuple(root / place for place in within)
     for base in bases:
-        if any(base.glob("*/train/*.off")):
+        if _meshes(base, "train"):
             return base
     raise FileNotFoundError(f"{name!r} was not found, there is no CLASS/train/*.off in {listed(bases)}: {remedy}")
+
+
+def _meshes(folder: Path, split: str) -> list[Path]:
+    """The meshes of all classes in a split, sorted; hidden files and folders are left out."""
+    classes = sorted(path for path in folder.glob("*") if path.is_dir() and not is_hidden(path))
+    return [path for each in classes for path in files_in(each / split, ".off")]
 
 
 def _check_listing(name: str, folder: Path, paths: dict[str, list[Path]], classes: tuple[str, ...]) -> None:
@@ -200,9 +208,14 @@ def _cached(
             save_file(make(), partial_file)
             partial_file.replace(file)
     try:
-        return load_file(file)
-    except SafetensorError as error:
+        tensors = load_file(file)
+        found = {split: {len(tensors[f"{split}_{kind}"]) for kind in "xy"} for split in SPLITS}
+    except (SafetensorError, LookupError) as error:
         raise ValueError(f"{file} is damaged ({error}): delete it, and it is made anew") from error
+    counts = {split: len(paths[split]) for split in SPLITS}
+    if found != {split: {count} for split, count in counts.items()}:
+        raise ValueError(f"{file} is damaged (it has {found}, expected {counts}): delete it, and it is made anew")
+    return tensors
 
 
 def _shape(mesh: Mesh, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:
@@ -231,7 +244,7 @@ def _packed(root: Path | None, form: Form, resolution: int) -> ShapeSet:
     base = next((base for base in bases if any(base.glob("*_train.npz"))), None)
     if base is None:
         raise FileNotFoundError(f"{PACKED!r} was not found, there is no CLASS_train.npz in {listed(bases)}: {remedy}")
-    classes = tuple(sorted(path.name.removesuffix("_train.npz") for path in base.glob("*_train.npz")))
+    classes = tuple(sorted(path.name.removesuffix("_train.npz") for path in base.glob("[!.]*_train.npz")))
     examples = [_unpacked([base / f"{name}_{split}.npz" for name in classes]) for split in SPLITS]
     return ShapeSet(PACKED, *examples[0], *examples[1], classes)
 

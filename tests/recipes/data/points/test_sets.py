@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mixmodal.modalities.points.off import Mesh, read_off
@@ -197,6 +198,34 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(ValueError, match=f"{file.name} is damaged .*: delete it, and it is made anew"):
         load("folder", root, points=9, cache=cache)
+
+
+@pytest.mark.parametrize("change", ["shapes", "labels", "split"])
+def test_a_cache_with_fewer_shapes_than_meshes_is_named(tmp_path: Path, change: str) -> None:
+    root, cache = folder(tmp_path / "set"), tmp_path / "cache"
+    load("folder", root, points=9, cache=cache)
+    (file,) = cache.iterdir()
+    tensors = load_file(file)
+    if change == "split":
+        del tensors["test_x"]
+    else:
+        for name in ("train_x", "train_y")[change == "labels" :]:
+            tensors[name] = tensors[name][1:].clone()
+    save_file(tensors, file)
+    with pytest.raises(ValueError, match=f"{file.name} is damaged .*: delete it, and it is made anew"):
+        load("folder", root, points=9, cache=cache)
+
+
+def test_hidden_meshes_are_left_out_and_suffixes_have_any_case(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    plain = load("folder", root, points=9)
+    (mesh,) = (root / "table" / "train").glob("*_0001.off")
+    mesh.rename(mesh.with_suffix(".OFF"))
+    (root / "table" / "train" / "._a.off").write_text("hidden")
+    (root / ".cache" / "train").mkdir(parents=True)
+    (root / ".cache" / "train" / "b.off").write_text("hidden")
+    found = load("folder", root, points=9)
+    assert (found.classes, found.train_y.tolist()) == (plain.classes, plain.train_y.tolist())
 
 
 # ---------------------------------------------------------------- ModelNet

@@ -1,0 +1,62 @@
+"""Pictures of any kind as eight bits in red, green and blue, or in grey, as they are seen.
+
+What a viewer shows is kept: the orientation that a camera noted is applied, and what is transparent is laid over white,
+whatever colour it hides. A grey picture of up to 16 bits is scaled by the range that its file tells, so that its
+lightest value becomes 255. Inks, palettes and single bits are converted by Pillow, without colour profiles. Whole
+numbers of 32 bits and fractions have no range that a file would tell, and an animation is more than one picture: both
+are refused.
+"""
+
+import struct
+
+import numpy as np
+from PIL import Image, ImageOps
+
+UNDECODABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are damaged."""
+ONE_PICTURE = ("JPEG", "MPO")
+"""Formats whose first picture is the whole one: cameras add previews to it."""
+BITS, PHOTOMETRIC = 258, 262
+"""Tags of TIFF files: bits of a sample, and whether 0 is white (0) or black (1)."""
+
+
+def as_seen(image: Image.Image, mode: str) -> Image.Image:
+    """Convert a picture to ``"RGB"`` or ``"L"`` as it is seen.
+
+    Args:
+        image: as Pillow opened it.
+        mode: of the result.
+
+    Raises:
+        ValueError: the picture is an animation or has several pages, or values without a known range.
+
+    >>> as_seen(Image.new("RGBA", (1, 1), (9, 9, 9, 0)), "RGB").getpixel((0, 0))
+    (255, 255, 255)
+    """
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in ONE_PICTURE:
+        raise ValueError(f"it has {frames} frames or pages, expected one: keep one of them, or leave the file out")
+    deep = image.mode == "I" and image.format in ("PNG", "PPM")  # of which Pillow makes 32 bits out of 16
+    if image.mode in ("I", "F") and not deep:
+        kind = "whole numbers of up to 32 bits with a sign" if image.mode == "I" else "fractions"
+        raise ValueError(f"its pixels are {kind}, of which no file tells the range: convert it to 8 or 16 bits")
+    upright = ImageOps.exif_transpose(_eight_bits(image) if deep or image.mode.startswith("I;") else image)
+    if upright.mode.endswith(("A", "a")) or "transparency" in upright.info:
+        seen = upright.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert(mode)
+    return upright.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of up to 16 bits in 8, with its orientation, and with an alpha where one value is transparent."""
+    tags = getattr(image, "tag_v2", {})
+    most = 2 ** max(tags.get(BITS, (16,))) - 1
+    values = np.asarray(image).astype(np.int64)
+    grey = (values.clip(0, most) * 255 + most // 2) // most
+    if tags.get(PHOTOMETRIC) == 0:
+        grey = 255 - grey
+    made = Image.fromarray(grey.astype(np.uint8))
+    if "transparency" in image.info:
+        made.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
+    made.getexif().update(image.getexif())
+    return made
