@@ -146,6 +146,12 @@ def test_parts_have_the_gradient_of_one_large_batch(
     torch.testing.assert_close(trained(tmp_path, labels, parts, criterion), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_part_without_a_label_that_counts_adds_nothing() -> None:
+    net = nn.Linear(2, CLASSES)
+    loss = mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}))
+    assert loss({"logits": net(torch.rand(3, 2))}, torch.full((3,), -100), torch.tensor(8)) == 0
+
+
 UNEVEN: dict[str, tuple[str, Any, Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "class weights": (
         "classes",
