@@ -230,7 +230,8 @@ print("mixed")
 """
 
 
-def test_import_needs_torch_and_nothing_else() -> None:
+def beside_torch() -> list[str]:
+    """Modules that may be imported where torch and the library alone are installed."""
     distributions = needed_by("torch")
     allowed = {
         module
@@ -238,7 +239,11 @@ def test_import_needs_torch_and_nothing_else() -> None:
         if any(re.sub(r"[-_.]+", "-", owner).lower() in distributions for owner in owners)
     }
     assert "numpy" not in allowed
-    script = BLOCKED.format(allowed=sorted(allowed | {"torch", "mixmodal", "_distutils_hack"}), path=str(ROOT))
+    return sorted(allowed | {"torch", "mixmodal", "_distutils_hack"})
+
+
+def test_import_needs_torch_and_nothing_else() -> None:
+    script = BLOCKED.format(allowed=beside_torch(), path=str(ROOT))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["mixed"]

@@ -173,8 +173,9 @@ print(f"loss {mix_kept.loss(logits, y):.3f}")
 # %%
 # One training step
 # -----------------
-# :py:class:`mixmodal.TokenMix` does all that by hooks, whatever calls the model. In training the ids become
-# embeddings, these are mixed, and the attention mask is replaced.
+# :py:class:`mixmodal.TokenMix` does all that by hooks, whatever calls the model. In training the
+# embeddings of its ids are mixed, and the attention mask and whatever it derives from the ids are those of the mixed
+# text.
 
 mixing = mm.TokenMix(model, mm.KeepEnds(mm.FMix(axes="b * d")))
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)

@@ -153,9 +153,9 @@ resumed.load_state_dict(state)
 print(choose(resumed), choose(hybrid), sep="\n")
 
 # %%
-# In a ``DataLoader`` each worker has a copy of the collate function, and so an ``Alternate`` counts its own batches in
-# each worker: with two workers and two mixers each method comes twice in a row. To alternate strictly, mix in the
-# training step.
+# In a ``DataLoader`` each worker has a copy of the collate function: an ``Alternate`` begins there at a drawn turn and
+# alternates among the batches of the worker. For turns that are exact across workers and epochs, and in a checkpoint,
+# mix in the training step.
 #
 # Paired modalities
 # -----------------

@@ -75,7 +75,7 @@ def line(index: Tensor, lam: Tensor, mask: Tensor, hard: bool, axes: str) -> str
     """A record in one line.
 
     >>> line(torch.tensor([1, 0]), torch.full((2,), 0.5), torch.tensor([[1.0, 0.0]]), True, "b *")
-    "Mix(index=[1, 0], lam=0.5, grid=(2,), hard, axes='b *')"
+    "Mix(index=[1, 0], lam=0.50, grid=(2,), hard, axes='b *')"
     """
     kind = f"{'hard' if hard else 'soft'}{'' if len(mask) == 1 else ', a mask for each sample'}"
     return f"Mix(index={numbers(index)}, lam={numbers(lam)}, grid={tuple(mask.shape[1:])}, {kind}, axes={axes!r})"

@@ -254,7 +254,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("devices", [1, 2])
 def test_lightning_shares_every_epoch(where: str, devices: int, tmp_path: Path) -> None:
     """The real Trainer, with a loader made within its hooks or before."""
-    pytest.importorskip("lightning", reason="with the extra dev")
+    pytest.importorskip("lightning", reason="pip install lightning")
     script = tmp_path / "script.py"
     script.write_text(LIGHTNING)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
