@@ -231,9 +231,9 @@ def test_images_of_many_sizes_take_two_graphs_at_most(method: Method) -> None:
 
 
 def test_axes_shorter_than_a_block_share_a_graph() -> None:
-    mixer = mm.PatchUp(block_size=9, axes="b * d")
-    calls = [(torch.randn(4 + length % 2, length, 3),) for length in (3, 4, 5, 6, 7, 8, 9, 12, 20)]
-    assert graphs(lambda x: mixer(x)[0], calls, dynamic=True) <= 3  # one more where the chance of a seed is cut to 1
+    mixer = mm.PatchUp(block_size=5, axes="b * d")
+    calls = [(torch.randn(8 + length % 2, length, 7),) for length in (2, 3, 4, 5, 6, 9, 12)]
+    assert graphs(lambda x: mixer(x)[0], calls, dynamic=True) <= 2
 
 
 @over([method for method in COMPILED if method.asks and not method.per_sample])
@@ -242,7 +242,7 @@ def test_a_share_that_varies_takes_two_graphs_at_most(method: Method) -> None:
     mixer, x = method.build("b c *"), torch.randn(4, 2, 5, 6)
     shares = [0.25, 0.75, 0.5, 0.125, 0.0625, 0.875]
     assert graphs(lambda x, lam: mixer(x, lam=lam)[1].lam, [(x, lam) for lam in shares]) <= 2
-    if method.meets:
+    if method.meets and method.partner:
         traced = compiled(lambda x, lam: mixer(x, lam=lam)[1].lam)
         for lam in shares:
             assert abs(float(traced(x, lam)[0]) - lam) <= 1 / 30 + 1e-6
