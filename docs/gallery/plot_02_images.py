@@ -168,7 +168,7 @@ print(f"accuracy on {len(test)} clean test images: {test_accuracy(model):.3f}")
 # script. ``MixCollate`` can be pickled, and a ``DataLoader`` seeds each worker anew in every epoch, so no two workers
 # draw the same masks; ``torch.manual_seed`` before the loop makes a run repeatable.
 #
-# Which way? In the step, the record is there: ``mix.loss`` takes any criterion, ``mix.accuracy`` works, and the masks
+# Which way? In the step, the record is there: ``mix.loss`` takes your criterion, ``mix.accuracy`` works, and the masks
 # are drawn on the device. In the ``DataLoader``, the training loop stays as it is, which suits trainers that cannot be
 # changed.
 #

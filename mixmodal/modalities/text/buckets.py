@@ -22,12 +22,12 @@ class LengthBucketBatchSampler(BatchSampler):
     The epoch is kept by `sampler`, one of torch's `DistributedSampler`, where Accelerate, Lightning and the Hugging
     Face Trainer set it: each of their epochs has an order of its own. A loop of one's own calls `set_epoch`.
 
-    * Lightning gives each process its share through `sampler`; leave `rank` and `world_size` as they are.
-    * Accelerate deals batches out to its processes. As they are made by default it repeats samples until the last ones
+    - Lightning gives each process its share through `sampler`; leave `rank` and `world_size` as they are.
+    - Accelerate deals batches out to its processes. As they are made by default it repeats samples until the last ones
       are whole (103 samples become 112 in two processes with batches of 8); with `rank=None` and
       `world_size=accelerator.num_processes` it repeats none. To resume within an epoch call its `skip_first_batches`:
       it sets the epoch itself whenever a loader is iterated, and with that a `start` of 0.
-    * Without either, give `rank` and `world_size`, and iterate the loader as it is: a framework that deals out a share
+    - Without either, give `rank` and `world_size`, and iterate the loader as it is: a framework that deals out a share
       would leave the rest untrained.
 
     Args:
