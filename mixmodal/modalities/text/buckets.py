@@ -80,7 +80,7 @@ class LengthBucketBatchSampler(BatchSampler):
         if given is not None:
             _check_agrees(given, len(self.lengths), rank, world_size)
         share: Any = DistributedSampler(self.lengths, world_size, rank or 0) if given is None else given  # type: ignore[arg-type]
-        super().__init__(share, batch_size, drop_last)
+        super().__init__(share, int(batch_size), drop_last)
         self.chunk, self.shuffle, self.seed = int(chunk), shuffle, int(seed)
         self.rank = rank if given is None else share.rank
         self._most, self._resumed = int(batch_size), (0, 0)
