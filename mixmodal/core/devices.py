@@ -86,8 +86,7 @@ def fresh_like(x: Tensor) -> Tensor:
     if pages is None:
         return torch.empty_like(x)
     strides = torch.empty_like(x, device="meta").stride()
-    with torch.device("cpu"):  # not the default device
-        return torch.frombuffer(pages, dtype=x.dtype).as_strided(x.shape, strides)
+    return torch.frombuffer(pages, dtype=x.dtype).as_strided(x.shape, strides)
 
 
 def _huge_pages(size: int) -> mmap.mmap | None:
