@@ -144,6 +144,10 @@ def main(arguments: list[str] | None = None) -> float:
     for name, default in {"images": 50_000, "width": 16, "epochs": 20, "batch-size": 128, "seed": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{default} if left out")
     given = parser.parse_args(arguments)
+    if not (given.root / "cifar-10-batches-bin").is_dir():
+        parser.error(f"{given.root} has no folder cifar-10-batches-bin: unpack the binary version of CIFAR-10 there")
+    if min(given.images, given.width, given.epochs, given.batch_size) < 1:
+        parser.error(f"{given}: images, width, epochs and batch-size must be 1 or more")
     torch.manual_seed(given.seed)
     x, y, test_x, test_y = load(given.root)
     model = PreActResNet18(given.width).to("cuda" if torch.cuda.is_available() else "cpu")

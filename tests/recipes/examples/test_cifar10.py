@@ -1,5 +1,6 @@
 """The example in one file does what the recipe does: part by part, and in its scores."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,3 +97,21 @@ def test_the_command_line_trains_and_scores(tmp_path: Path, capsys: pytest.Captu
     assert "epoch 1 of 1: loss" in said
     assert "FMix(axes='b c *', per_sample=False, alpha=1.0" in said
     assert f"{accuracy:.2f} % of the test images" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "has no folder cifar-10-batches-bin: unpack the binary version of CIFAR-10 there"),
+        (["--images", "0"], "images=0, .*: images, width, epochs and batch-size must be 1 or more"),
+        (["--epochs", "ten"], "argument --epochs: invalid int value: 'ten'"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if words:
+        (tmp_path / "cifar-10-batches-bin").mkdir()
+    with pytest.raises(SystemExit, match="2"):
+        cifar10.main([str(tmp_path), *words])
+    assert re.search(said, capsys.readouterr().err)
