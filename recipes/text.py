@@ -130,6 +130,8 @@ def read_words(data: sets.TextSet, settings: Settings) -> Read:
         table = nn.Embedding(count, found.table.shape[1], padding_idx=PAD_ID, _weight=found.table)
         table.weight.requires_grad_(not settings.freeze)
         note = f"{count} words, of which {found.found} have vectors"
+        if found.skipped:
+            note += f"; {len(found.skipped)} lines of {settings.vectors} were passed over, the first {found.skipped[0]}"
     most = settings.most_tokens
     train, test = (words.encode_all(each, data.style, vocabulary, most=most) for each in (data.train_x, data.test_x))
     return Read(train, test, PAD_ID, table, vocabulary.decode, note)

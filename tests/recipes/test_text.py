@@ -49,6 +49,13 @@ def test_token_ids_are_mixed_by_hard_masks_only(tmp_path: Path) -> None:
         smoke(tmp_path / "b", "--mix", "ids", "--method", "mixup")
 
 
+def test_lines_of_vectors_that_are_passed_over_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "twice.vec"
+    path.write_text("the 1 2 3\nthe 4 5 6\n")
+    smoke(tmp_path / "run", "--vectors", str(path), "--width", "4")
+    assert f"; 1 lines of {path} were passed over, the first {path}" in capsys.readouterr().out
+
+
 def test_training_learns_and_says_what_it_learned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ SIDE = 32
 PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
 PER_CLASS = (40, 10)
 READER = 2
-"""Of what the cache holds: another number where meshes are read otherwise."""
+"""Of what the cache holds: another number where meshes are read or sampled otherwise."""
 
 
 NAMES = (*MODELNETS, "folder", PACKED, "synthetic")
