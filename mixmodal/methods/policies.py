@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,8 +33,7 @@ class Policy(Draws):
         """The mixer of the next batch."""
 
     def record(self, x: Tensor, asked: Asked) -> Mix:
-        chosen = self.choose(generator=asked.generator)
-        return chosen.record(x, asked if chosen.needs_saliency else replace(asked, saliency=None))
+        return self.choose(generator=asked.generator).record(x, asked)
 
 
 @dataclass(frozen=True)

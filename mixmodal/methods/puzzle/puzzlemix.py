@@ -1,7 +1,7 @@
 """Puzzle Mix: what matters to a model in its input, and a mask that keeps what matters of both partners."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -103,7 +103,7 @@ class PuzzleMix(Settings, Draws):
     def record(self, x: Tensor, asked: Asked) -> Mix:
         if asked.valid is not None:
             raise TypeError("PuzzleMix takes no padding, and valid is given: use MixUp, CutMix or FMix, which do")
-        pair = self._pairs().record(x, replace(asked, saliency=None))
+        pair = self._pairs().record(x, asked)
         grid = grid_of(x, self.axes)
         assert asked.saliency is not None
         _check_saliency(asked.saliency, (len(x), *grid))
