@@ -1,4 +1,4 @@
-"""Compare four methods on scikit-learn's digits in a minute or two: `python -m recipes.demo`, or `make demo`.
+"""Compare four methods on scikit-learn's digits in a few minutes: `python -m recipes.demo`, or `make demo`.
 
 On 20 images of each digit, so that there is something left to gain: on all of them a small network is right on 99 %.
 """
