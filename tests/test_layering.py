@@ -27,7 +27,7 @@ LIBRARY = [
     *("hidden.hiddenmix", "hidden.sites", "hidden.presets", "hidden"),
     *("modalities.images", "modalities.waves", "modalities.audio"),
     *("modalities.text.ends", "modalities.text.beside", "modalities.text.tokens", "modalities.text.trainer"),
-    *("modalities.text.padding", "modalities.text.buckets", "modalities.text"),
+    *("modalities.text.padding", "modalities.text.budgets", "modalities.text.buckets", "modalities.text"),
     *("modalities.points.voxels", "modalities.points.clouds"),
     *("modalities.points.polygons", "modalities.points.off", "modalities.points.meshes"),
     *("modalities.points", "modalities"),
