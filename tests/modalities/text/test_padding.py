@@ -19,8 +19,8 @@ SAMPLES: list[dict[str, Any]] = [
         "token_type_ids": [0, 0, 1],
         "labels": 2,
         "weight": 0.5,
-        "text": "a b c",
-        "words": ["a", "bc"],
+        "text": "a",
+        "words": ["a", "b"],
     },
     {"input_ids": [8], "token_type_ids": [1], "labels": 0, "weight": 1.5, "text": "d", "words": ["d"]},
 ]
