@@ -391,9 +391,9 @@ def test_booleans_are_read_as_0_and_1(mix: mm.Mix, shape: tuple[int, ...], dtype
 
 # ---------------------------------------------------------------- shapes that broadcast
 
-MODULES = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.SoftMarginLoss)
+KINDS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.SoftMarginLoss)
 ALIKE: dict[str, Any] = {
-    **{kind.__name__: kind() for kind in (*MODULES, nn.PoissonNLLLoss)},
+    **{kind.__name__: kind() for kind in (*KINDS, nn.PoissonNLLLoss)},
     "mse_loss": F.mse_loss,
     "partial": functools.partial(F.huber_loss, delta=0.5),
     "takes reduction": lambda preds, y, reduction="mean": (preds - y).square(),
