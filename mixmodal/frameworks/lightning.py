@@ -53,7 +53,7 @@ class MixCallback(Callback):
 
     Raises:
         ValueError: both or none of `batch` and `hidden`; soft targets and `loss`; labels left whole and no `loss`. In a
-            fit: two of these callbacks; a module without such a criterion, or whose training step does not call it.
+            fit: a module without such a criterion, or whose training step does not call it.
         RuntimeError: in a fit: the training step takes a `dataloader_iter`, so that batches cannot be mixed for it.
 
     >>> import mixmodal as mm
@@ -124,8 +124,6 @@ class MixCallback(Callback):
         self._state, self._loaded, self._seed = state_dict, True, state_dict["seed"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if sum(isinstance(each, MixCallback) for each in trainer.callbacks) > 1:  # type: ignore[attr-defined]
-            raise ValueError("callbacks holds more than one MixCallback; name all inputs to one, and mix by mm.OneOf")
         if self.loss is not None and not callable(getattr(pl_module, self.loss, None)):
             raise ValueError(
                 f"loss={self.loss!r} is no attribute of {type(pl_module).__name__} that can be called; name the one "

@@ -1,6 +1,7 @@
 """The Lightning callback in real fits, against steps and sums by hand."""
 
 import copy
+import functools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +91,7 @@ def batches() -> list[tuple[Tensor, Tensor]]:
 
 
 def trainer(*callbacks: Any, epochs: int = 1, **settings: Any) -> Any:
-    quiet = {name: False for name in ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")}
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False)
     return L.Trainer(**quiet | {"max_epochs": epochs, "accelerator": "cpu", "callbacks": [*callbacks]} | settings)
 
 
@@ -184,9 +185,9 @@ class Crash(L.Callback):
             trainer.save_checkpoint(self.path)
 
 
-def net_of(seed: int) -> Net:
+def net_of(seed: int, *, dropout: float = 0.0) -> Net:
     torch.manual_seed(seed)
-    return Net(dropout=0.5)
+    return Net(dropout=dropout)
 
 
 def same_rows() -> DataLoader[Any]:
@@ -203,11 +204,7 @@ def test_a_resumed_fit_is_an_uninterrupted_one(kind: str, end: str, tmp_path: Pa
     def mixing() -> MixCallback:
         return KINDS[kind](mm.Alternate([mm.MixUp(), mm.NoMix(), mm.MixUp(alpha=0.2)]))
 
-    def started(seed: int) -> Net:
-        net = net_of(seed)
-        net.net[1].p = 0.5 if kind == "inside" else 0.0  # type: ignore[union-attr,assignment]
-        return net
-
+    started = functools.partial(net_of, dropout=0.5 if kind == "inside" else 0.0)
     uninterrupted = started(4)
     trainer(mixing(), epochs=3).fit(uninterrupted, same_rows())
 
@@ -264,7 +261,6 @@ def test_what_else_is_random_is_as_without_it(kind: str) -> None:
 
     def order(*callbacks: Any) -> list[Tensor]:
         net = net_of(3)
-        net.net[1].p = 0.0  # type: ignore[union-attr,assignment]
         trainer(*callbacks, epochs=3).fit(net, loader(shuffle=True))
         return [batch[1].argmax(1) if batch[1].ndim > 1 else batch[1] for _, batch, _ in net.seen]
 
@@ -274,14 +270,8 @@ def test_what_else_is_random_is_as_without_it(kind: str) -> None:
     assert all(map(torch.equal, order(still), order()))
 
 
-def two(rank: int) -> tuple[Tensor, Tensor]:
-    """What a process of two has in its first batch."""
-    x, y = rows()
-    return x[rank::2][:SIZE], y[rank::2][:SIZE]
-
-
 class Tell(L.Callback):
-    """Writes what a process has drawn and where its weights are."""
+    """Writes what a process has drawn, and where its weights are."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -292,21 +282,21 @@ class Tell(L.Callback):
         torch.save(told, self.folder / str(trainer.global_rank))
 
 
+PROCESSES: dict[str, Any] = {"strategy": "ddp_fork", "devices": 2, "use_distributed_sampler": False}
+"""Two, which have the same batches."""
+
+
 @pytest.mark.parametrize("kind", ["soft", "inside"])
 def test_two_processes_draw_differently_and_share_a_gradient(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(7)
     net = Net(lr=1.0)
-    by_hand = copy.deepcopy(net.net)
-    run = trainer(
-        KINDS[kind](mm.MixUp()), Tell(tmp_path), limit_train_batches=1, strategy="ddp_fork", devices=2,
-        num_sanity_val_steps=0,
-    )  # fmt: skip
-    run.fit(net, loader())
+    by_hand, (x, y) = copy.deepcopy(net.net), batches()[0]
+    trainer(KINDS[kind](mm.MixUp()), Tell(tmp_path), limit_train_batches=1, **PROCESSES).fit(net, loader())
     told = [torch.load(tmp_path / str(rank)) for rank in range(2)]
     assert not torch.equal(told[0]["lam"], told[1]["lam"])
     loss = torch.zeros(())
-    for rank, each in enumerate(told):
-        (x, y), lam, index = two(rank), each["lam"][0], each["index"]
+    for each in told:
+        lam, index = each["lam"][0], each["index"]
         logits = by_hand(lam * x + (1 - lam) * x[index])
         loss = loss + lam * F.cross_entropy(logits, y) + (1 - lam) * F.cross_entropy(logits, y[index])
     (loss / 2).backward()
@@ -314,6 +304,17 @@ def test_two_processes_draw_differently_and_share_a_gradient(kind: str, tmp_path
         assert start.grad is not None
         assert torch.equal(told[0]["weights"][place], told[1]["weights"][place])
         torch.testing.assert_close(told[0]["weights"][place], start - start.grad)
+
+
+def test_two_processes_resume(tmp_path: Path) -> None:
+    """Each draws what it would have drawn, whatever the seeds of the processes are."""
+    mixer = mm.OneOf([mm.MixUp(), mm.NoMix()])
+    uninterrupted, path = net_of(4), tmp_path / "last.ckpt"
+    trainer(whole(mixer), Crash(STEPS, path=path), epochs=2, **PROCESSES).fit(uninterrupted, loader())
+    resumed = net_of(99)
+    trainer(whole(mixer), epochs=2, **PROCESSES).fit(resumed, loader(), ckpt_path=path)
+    for a, b in zip(resumed.parameters(), uninterrupted.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def traces(net: nn.Module) -> list[Any]:
@@ -446,7 +447,7 @@ def test_what_would_be_wrong_is_refused() -> None:
         MixCallback()
     with pytest.raises(ValueError, match="give one of them"):
         MixCallback(soft, hidden=patched)
-    with pytest.raises(ValueError, match="loss='criterion' mixes labels.*set labels=None"):
+    with pytest.raises(ValueError, match=r"loss=.criterion. mixes labels.*set labels=None"):
         MixCallback(soft, loss="criterion")
     with pytest.raises(ValueError, match="learn them unmixed; name its criterion"):
         MixCallback(mm.MixBatch(mm.MixUp(), labels=None, carried=(1,)))
@@ -458,7 +459,7 @@ def test_what_would_be_wrong_is_refused() -> None:
 @pytest.mark.parametrize(
     ("net", "callbacks", "message"),
     [
-        (Net, [whole(Roll()), whole(Roll())], "more than one MixCallback"),
+        (Net, [whole(Roll()), whole(Roll())], "more than one stateful callback of type `MixCallback`"),
         (Net, [MixCallback(hidden=patched, loss="loss_fn")], "loss='loss_fn' is no attribute of Net that can be"),
         (Net, [MixCallback(hidden=patched)], "learn them unmixed; name its criterion"),
         (Net, [MixCallback(hidden=lambda module: module.net, loss="criterion")], "must give a HiddenMix"),
@@ -487,7 +488,7 @@ def test_the_older_package_takes_it() -> None:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     net = Plain()
-    quiet = {name: False for name in ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")}
+    quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False)
     run = older.Trainer(max_epochs=1, accelerator="cpu", callbacks=[KINDS["soft"](Roll())], **quiet)
     run.fit(net, loader())
     for (found, _), (x, _) in zip(net.seen, batches(), strict=True):
