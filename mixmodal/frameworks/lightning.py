@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixmodal.core.checks import is_whole, require
 from mixmodal.core.draws import Draws
 from mixmodal.core.records.losses import Criterion
 from mixmodal.core.records.mix import Mix
@@ -73,6 +74,9 @@ class MixCallback(Callback):
     ) -> None:
         if (batch is None) == (hidden is None):
             raise ValueError(f"batch={batch!r} and hidden={hidden!r}: give one of them, a MixBatch or a function")
+        if batch is not None and not isinstance(batch, MixBatch):
+            raise TypeError(f"batch={batch!r} must be a MixBatch, as in MixBatch({batch!r}, num_classes=10)")
+        require(seed is None or is_whole(seed), "seed", seed, "be a whole number, or None for torch's initial seed")
         if batch is not None and batch.labels is not None and loss is not None:
             raise ValueError(
                 f"loss={loss!r} mixes labels, and labels={batch.labels!r} of the MixBatch would mix them before; set "
@@ -211,7 +215,7 @@ class MixCallback(Callback):
                 mixer.load_state_dict(state)
         self._state, self._loaded = {}, False
         self._begun = {"batch": number, "before": [mixer.state_dict() for mixer in mixers]}
-        drawn = repr((self._seed if self.seed is None else self.seed, self._rank, number))
+        drawn = repr((int(self._seed if self.seed is None else self.seed), self._rank, number))
         return int.from_bytes(hashlib.sha256(drawn.encode()).digest()[:8], "little")
 
     def _mixers(self) -> list[Draws]:

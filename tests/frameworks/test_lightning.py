@@ -196,52 +196,88 @@ def same_rows() -> DataLoader[Any]:
     return DataLoader(TensorDataset(x.repeat(STEPS, 1), y.repeat(STEPS)), batch_size=SIZE)
 
 
-@pytest.mark.parametrize("end", ["after a step", "first of two callbacks", "within a step", "after an epoch"])
+def turning(kind: str) -> MixCallback:
+    return KINDS[kind](mm.Alternate([mm.MixUp(), mm.NoMix(), mm.MixUp(alpha=0.2)]))
+
+
+def losses_of(kind: str, epochs: int) -> tuple[Net, Callable[[int], Net]]:
+    """What a fit without interruption gives, and what starts another one; with dropout if it is inside the network."""
+    started = functools.partial(net_of, dropout=0.5 if kind == "inside" else 0.0)
+    net = started(4)
+    trainer(turning(kind), epochs=epochs).fit(net, same_rows())
+    assert len(net.losses) == epochs * STEPS
+    return net, started
+
+
+def check_same(found: Net, expected: Net, after: int) -> None:
+    """Losses after some steps, and weights, bit for bit."""
+    assert [*map(float, found.losses)] == [*map(float, expected.losses)][after:]
+    for a, b in zip(found.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("end", ["after a step", "first of two callbacks", "within a step", "after an epoch", "later"])
 @pytest.mark.parametrize("kind", ["whole", "inside"])
 def test_a_resumed_fit_is_an_uninterrupted_one(kind: str, end: str, tmp_path: Path) -> None:
-    """Bit for bit, with turns, in a process with another seed; dropout too, inside the network."""
-
-    def mixing() -> MixCallback:
-        return KINDS[kind](mm.Alternate([mm.MixUp(), mm.NoMix(), mm.MixUp(alpha=0.2)]))
-
-    started = functools.partial(net_of, dropout=0.5 if kind == "inside" else 0.0)
-    uninterrupted = started(4)
-    trainer(mixing(), epochs=3).fit(uninterrupted, same_rows())
-
+    """With turns, in a process with another seed, wherever the checkpoint was saved: in a hook, or after the fit."""
+    uninterrupted, started = losses_of(kind, 3)
     path = tmp_path / "last.ckpt"
-    at = STEPS if end == "after an epoch" else STEPS + 1
-    callbacks: list[Any] = [mixing(), Crash(at, path=None if end == "within a step" else path)]
+    at = STEPS if end in ("after an epoch", "later") else STEPS + 1
+    callbacks: list[Any] = [turning(kind), Crash(at, path=None if end == "within a step" else path)]
     if end == "within a step":
         callbacks.append(L.callbacks.OnExceptionCheckpoint(tmp_path, "last"))
     if end == "first of two callbacks":
         callbacks.reverse()
-    run = trainer(*callbacks, epochs=2, enable_checkpointing=end == "within a step")
+    run = trainer(*callbacks, epochs=1 if end == "later" else 2, enable_checkpointing=end == "within a step")
     if end == "within a step":
         with pytest.raises(RuntimeError, match="the power is gone"):
             run.fit(started(4), same_rows())
     else:
         run.fit(started(4), same_rows())
+    if end == "later":
+        run.save_checkpoint(path)
 
     resumed = started(99)
-    trainer(mixing(), epochs=3).fit(resumed, same_rows(), ckpt_path=path)
-    assert len(uninterrupted.losses) == 3 * STEPS
-    assert [*map(float, resumed.losses)] == [*map(float, uninterrupted.losses)][at:]
-    for a, b in zip(resumed.parameters(), uninterrupted.parameters(), strict=True):
-        assert torch.equal(a, b)
+    trainer(turning(kind), epochs=3).fit(resumed, same_rows(), ckpt_path=path)
+    check_same(resumed, uninterrupted, at)
 
 
-def drawn(seed: int | None, **settings: Any) -> list[float]:
-    """Shares drawn in a fit of two epochs."""
-    shares: list[float] = []
+@pytest.mark.parametrize("kind", ["whole", "inside"])
+def test_a_fit_that_goes_on_is_one_fit(kind: str) -> None:
+    uninterrupted, started = losses_of(kind, 2)
+    run, net = trainer(turning(kind), epochs=1), started(4)
+    run.fit(net, same_rows())
+    run.fit_loop.max_epochs = 2
+    torch.manual_seed(99)
+    run.fit(net, same_rows())
+    check_same(net, uninterrupted, 0)
 
-    class Note(L.Callback):
-        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-            shares.append(float(callback.mix.lam[0]))  # type: ignore[union-attr]
 
-    callback = whole(mm.MixUp(), seed=seed)
-    trainer(callback, Note(), epochs=2, **settings).fit(Net(), loader())
-    assert callback.mix is None
-    return shares
+def test_a_seed_that_is_given_is_kept(tmp_path: Path) -> None:
+    """A checkpoint of another seed does not change it."""
+    path = tmp_path / "last.ckpt"
+    trainer(whole(mm.MixUp(), seed=1), Crash(STEPS, path=path), epochs=2).fit(Net(), loader())
+    resumed, expected = Shares(2), Shares(2)
+    trainer(resumed.callback, resumed, epochs=2).fit(Net(), loader(), ckpt_path=path)
+    trainer(expected.callback, expected, epochs=2).fit(Net(), loader())
+    assert resumed.drawn == expected.drawn[STEPS:]
+
+
+class Shares(L.Callback):
+    """Notes the shares that are drawn in a fit."""
+
+    def __init__(self, seed: int | None) -> None:
+        self.callback, self.drawn = whole(mm.MixUp(), seed=seed), list[float]()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        assert self.callback.mix is not None
+        self.drawn.append(float(self.callback.mix.lam[0]))
+
+
+def drawn(seed: int | None) -> list[float]:
+    shares = Shares(seed)
+    trainer(shares.callback, shares, epochs=2).fit(Net(), loader())
+    return shares.drawn
 
 
 def test_draws_follow_from_the_seed() -> None:
@@ -453,6 +489,10 @@ def test_what_would_be_wrong_is_refused() -> None:
         MixCallback(mm.MixBatch(mm.MixUp(), labels=None, carried=(1,)))
     with pytest.raises(ValueError, match=r"axes='b \*' is for the labels of the loss"):
         MixCallback(soft, axes="b *")
+    with pytest.raises(TypeError, match=r"must be a MixBatch, as in MixBatch\(MixUp"):
+        MixCallback(mm.MixUp())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"seed=0\.5 must be a whole number"):
+        MixCallback(soft, seed=0.5)  # type: ignore[arg-type]
     MixCallback(mm.MixBatch(mm.Cutout(size=2), labels=None, carried=(1,)))
 
 
@@ -470,6 +510,65 @@ def test_what_would_be_wrong_is_refused() -> None:
 def test_modules_that_do_not_go_with_it_are_refused(net: type[Net], callbacks: list[Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError, RuntimeError), match=message):
         trainer(*callbacks).fit(net(), loader())
+
+
+class Texts(L.LightningModule):
+    """A text classifier with a loss of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        transformers = pytest.importorskip("transformers")
+        small = transformers.BertConfig(
+            vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+            hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=CLASSES,
+        )  # fmt: skip
+        self.bert = transformers.BertForSequenceClassification(small)
+        self.criterion, self.losses = nn.CrossEntropyLoss(), list[Tensor]()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        ids, y = batch
+        loss: Tensor = self.criterion(self.bert(input_ids=ids, attention_mask=torch.ones_like(ids)).logits, y)
+        self.losses.append(loss.detach())
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_tokens_are_mixed_inside_a_text_model() -> None:
+    net, ids, y = Texts(), torch.randint(1, 30, (SIZE, 6)), torch.arange(SIZE) % CLASSES
+    by_hand = copy.deepcopy(net.bert)
+    callback = MixCallback(hidden=lambda module: mm.TokenMix(module.bert, Roll(axes="b * d")), loss="criterion")
+    trainer(callback).fit(net, DataLoader(TensorDataset(ids, y), batch_size=SIZE))
+    words = rolled(by_hand.bert.embeddings.word_embeddings(ids))
+    logits = by_hand(inputs_embeds=words, attention_mask=torch.ones_like(ids)).logits
+    expected = LAM * F.cross_entropy(logits, y) + (1 - LAM) * F.cross_entropy(logits, y.roll(1))
+    torch.testing.assert_close(net.losses[0], expected.detach())
+
+
+class Plainer(Net):
+    """Without notes, so that it compiles."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss: Tensor = self.criterion(self.net(batch[0]), batch[1])
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.losses.append(outputs["loss"])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch's tracing asks for it
+@kinds
+def test_a_compiled_module_has_the_same_losses(kind: str) -> None:
+    torch.compiler.reset()
+    nets = []
+    for wrap in (lambda net: net, functools.partial(torch.compile, backend="eager")):
+        torch.manual_seed(3)
+        net = Plainer()
+        trainer(KINDS[kind](mm.Alternate([mm.MixUp(), mm.NoMix()])), epochs=2).fit(wrap(net), loader())
+        nets.append(net)
+    check_same(nets[1], nets[0], 0)
 
 
 def test_the_older_package_takes_it() -> None:
