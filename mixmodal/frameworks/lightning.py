@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -21,7 +21,10 @@ from mixmodal.modalities.text.tokens import TokenMix
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
 except ModuleNotFoundError:
-    from pytorch_lightning import Callback, LightningModule, Trainer  # type: ignore[assignment]
+    try:
+        from pytorch_lightning import Callback, LightningModule, Trainer  # type: ignore[assignment]
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{__name__} needs Lightning: pip install lightning") from error
 
 Hidden = HiddenMix | TokenMix
 
@@ -47,12 +50,13 @@ class MixCallback(Callback):
         hidden: makes what mixes inside the network of a module, as in `lambda module: mm.presets.patchup(module.net)`.
             It is called when a fit starts. Labels stay whole then, so name the `loss`.
         loss: the attribute of the module that is its criterion, see `Mix.loss`; `batch` must leave labels whole, with
-            `labels=None`. None where the batch gets soft targets, or nothing has a partner.
+            `labels=None`. None where the batch gets soft targets or mixed label maps, or nothing has a partner.
         axes: axes pattern of dense labels, for `loss`; see `Mix.loss`.
         seed: of all draws. If None it is torch's initial seed in the first process, which `seed_everything` sets, and
             is saved with the checkpoint.
 
     Raises:
+        TypeError: `batch` is no MixBatch; `hidden` is no function, or gives something else.
         ValueError: both or none of `batch` and `hidden`; soft targets and `loss`; labels left whole and no `loss`. In a
             fit: a module without such a criterion, or whose training step does not call it.
         RuntimeError: in a fit: the training step takes a `dataloader_iter`, so that batches cannot be mixed for it.
@@ -76,14 +80,17 @@ class MixCallback(Callback):
             raise ValueError(f"batch={batch!r} and hidden={hidden!r}: give one of them, a MixBatch or a function")
         if batch is not None and not isinstance(batch, MixBatch):
             raise TypeError(f"batch={batch!r} must be a MixBatch, as in MixBatch({batch!r}, num_classes=10)")
+        if isinstance(hidden, Hidden):
+            raise TypeError("hidden is on a network already; give the function that puts it there: lambda module: ...")
         require(seed is None or is_whole(seed), "seed", seed, "be a whole number, or None for torch's initial seed")
-        if batch is not None and batch.labels is not None and loss is not None:
+        soft = batch is not None and batch.labels not in (None, {})
+        if batch is not None and soft and loss is not None:
             raise ValueError(
                 f"loss={loss!r} mixes labels, and labels={batch.labels!r} of the MixBatch would mix them before; set "
                 f"labels=None there, or leave loss out"
             )
-        if batch is not None and loss is None:
-            _check_labels(batch.labels is not None, [batch.mixer])
+        if batch is not None and not soft and loss is None and _one(batch.inputs):
+            _refuse_partners([batch.mixer])
         if axes is not None and loss is None:
             raise ValueError(f"axes={axes!r} is for the labels of the loss, which is None; name it, or leave axes out")
         self.batch, self.hidden, self.loss, self.axes, self.seed = batch, hidden, loss, axes, seed
@@ -134,13 +141,14 @@ class MixCallback(Callback):
                 f"that training_step calls, as in self.criterion(preds, y)"
             )
         self._rank = (trainer.distributed_sampler_kwargs or {}).get("rank", 0)
-        if not self._loaded and _number(trainer) == 0:
-            self._seed, self._state, self._begun = trainer.strategy.broadcast(torch.initial_seed()), {}, {}
         if self.batch is not None:
             moved = functools.partial(self._after_transfer, trainer, trainer.strategy.batch_to_device)
             self._fit.enter_context(_replaced(trainer.strategy, "batch_to_device", moved))
         else:
             self._enter(pl_module)
+        if not self._loaded and _number(trainer) == 0:
+            self._seed, self._state = trainer.strategy.broadcast(torch.initial_seed()), {}
+            self._begun = {"batch": -1, "before": [mixer.state_dict() for mixer in self._mixers()]}
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         if self._inside is not None:
@@ -190,7 +198,7 @@ class MixCallback(Callback):
         self._inside = inside
         self._fit.callback(inside.remove)
         if self.loss is None:
-            _check_labels(False, self._mixers())
+            _refuse_partners(self._mixers())
         self._fit.enter_context(_replaced(_hidden(inside).acting, "paused", True))
 
     def _after_transfer(self, trainer: Trainer, move: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
@@ -241,9 +249,14 @@ def _number(trainer: Trainer) -> int:
     return trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
 
-def _check_labels(soft: bool, mixers: list[Draws]) -> None:
+def _one(fields: object) -> bool:
+    """Whether there is one field, so that no labels, such as label maps, are among them."""
+    return not isinstance(fields, Mapping) or len(fields) == 1
+
+
+def _refuse_partners(mixers: list[Draws]) -> None:
     """Raise ValueError where labels would be learned unmixed."""
-    if not soft and any(mixer.partner for mixer in mixers):
+    if any(mixer.partner for mixer in mixers):
         raise ValueError(
             "labels stay whole, and loss is None, so that the module would learn them unmixed; name its criterion, as "
             "in loss='criterion', or let a MixBatch make soft targets"

@@ -170,6 +170,23 @@ def test_scores_are_those_of_the_network_without_mixing(kind: str) -> None:
     torch.testing.assert_close(torch.cat(run.predict(net, loader())), net.net(x))
 
 
+class Stays(Net):
+    """Is in training mode in validation too."""
+
+    def on_validation_model_eval(self) -> None:
+        pass
+
+
+@kinds
+def test_validation_is_left_alone_whatever_mode_the_module_is_in(kind: str) -> None:
+    net = Stays()
+    trainer(KINDS[kind](Roll()), epochs=2).fit(net, loader(), loader())
+    validated = [inputs for step, _, inputs in net.seen if step == "val"]
+    assert len(validated) > 2 * STEPS
+    for found, (x, _) in zip(validated[-STEPS:], batches(), strict=True):
+        assert torch.equal(found, x)
+
+
 class Crash(L.Callback):
     """Ends a fit in the middle of a training step, or saves a checkpoint after one."""
 
@@ -251,6 +268,20 @@ def test_a_fit_that_goes_on_is_one_fit(kind: str) -> None:
     torch.manual_seed(99)
     run.fit(net, same_rows())
     check_same(net, uninterrupted, 0)
+
+
+@pytest.mark.parametrize("kind", ["whole", "inside"])
+def test_a_search_for_a_learning_rate_leaves_turns_as_they_were(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where it saves its checkpoint
+    expected, started = losses_of(kind, 1)
+    net = started(4)
+    run = trainer(turning(kind))
+    L.tuner.Tuner(run).lr_find(net, same_rows(), num_training=4, update_attr=False)
+    net.losses.clear()
+    run.fit(net, same_rows())
+    check_same(net, expected, 0)
 
 
 def test_a_seed_that_is_given_is_kept(tmp_path: Path) -> None:
@@ -342,13 +373,40 @@ def test_two_processes_draw_differently_and_share_a_gradient(kind: str, tmp_path
         torch.testing.assert_close(told[0]["weights"][place], start - start.grad)
 
 
+class Tensors(L.strategies.DDPStrategy):
+    """All processes read the same data, as where tensors are divided among them."""
+
+    @property
+    def distributed_sampler_kwargs(self) -> dict[str, Any]:
+        return {"num_replicas": 1, "rank": 0}
+
+
+@pytest.mark.parametrize("kind", ["soft", "inside"])
+def test_processes_that_share_their_batches_mix_them_alike(kind: str, tmp_path: Path) -> None:
+    settings = PROCESSES | {"strategy": Tensors(start_method="fork")}
+    trainer(KINDS[kind](mm.MixUp()), Tell(tmp_path), limit_train_batches=1, **settings).fit(Net(), loader())
+    first, second = (torch.load(tmp_path / str(rank)) for rank in range(2))
+    assert torch.equal(first["lam"], second["lam"])
+    assert torch.equal(first["index"], second["index"])
+
+
+class Seeds(L.Callback):
+    """Seeds each process differently, as where nobody seeds them."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        torch.manual_seed(self.seed + trainer.global_rank)
+
+
 def test_two_processes_resume(tmp_path: Path) -> None:
     """Each draws what it would have drawn, whatever the seeds of the processes are."""
     mixer = mm.OneOf([mm.MixUp(), mm.NoMix()])
     uninterrupted, path = net_of(4), tmp_path / "last.ckpt"
-    trainer(whole(mixer), Crash(STEPS, path=path), epochs=2, **PROCESSES).fit(uninterrupted, loader())
+    trainer(whole(mixer), Crash(STEPS, path=path), Seeds(4), epochs=2, **PROCESSES).fit(uninterrupted, loader())
     resumed = net_of(99)
-    trainer(whole(mixer), epochs=2, **PROCESSES).fit(resumed, loader(), ckpt_path=path)
+    trainer(whole(mixer), Seeds(99), epochs=2, **PROCESSES).fit(resumed, loader(), ckpt_path=path)
     for a, b in zip(resumed.parameters(), uninterrupted.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -487,6 +545,12 @@ def test_what_would_be_wrong_is_refused() -> None:
         MixCallback(soft, loss="criterion")
     with pytest.raises(ValueError, match="learn them unmixed; name its criterion"):
         MixCallback(mm.MixBatch(mm.MixUp(), labels=None, carried=(1,)))
+    with pytest.raises(ValueError, match="learn them unmixed; name its criterion"):
+        MixCallback(mm.MixBatch(mm.MixUp(), labels={}, carried=(1,)))
+    MixCallback(mm.MixBatch(mm.CutMix(), inputs={"image": None, "map": "b *"}, labels=None))
+    net = Net()
+    with mm.HiddenMix(net.net, {net.net: mm.MixUp()}) as hidden, pytest.raises(TypeError, match="on a network already"):
+        MixCallback(hidden=hidden, loss="criterion")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"axes='b \*' is for the labels of the loss"):
         MixCallback(soft, axes="b *")
     with pytest.raises(TypeError, match=r"must be a MixBatch, as in MixBatch\(MixUp"):
