@@ -202,9 +202,9 @@ class MixCallback(Callback):
         self._fit.enter_context(_replaced(_hidden(inside).acting, "paused", True))
 
     def _after_transfer(self, trainer: Trainer, move: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
-        """The batch on the device, mixed if it is one for training."""
+        """The batch on the device, mixed if it is one for training, and callbacks are not set aside for a search."""
         batch = move(batch, *args, **kwargs)
-        if batch is None or not trainer.training:
+        if batch is None or not trainer.training or self not in trainer.callbacks:  # type: ignore[attr-defined]
             return batch
         assert self.batch is not None
         generator = torch.Generator(trainer.strategy.root_device).manual_seed(self._begin(_number(trainer)))

@@ -193,6 +193,10 @@ class Crash(L.Callback):
     def __init__(self, at: int, *, path: Path | None = None) -> None:
         self.at, self.path = at, path
 
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if self.path is not None and self.at == 0:
+            trainer.save_checkpoint(self.path)
+
     def on_before_zero_grad(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if self.path is None and trainer.global_step == self.at:
             raise RuntimeError("the power is gone")
@@ -233,13 +237,24 @@ def check_same(found: Net, expected: Net, after: int) -> None:
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("end", ["after a step", "first of two callbacks", "within a step", "after an epoch", "later"])
+ENDS = {
+    "at the start": 0,
+    "after a step": STEPS + 1,
+    "first of two callbacks": STEPS + 1,
+    "within a step": STEPS + 1,
+    "after an epoch": STEPS,
+    "later": STEPS,
+}
+"""Where a checkpoint is saved, and how many steps were made before it."""
+
+
+@pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kind", ["whole", "inside"])
 def test_a_resumed_fit_is_an_uninterrupted_one(kind: str, end: str, tmp_path: Path) -> None:
     """With turns, in a process with another seed, wherever the checkpoint was saved: in a hook, or after the fit."""
     uninterrupted, started = losses_of(kind, 3)
     path = tmp_path / "last.ckpt"
-    at = STEPS if end in ("after an epoch", "later") else STEPS + 1
+    at = ENDS[end]
     callbacks: list[Any] = [turning(kind), Crash(at, path=None if end == "within a step" else path)]
     if end == "within a step":
         callbacks.append(L.callbacks.OnExceptionCheckpoint(tmp_path, "last"))
@@ -270,18 +285,32 @@ def test_a_fit_that_goes_on_is_one_fit(kind: str) -> None:
     check_same(net, uninterrupted, 0)
 
 
-@pytest.mark.parametrize("kind", ["whole", "inside"])
-def test_a_search_for_a_learning_rate_leaves_turns_as_they_were(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Search(L.callbacks.LearningRateFinder):
+    """Looks for a learning rate when an epoch starts, as the pages of Lightning show."""
+
+    done = False
+
+    def on_fit_start(self, *_: Any) -> None:
+        pass
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 0 and not self.done:
+            self.done = True
+            self.lr_find(trainer, pl_module)
+
+
+@kinds
+def test_a_search_for_a_learning_rate_is_not_mixed(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning sets callbacks aside in it."""
     monkeypatch.chdir(tmp_path)  # where it saves its checkpoint
-    expected, started = losses_of(kind, 1)
-    net = started(4)
-    run = trainer(turning(kind))
-    L.tuner.Tuner(run).lr_find(net, same_rows(), num_training=4, update_attr=False)
-    net.losses.clear()
-    run.fit(net, same_rows())
-    check_same(net, expected, 0)
+    net = Net()
+    search = Search(num_training_steps=2, update_attr=False)
+    trainer(KINDS[kind](Roll()), search, epochs=2).fit(net, same_rows())
+    x = batches()[0][0]
+    mixed = [bool(torch.allclose(inputs, rolled(x))) for _, _, inputs in net.seen]
+    searched = len(mixed) - 2 * STEPS
+    assert searched > 0
+    assert mixed == [False] * searched + [True] * 2 * STEPS
 
 
 def test_a_seed_that_is_given_is_kept(tmp_path: Path) -> None:
