@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import mixmodal as mm
@@ -132,6 +132,7 @@ def test_mixed_frames_are_attended_to_and_pooled(family: str, attention: str, pl
     model = build(family, attention)
     twin = copy.deepcopy(model)
     x, marks = clips()
+    marks = marks.to({-1: torch.int64, 0: torch.bool, 2: torch.float32}[place])
     given = marks.clone()
     where = [*mm.sites.encoder(model), (model.base_model.encoder, "hidden_states")][place]
     with mm.HiddenMix(model, {where: mixers("b * d")[number]}, valid="attention_mask") as hidden:
@@ -230,6 +231,35 @@ def test_what_a_model_cannot_be_told_is_refused(family: str, attention: str) -> 
         hidden(x, attention_mask=marks)
     with mm.HiddenMix(base, {(base, "input_values"): mm.MixUp(axes="b *")}, valid="attention_mask") as hidden:
         hidden(x, attention_mask=marks)
+
+
+def test_marks_that_were_reduced_out_of_sight_are_refused() -> None:
+    """A layer that is given an additive mask of fewer locations, of which nobody was told before."""
+
+    class Layer(nn.Module):
+        def forward(self, hidden_states: Tensor, attention_mask: Tensor) -> Tensor:
+            return hidden_states * attention_mask.exp()[:, 0, 0, :, None]
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.front, self.layer = nn.Linear(3, 3), Layer()
+
+        def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+            added = torch.zeros(len(x), 1, 1, 3).masked_fill(attention_mask[:, None, None, ::2] == 0, -1e9)
+            return self.layer(self.front(x)[:, ::2], added)
+
+    net = Net()
+    x, marks = torch.randn(2, 6, 3), torch.tensor([[1] * 6, [1] * 3 + [0] * 3])
+    with (
+        mm.HiddenMix(net, {net.front: mm.MixUp(axes="b * d")}, valid="attention_mask") as hidden,
+        pytest.raises(ValueError, match=r"of layer has the shape \(2, 1, 1, 3\) and cannot follow a mix of 6"),
+    ):
+        hidden(x, marks)
+    with mm.HiddenMix(net, {(net, "x"): mm.MixUp(axes="b * d")}, valid="attention_mask") as hidden:
+        output, mix = hidden(x, marks)
+    mixed, real = mixed_by_hand(x, marks.bool(), mix)
+    torch.testing.assert_close(output, net(mixed, real.long()))
 
 
 def test_layers_are_those_that_attend_and_all_of_them_are_called() -> None:
