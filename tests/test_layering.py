@@ -31,6 +31,7 @@ LIBRARY = [
     *("modalities.points.voxels", "modalities.points.clouds"),
     *("modalities.points.polygons", "modalities.points.off", "modalities.points.meshes"),
     *("modalities.points", "modalities"),
+    *("frameworks.lightning", "frameworks"),
     "",
 ]
 """The files of the library: each imports only from those before it, and a modality not from another."""
