@@ -1,0 +1,1 @@
+"""Thin adapters to training frameworks, each imported where it is used."""
