@@ -5,11 +5,6 @@ Losses are set against gradients of a model without hooks, whose input is mixed 
 
 import copy
 import functools
-import multiprocessing
-import os
-import socket
-import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import mixmodal as mm
+from tests.frameworks.processes import in_two_processes
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
@@ -404,41 +400,6 @@ def six_steps(rank: int, folder: Path, checkpoint: str | None) -> None:
     trainer = MixTrainer(model, settings, mixing=mixing, train_dataset=rows_of("text", labels_of("classes")))
     trainer.train(resume_from_checkpoint=checkpoint)
     torch.save([shares, hybrid.turn, model.state_dict()], folder / f"{rank}.pth")
-
-
-def in_a_process(rank: int, port: int, task: Callable[..., None], *given: Any) -> None:
-    """A task in one of two processes."""
-    from accelerate.state import AcceleratorState, GradientState, PartialState
-
-    for shared in (AcceleratorState, PartialState, GradientState):
-        shared._shared_state.clear()
-    place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in place.items()} | {"ACCELERATE_USE_CPU": "true"})
-    warnings.simplefilter("ignore")
-    try:
-        task(rank, *given)
-        assert torch.distributed.get_world_size() == 2
-        torch.distributed.destroy_process_group()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)  # threads of gloo may outlive the interpreter, which then aborts
-
-
-def in_two_processes(task: Callable[..., None], folder: Path, *given: Any) -> list[Any]:
-    """What a task leaves behind for each of two processes."""
-    folder.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=in_a_process, args=(rank, port, task, folder, *given)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-    return [torch.load(folder / f"{rank}.pth") for rank in range(2)]
 
 
 def test_two_processes_draw_apart_and_have_the_gradient_of_one_large_batch(tmp_path: Path) -> None:
