@@ -11,10 +11,15 @@ PAGES = [ROOT / "README.md", *(p for p in sorted((ROOT / "docs").rglob("*.md")) 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:.*pin_memory.*")
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_the_code_of_a_page_runs(page: Path) -> None:
+def test_the_code_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "readme"}
-    for block in re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    for package in re.findall(r"^(?:import|from) (\w+)", "".join(blocks), re.MULTILINE):
+        pytest.importorskip(package)
+    for block in blocks:
         exec(compile(block, str(page), "exec"), names)
 
 
