@@ -212,7 +212,7 @@ def test_wrong_lam_shape_or_dtype(call: Callable[[], Any], error: type[Exception
         call()
 
 
-@pytest.mark.parametrize("lam", [0, 1, 0.5, 1.5, "0.5", torch.tensor(0.5), torch.rand(4)], ids=repr)
+@pytest.mark.parametrize("lam", [0, 1, 0.5, 1.5, "0.5", torch.tensor(0.5), torch.full((4,), 0.5)], ids=repr)
 @pytest.mark.parametrize("per_sample", [False, True])
 def test_hard_blocks_have_no_share_to_ask_for(lam: Any, per_sample: bool) -> None:
     mixer = mm.PatchUp(soft=False, per_sample=per_sample)
@@ -466,9 +466,9 @@ MAPS = [(torch.rand(3, 6, 5), torch.zeros(6, 5).long())] * 2
 @expect(
     {
         "both": (
-            lambda: mm.MixCollate(mm.FMix(), num_classes=3, label_axes="b *"),
+            lambda: mm.MixCollate(mm.FMix(), num_classes=3, labels={1: 3}),
             ValueError,
-            r"num_classes=3.*label_axes='b \*'.*one of them",
+            r"num_classes=3.*labels is \{1: 3\}.*labels=\{name: 3\}",
         ),
         "classes without their number": (lambda: mm.MixCollate(mm.FMix())(SAMPLES), ValueError, r"num_classes="),
         "label maps without axes": (
@@ -477,19 +477,19 @@ MAPS = [(torch.rand(3, 6, 5), torch.zeros(6, 5).long())] * 2
             r"y holds integers.*axes='b \*'",
         ),
         "label maps, soft": (
-            lambda: mm.MixCollate(mm.MixUp(), label_axes="b *")(MAPS),
+            lambda: mm.MixCollate(mm.MixUp(), inputs={0: None, 1: "b *"}, labels=None)(MAPS),
             TypeError,
             r"torch.int64.*chosen, never blended",
         ),
         "triples": (
             lambda: mm.MixCollate(mm.FMix(), num_classes=3)([(*s, 1) for s in SAMPLES]),
             ValueError,
-            r"\(image, label\) pairs.*collate=",
+            r"a field 2, and nothing says.*carried=\(2,\)",
         ),
         "images alone": (
             lambda: mm.MixCollate(mm.FMix(), num_classes=3)([s[0] for s in SAMPLES]),
-            ValueError,
-            r"\(image, label\) pairs.*collate=",
+            TypeError,
+            r"mapping, a tuple or a list of fields, such as \(image, label\), got Tensor.*collate=",
         ),
     }
 )

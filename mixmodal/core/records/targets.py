@@ -43,17 +43,51 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
         )
 
 
-def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
+def check_of_samples(y: Tensor, mask: Tensor) -> None:
+    """Raise ValueError where floats are of locations, by their number of axes, and a mask differs between locations."""
+    if y.ndim > 2 and (y.is_floating_point() or y.dtype == torch.bool) and mask[0].numel() > 1:
+        raise ValueError(
+            f"y holds {y.dtype} of shape {tuple(y.shape)}, and each location has a share of its own, by a mask on the "
+            f"grid {tuple(mask.shape[1:])}: mix a label map like its sample, as mix(y, axes='b *') or, with channels, "
+            f"mix(y, axes='b c *'); for targets of whole samples give y.flatten(1)"
+        )
+
+
+def label_of(preds: Tensor, y: Tensor) -> Tensor:
+    """The class (B,) of each sample, by its number (B,) or the largest of its shares (B, C).
+
+    Raises:
+        ValueError: another shape, of `preds` (B, C) or of `y`.
+
+    >>> label_of(torch.zeros(2, 3), torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))
+    tensor([1, 0])
+    """
+    if preds.ndim != 2 or len(preds) != len(y) or y.ndim > 2:
+        raise ValueError(
+            f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
+            f"{tuple(y.shape)}"
+        )
+    return y if y.ndim == 1 else y.argmax(1)
+
+
+def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0) -> Tensor:
     """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
 
     Raises:
-        ValueError: integers without `num_classes`, out of range or with more than one axis.
+        ValueError: integers without `num_classes`, out of range or with more than one axis; `label_smoothing` outside
+            [0, 1], or of floats.
 
     >>> soft_labels(torch.tensor([2, 0]), 3)
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
+    require(0 <= label_smoothing <= 1, "label_smoothing", label_smoothing, "lie in [0, 1]")
     if y.dtype == torch.bool or y.is_floating_point():
+        if label_smoothing:
+            raise ValueError(
+                f"label_smoothing={label_smoothing} is for class numbers, and y holds {y.dtype} of shape "
+                f"{tuple(y.shape)}; smooth these labels before they are mixed"
+            )
         return y.to(torch.promote_types(y.dtype, torch.float32))
     if y.ndim > 1:
         raise ValueError(
@@ -64,7 +98,8 @@ def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
         raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
     require(is_whole(num_classes) and num_classes > 0, "num_classes", num_classes, "be a whole number, 1 or more")
     check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
-    return (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+    one_hot = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+    return one_hot * (1 - label_smoothing) + label_smoothing / num_classes if label_smoothing else one_hot
 
 
 def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
