@@ -178,8 +178,8 @@ def unmixed_labels(model: nn.Module, name: str) -> ValueError:
     """What to raise where a network in training is given labels: it would compute a loss that knows of no mix."""
     return ValueError(
         f"{name} is given to {type(model).__name__} in training, whose loss would not know how its inputs were mixed: "
-        f"leave it out and take mixing.loss(output.logits, labels); a Trainer takes "
-        f"compute_loss_func=mm.trainer_loss(mixing)"
+        f"leave it out and take mixing.loss(output.logits, labels); in place of a Trainer "
+        f"take mixmodal.frameworks.trainer.MixTrainer(model, args, mixing=mixing)"
     )
 
 

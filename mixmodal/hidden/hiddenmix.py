@@ -174,6 +174,30 @@ class HiddenMix:
                 buffer.copy_(value)
         compare(found, plain, valid, model)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in the mixers from draw to draw, such as the turn of an `Alternate`, by the name of the site.
+
+        >>> import mixmodal as mm
+        >>> net = nn.Sequential(nn.Linear(4, 3))
+        >>> mm.HiddenMix(net, {net[0]: mm.Alternate([mm.MixUp(), mm.NoMix()])}).state_dict()
+        {'0': {'turn': 0}}
+        """
+        states = {name_of(self.model, site): mixer.state_dict() for site, mixer in self.at.items()}
+        return {name: state for name, state in states.items() if state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where a `state_dict` was taken.
+
+        Raises:
+            ValueError: the state is of other sites, or of other mixers.
+        """
+        names = self.state_dict().keys()
+        if not isinstance(state, Mapping) or state.keys() != names:
+            raise ValueError(f"state={state} is of other sites: those with a state are {', '.join(names) or 'none'}")
+        for site, mixer in self.at.items():
+            if name_of(self.model, site) in names:
+                mixer.load_state_dict(state[name_of(self.model, site)])
+
     def remove(self) -> None:
         """Take all hooks away; the model is as it was before."""
         self.acting.hooks.remove()
