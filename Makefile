@@ -10,7 +10,7 @@ test: .venv/installed  ## style, types, tests, doctests, README
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy mixmodal recipes
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n auto -m "not slow"
 
 docs: .venv/installed  ## the site, with its gallery run anew, in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -14,7 +14,7 @@ from mixmodal.methods.puzzle.puzzlemix import PuzzleMix
 from mixmodal.methods.puzzle.saliency import saliency
 from mixmodal.methods.uniform import MixUp, NoMix
 from mixmodal.modalities.audio import LogMel, union_targets
-from mixmodal.modalities.images import MixCollate
+from mixmodal.modalities.batches import MixBatch, MixCollate
 from mixmodal.modalities.points import meshes
 from mixmodal.modalities.points.clouds import OnPoints
 from mixmodal.modalities.points.voxels import devoxelize, voxelize
@@ -39,6 +39,7 @@ __all__ = [
     "LengthBucketBatchSampler",
     "LogMel",
     "Mix",
+    "MixBatch",
     "MixCollate",
     "MixUp",
     "Mixer",

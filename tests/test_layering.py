@@ -25,7 +25,7 @@ LIBRARY = [
     "methods.puzzle",
     *("hidden.arguments", "hidden.hooks", "hidden.replay", "hidden.mixers", "hidden.acting"),
     *("hidden.hiddenmix", "hidden.sites", "hidden.presets", "hidden"),
-    *("modalities.images", "modalities.waves", "modalities.audio"),
+    *("modalities.batches", "modalities.waves", "modalities.audio"),
     *("modalities.text.ends", "modalities.text.beside", "modalities.text.tokens", "modalities.text.trainer"),
     *("modalities.text.padding", "modalities.text.buckets", "modalities.text"),
     *("modalities.points.voxels", "modalities.points.clouds"),

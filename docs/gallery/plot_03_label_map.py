@@ -232,10 +232,10 @@ plt.show()
 # In a DataLoader
 # ---------------
 #
-# ``label_axes`` makes :py:class:`mixmodal.MixCollate` mix the maps by the draw of the images. It needs hard masks, as
-# the record does not leave the worker.
+# :py:class:`mixmodal.MixCollate` is told by which axes the maps are mixed, by the draw of the images. It needs hard
+# masks, as the record does not leave the worker.
 
-collate = mm.MixCollate(mm.CutMix(), label_axes="b *")
+collate = mm.MixCollate(mm.CutMix(), inputs={0: None, 1: "b *"}, labels=None)
 x, y = next(iter(DataLoader(TensorDataset(*crops()), batch_size=8, collate_fn=collate)))
 print(x.shape, y.shape, y.dtype)
 

@@ -466,9 +466,9 @@ MAPS = [(torch.rand(3, 6, 5), torch.zeros(6, 5).long())] * 2
 @expect(
     {
         "both": (
-            lambda: mm.MixCollate(mm.FMix(), num_classes=3, label_axes="b *"),
+            lambda: mm.MixCollate(mm.FMix(), num_classes=3, labels={1: 3}),
             ValueError,
-            r"num_classes=3.*label_axes='b \*'.*one of them",
+            r"num_classes=3.*labels is \{1: 3\}.*labels=\{name: 3\}",
         ),
         "classes without their number": (lambda: mm.MixCollate(mm.FMix())(SAMPLES), ValueError, r"num_classes="),
         "label maps without axes": (
@@ -477,19 +477,19 @@ MAPS = [(torch.rand(3, 6, 5), torch.zeros(6, 5).long())] * 2
             r"y holds integers.*axes='b \*'",
         ),
         "label maps, soft": (
-            lambda: mm.MixCollate(mm.MixUp(), label_axes="b *")(MAPS),
+            lambda: mm.MixCollate(mm.MixUp(), inputs={0: None, 1: "b *"}, labels=None)(MAPS),
             TypeError,
             r"torch.int64.*chosen, never blended",
         ),
         "triples": (
             lambda: mm.MixCollate(mm.FMix(), num_classes=3)([(*s, 1) for s in SAMPLES]),
             ValueError,
-            r"\(image, label\) pairs.*collate=",
+            r"a field 2, and nothing says.*carried=\(2,\)",
         ),
         "images alone": (
             lambda: mm.MixCollate(mm.FMix(), num_classes=3)([s[0] for s in SAMPLES]),
-            ValueError,
-            r"\(image, label\) pairs.*collate=",
+            TypeError,
+            r"mapping, a tuple or a list of fields, such as \(image, label\), got Tensor.*collate=",
         ),
     }
 )

@@ -159,19 +159,22 @@ class Mix:
             return ((torch.ones_like(self.lam), 1.0),)
         return ((self.lam, 1.0), (1 - self.lam, 0.0))
 
-    def targets(self, y: Tensor, *, num_classes: int | None = None) -> Tensor:
+    def targets(self, y: Tensor, *, num_classes: int | None = None, label_smoothing: float = 0.0) -> Tensor:
         """Soft targets `lam · y + (1 - lam) · y[index]`.
 
         Args:
             y: class numbers, integers (B,); or soft, multi-label or regression targets, floating (B, ...), booleans
                 read as 0 and 1.
             num_classes: number of classes, for integers only.
+            label_smoothing: share of a class label that is spread evenly over all classes, in [0, 1]; for integers
+                only.
 
         Returns:
             (B, num_classes) for integers, else the shape of `y`; in the dtype of `y`, at least float32.
 
         Raises:
-            ValueError: integers without `num_classes`, out of range or with more than one axis; wrong batch.
+            ValueError: integers without `num_classes`, out of range or with more than one axis; wrong batch;
+                `label_smoothing` outside [0, 1], or of floats.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
         >>> mix.targets(torch.tensor([0, 1]), num_classes=2)
@@ -179,7 +182,7 @@ class Mix:
                 [0.2500, 0.7500]])
         """
         check_batch(y, len(self.index))
-        return blend_targets(self.lam, soft_labels(y, num_classes), self.index)
+        return blend_targets(self.lam, soft_labels(y, num_classes, label_smoothing), self.index)
 
     def loss(
         self,

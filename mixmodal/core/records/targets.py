@@ -43,17 +43,24 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
         )
 
 
-def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
+def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0) -> Tensor:
     """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
 
     Raises:
-        ValueError: integers without `num_classes`, out of range or with more than one axis.
+        ValueError: integers without `num_classes`, out of range or with more than one axis; `label_smoothing` outside
+            [0, 1], or of floats.
 
     >>> soft_labels(torch.tensor([2, 0]), 3)
     tensor([[0., 0., 1.],
             [1., 0., 0.]])
     """
+    require(0 <= label_smoothing <= 1, "label_smoothing", label_smoothing, "lie in [0, 1]")
     if y.dtype == torch.bool or y.is_floating_point():
+        if label_smoothing:
+            raise ValueError(
+                f"label_smoothing={label_smoothing} is for class numbers, and y holds {y.dtype} of shape "
+                f"{tuple(y.shape)}; smooth these labels before they are mixed"
+            )
         return y.to(torch.promote_types(y.dtype, torch.float32))
     if y.ndim > 1:
         raise ValueError(
@@ -64,7 +71,8 @@ def soft_labels(y: Tensor, num_classes: int | None) -> Tensor:
         raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
     require(is_whole(num_classes) and num_classes > 0, "num_classes", num_classes, "be a whole number, 1 or more")
     check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
-    return (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+    one_hot = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+    return one_hot * (1 - label_smoothing) + label_smoothing / num_classes if label_smoothing else one_hot
 
 
 def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:

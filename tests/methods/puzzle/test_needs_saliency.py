@@ -74,7 +74,7 @@ def test_what_nobody_looks_at_is_refused(mixer: mm.Draws) -> None:
 def test_who_has_no_model_refuses_it_when_made(make: Callable[[], mm.Draws]) -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
     makers: dict[str, Callable[[], object]] = {
-        "a DataLoader": lambda: mm.MixCollate(make()),
+        "a MixCollate": lambda: mm.MixCollate(make()),
         "OnPoints": lambda: mm.OnPoints(make()),
         "KeepEnds": lambda: mm.KeepEnds(make()),
         "HiddenMix": lambda: mm.HiddenMix(net, {net: make()}),

@@ -40,7 +40,7 @@ def label_map(i: int) -> Tensor:
 def epochs(collate: mm.MixCollate, seed: int, *, workers: int, count: int = 2, batches: int = 4) -> list[list[Any]]:
     torch.manual_seed(seed)
     loader = DataLoader(
-        SampleNumbers(BATCH * batches, label_map if collate.label_axes else class_number),
+        SampleNumbers(BATCH * batches, label_map if collate.labels is None else class_number),
         batch_size=BATCH,
         num_workers=workers,
         collate_fn=collate,
@@ -99,7 +99,7 @@ def test_targets_are_the_shares_in_the_images(mixer: Any) -> None:
 )
 def test_label_maps_follow_the_draw_of_their_images(mixer: Any) -> None:
     changed = False
-    for x, y in epochs(mm.MixCollate(mixer, label_axes="b *"), 1, workers=2, count=1)[0]:
+    for x, y in epochs(mm.MixCollate(mixer, inputs={0: None, 1: "b *"}, labels=None), 1, workers=2, count=1)[0]:
         assert y.dtype == torch.int64
         assert torch.equal(x.argmax(1), y)
         changed |= any((y[k] != k).any() for k in range(BATCH))
@@ -109,7 +109,7 @@ def test_label_maps_follow_the_draw_of_their_images(mixer: Any) -> None:
 def test_label_maps_with_a_channel_axis_and_soft_ones() -> None:
     samples = [(torch.randn(3, 5, 4), torch.rand(2, 5, 4)) for _ in range(3)]
     torch.manual_seed(3)
-    _, y = mm.MixCollate(mm.MixUp(), label_axes="b k *")(samples)
+    _, y = mm.MixCollate(mm.MixUp(), inputs={0: None, 1: "b k *"}, labels=None)(samples)
     torch.manual_seed(3)
     _, mix = mm.MixUp()(torch.stack([x for x, _ in samples]))
     soft = torch.stack([label for _, label in samples])

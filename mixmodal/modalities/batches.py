@@ -1,0 +1,244 @@
+"""Batches of many fields: what is mixed in them, what are labels, what marks padding; in a DataLoader too."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from mixmodal.core.checks import check_tensor
+from mixmodal.core.draws import Draws, without_saliency
+from mixmodal.core.records.mix import Mix
+from mixmodal.hidden.arguments import marked
+
+Key = str | int
+"""What a field goes by: a name in a mapping or a named tuple, a place in a tuple or a list."""
+_Batch = TypeVar("_Batch")
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """What the fields of a batch are, see `MixBatch`."""
+
+    mixer: Draws
+    _: KW_ONLY
+    inputs: Key | Mapping[Key, str | None] = 0
+    labels: Key | Mapping[Key, int | None] | None = 1
+    num_classes: int | None = None
+    label_smoothing: float = 0.0
+    valid: Key | None = None
+    lengths: Key | None = None
+    carried: Sequence[Key] = ()
+
+    def __post_init__(self) -> None:
+        without_saliency(self.mixer, f"a {type(self).__name__}")
+        if self.num_classes is not None and (self.labels is None or isinstance(self.labels, Mapping)):
+            raise ValueError(
+                f"num_classes={self.num_classes} is for one field of labels that is given by its name, and labels is "
+                f"{self.labels!r}; write labels={{name: {self.num_classes}}}"
+            )
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing!r} must lie in [0, 1]")
+        if self.label_smoothing and not all(self._label_fields().values()):
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} is for class labels, and no number of classes is given for "
+                f"each of labels={self.labels!r}"
+            )
+        if self.lengths is not None and self.valid is None:
+            raise ValueError(f"lengths={self.lengths!r} needs valid=, the field that marks real locations")
+        told = self._told()
+        if isinstance(self.carried, str):
+            raise ValueError(f"carried={self.carried!r} must be several names, as in carried=({self.carried!r},)")
+        if not self._input_fields():
+            raise ValueError(f"inputs={self.inputs!r} names no field; name one that is to be mixed")
+        for key in told:
+            if told.count(key) > 1:
+                raise ValueError(
+                    f"field {key!r} is named twice; a field is an input, a label, valid, lengths or carried along"
+                )
+
+    def _mixed(self, batch: _Batch, generator: torch.Generator | None = None) -> tuple[_Batch, Mix]:
+        inputs, told = self._input_fields(), set(self._told())
+        for names in _keys(batch):
+            if told.isdisjoint(names):
+                raise ValueError(
+                    f"the batch has a field {names[-1]!r}, and nothing says what becomes of it: name it in inputs if "
+                    f"it is to be mixed, in labels if it is to be a soft target, else carried=({names[-1]!r},)"
+                )
+        first = _field(batch, next(iter(inputs)))
+        marks = None if self.valid is None else _field(batch, self.valid)
+        valid = None if marks is None else marked(marks, f"field {self.valid!r}")
+        mix = self.mixer.draw(first, valid=valid, generator=generator)
+        changed: dict[Key, Tensor] = {key: mix(_field(batch, key), axes=axes) for key, axes in inputs.items()}
+        for key, classes in self._label_fields().items():
+            labels = _field(batch, key)
+            changed[key] = mix.targets(labels, num_classes=classes, label_smoothing=self.label_smoothing)
+        if self.valid is not None and marks is not None and mix.valid is not None:
+            changed[self.valid] = mix.valid.to(marks.dtype)
+            if self.lengths is not None:
+                changed[self.lengths] = mix.lengths.to(_field(batch, self.lengths))
+        return _with(batch, changed), mix
+
+    def _told(self) -> list[Key]:
+        """The names of all fields that are spoken of."""
+        single = [key for key in (self.valid, self.lengths) if key is not None]
+        return [*self._input_fields(), *self._label_fields(), *single, *self.carried]
+
+    def _input_fields(self) -> Mapping[Key, str | None]:
+        return self.inputs if isinstance(self.inputs, Mapping) else {self.inputs: None}
+
+    def _label_fields(self) -> Mapping[Key, int | None]:
+        if self.labels is None:
+            return {}
+        return self.labels if isinstance(self.labels, Mapping) else {self.labels: self.num_classes}
+
+
+@dataclass(frozen=True)
+class MixBatch(_Fields):
+    """Mix a batch of many fields by one draw, whatever the fields are called.
+
+    A batch is a mapping (a dictionary, what a tokeniser or `datasets` gives, a TensorDict), a tuple, a named tuple or a
+    list. Every field of it is named here once, so that none is left unmixed by oversight.
+
+    Args:
+        mixer: what draws.
+        inputs: the fields that are mixed, and by which axes pattern: None for that of the mixer, "b *" for a label map
+            (B, H, W), see `Mix.__call__`. One field may be given by its name alone. The draw is made for the first one.
+        labels: the fields that become soft targets, and their number of classes: None for soft, multi-label and
+            regression targets. One field may be given by its name alone, its number of classes as `num_classes`. None
+            if labels stay as they are, for `mix.loss`.
+        num_classes: number of classes where `labels` is a name.
+        label_smoothing: the share of a class label that is spread evenly over all classes, in [0, 1].
+        valid: the field that marks real locations, (B, *grid) of ones and zeros of any dtype, such as
+            "attention_mask". The draw is fitted to it, and it marks what is real in the mixed batch.
+        lengths: the field that counts the real locations of each sample, (B,), such as those of `Padded`. It is set to
+            `mix.lengths`; give `valid` as well.
+        carried: the fields that are carried along as they are, where a batch has them.
+
+    Raises:
+        TypeError: a mixer that needs saliency.
+        ValueError: a field that is named twice; `num_classes` beside classes by field; `label_smoothing` out of
+            range, or of labels without a number of classes; `lengths` without `valid`.
+
+    >>> import torch, mixmodal as mm
+    >>> mixing = MixBatch(mm.CutMix(), inputs={"image": None, "map": "b *"}, labels={"label": 5})
+    >>> batch = {"image": torch.rand(2, 3, 8, 8), "map": torch.ones(2, 8, 8), "label": torch.tensor([0, 4])}
+    >>> mixed, mix = mixing(batch)
+    >>> mixed["label"].shape
+    torch.Size([2, 5])
+    """
+
+    def __call__(self, batch: _Batch, *, generator: torch.Generator | None = None) -> tuple[_Batch, Mix]:
+        """Draw a record and mix the batch by it. The batch that is given stays as it is.
+
+        Args:
+            batch: the batch.
+            generator: see `Draws.draw`.
+
+        Returns:
+            A batch of the same kind, and the record.
+
+        Raises:
+            KeyError: the batch has no such field.
+            TypeError: a batch of another kind; a field that is to be mixed and is no tensor; integers, such as label
+                maps, and a mixer with soft masks.
+            ValueError: the batch has a field that is not named; class numbers without a number of classes; fields of
+                another batch size.
+        """
+        return self._mixed(batch, generator)
+
+
+@dataclass(frozen=True)
+class MixCollate(_Fields):
+    """A `collate_fn` that mixes each batch; picklable, so that workers can run it. (image, label) pairs by default.
+
+    It draws from torch's global generator, which a DataLoader seeds anew for every worker and epoch: draws differ
+    between workers and epochs, and `torch.manual_seed` before the loop makes them repeatable.
+
+    Args:
+        mixer: what draws; in a worker an `Alternate` begins at a turn that is drawn, and keeps it there, see there.
+        inputs: see `MixBatch`, as the others.
+        labels: soft targets, the second field if it is not told otherwise.
+        num_classes: number of classes where labels are class numbers.
+        label_smoothing: see `MixBatch`.
+        valid: see `MixBatch`.
+        lengths: see `MixBatch`.
+        carried: see `MixBatch`.
+        collate: makes a batch of the samples.
+
+    >>> import torch, mixmodal as mm
+    >>> samples = [(torch.rand(3, 8, 8), 0), (torch.rand(3, 8, 8), 2)]
+    >>> x, y = MixCollate(mm.FMix(), num_classes=3)(samples)
+    >>> x.shape, y.shape
+    (torch.Size([2, 3, 8, 8]), torch.Size([2, 3]))
+    """
+
+    _: KW_ONLY
+    collate: Callable[[list[Any]], Any] = default_collate
+
+    def __call__(self, samples: Sequence[Any]) -> Any:
+        """Collate and mix.
+
+        Args:
+            samples: what `collate` makes a batch of, such as (image, label) pairs.
+
+        Returns:
+            The mixed batch, with soft targets for labels.
+
+        Raises:
+            KeyError, TypeError, ValueError: see `MixBatch.__call__`.
+        """
+        return self._mixed(self.collate(list(samples)))[0]
+
+
+def _keys(batch: Any) -> list[tuple[Key, ...]]:
+    """What each field of a batch goes by: a place, a name, or either.
+
+    Raises:
+        TypeError: the batch has no fields.
+    """
+    if isinstance(batch, Mapping):
+        return [(key,) for key in batch]
+    if isinstance(batch, list | tuple):
+        names = getattr(batch, "_fields", None)
+        return list(enumerate(names)) if names else [(place,) for place in range(len(batch))]
+    raise TypeError(
+        f"a batch must be a mapping, a tuple or a list of fields, such as (image, label), got {type(batch).__name__}; "
+        f"give collate= for other samples"
+    )
+
+
+def _field(batch: Any, key: Key) -> Tensor:
+    """A field of a batch.
+
+    Raises:
+        KeyError: there is none of this name, or no such place.
+        TypeError: it is no tensor.
+    """
+    keys = _keys(batch)
+    place = next((place for place, each in enumerate(keys) if key in each), None)
+    if place is None:
+        there = ", ".join(repr(each[-1]) for each in keys)
+        raise KeyError(
+            f"the batch has no field {key!r} but {there or 'none'}; name its fields, as in inputs='image', "
+            f"labels={{'label': 10}}"
+        )
+    value: Tensor = batch[key if isinstance(batch, Mapping) else place]
+    check_tensor(value, f"field {key!r}")
+    return value
+
+
+def _with(batch: Any, changed: Mapping[Key, Tensor]) -> Any:
+    """A batch of the same kind with other values for some fields."""
+    if isinstance(batch, Mapping):
+        new = batch.copy() if hasattr(batch, "copy") else dict(batch)  # TensorDict, UserDict: of their own kind
+        for key, value in changed.items():
+            new[key] = value
+        return new
+    keys = _keys(batch)
+    values = [
+        next((changed[key] for key in each if key in changed), old) for each, old in zip(keys, batch, strict=True)
+    ]
+    return type(batch)(*values) if hasattr(batch, "_fields") else type(batch)(values)
