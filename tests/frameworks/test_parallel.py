@@ -45,12 +45,20 @@ class Net(nn.Module):
         return self.head(self.layer2(self.layer1(self.stem(x))).flatten(2).mean(2))
 
 
-def in_a_row() -> nn.Sequential:
-    """The same network as stages in a row."""
+class Block(nn.Sequential):
+    """Layers in a row, with a forward of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+def in_a_row(block: type[nn.Sequential] = nn.Sequential) -> nn.Sequential:
+    """The same network as blocks in a row."""
     net = Net()
-    return nn.Sequential(
-        net.stem, net.layer1, net.layer2, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.head)
-    )
+    last = block(nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.head)
+    return nn.Sequential(block(net.stem), block(*net.layer1), block(*net.layer2), last)
 
 
 def stages(net: Any) -> list[nn.Module]:
@@ -164,6 +172,11 @@ def on(net: Net) -> Trained:
     return ddp, mm.HiddenMix(ddp, {ddp if site is net else site: mixer for site, mixer in at.items()})
 
 
+def inside_shards(net: Net) -> Trained:
+    hidden = mixed(sharded(net))
+    return lambda x: hidden(x)[0], hidden
+
+
 def around(net: Net) -> Trained:
     hidden = mixed(net)
     DistributedDataParallel(net)
@@ -191,6 +204,7 @@ SPREAD: dict[str, Callable[[Net], Trained]] = {
     "`ddp = DistributedDataParallel(net)`, then `HiddenMix(ddp, …)`": on,
     "`HiddenMix(net, …)`, then `fully_shard(net)`": then(mixed, sharded, 1),
     "`fully_shard(net)`, then `HiddenMix(net, …)`": then(sharded, mixed, 0),
+    "`hidden(x)` where `fully_shard(net)` is trained": inside_shards,
     "`hidden(x)` where `ddp` is trained": around,
 }
 SPREAD_AND_COMPILED: dict[str, Callable[[Net], Trained]] = {
@@ -287,13 +301,6 @@ def call_hidden(net: nn.Module) -> Trained:
     return lambda x: hidden(x)[0], hidden
 
 
-def compile_stages(net: Any) -> Trained:
-    hidden = mm.HiddenMix(net, {net[1]: mm.MixUp()})
-    for stage in net:
-        stage.compile(backend=BACKEND)
-    return net, hidden
-
-
 def compile_forward(net: nn.Module) -> Trained:
     hidden = mixed(net, inside=False)
     net.forward = torch.compile(net.forward, backend=BACKEND, fullgraph=True)
@@ -311,9 +318,12 @@ COMPILED: dict[str, tuple[Callable[[], nn.Module], Callable[[Any], Trained]]] = 
     "`net.compile()` before `HiddenMix(net, …)`": (Net, compile_in_place_then_mix),
     "`torch.compile(step)`, where `step` calls `hidden(x)`": (Net, compile_a_step),
     "`hidden(x)` where `torch.compile(net)` is trained": (Net, call_hidden),
-    "`torch.compile(net)`, `net` an `nn.Sequential`, sites: `net`": (in_a_row, ROOT),
-    "`torch.compile(net)`, `net` an `nn.Sequential`, sites inside": (in_a_row, INSIDE),
-    "`for stage in net: stage.compile()`, `net` an `nn.Sequential` of stages, sites inside": (in_a_row, compile_stages),
+    "`torch.compile(net)`, `net` an `nn.Sequential` of PyTorch's layers, sites: `net`": (in_a_row, ROOT),
+    "`torch.compile(net)`, `net` an `nn.Sequential` of PyTorch's layers, sites inside": (in_a_row, INSIDE),
+    "`torch.compile(net)`, `net` an `nn.Sequential` of blocks of your own, sites inside": (
+        functools.partial(in_a_row, Block),
+        INSIDE,
+    ),
     "`net.forward = torch.compile(net.forward, fullgraph=True)`, sites: `net`": (Net, compile_forward),
 }
 REFUSED = {
@@ -343,9 +353,8 @@ def test_compiled_networks_mix_anew_and_are_compiled_once(name: str) -> None:
     assert len({json.dumps(draw) for draw in drawn}) == STEPS
 
     def eager(net: nn.Module) -> Trained:
-        at = {net[1]: mm.MixUp()} if build is compile_stages else None
         where = build.keywords if isinstance(build, functools.partial) else {"inside": build is not compile_forward}
-        return net, mixed(net, **where) if at is None else mm.HiddenMix(net, at)
+        return net, mixed(net, **where)
 
     assert follow(plain, eager, 3, lambda gradient: gradient)[1] == drawn  # the same seed, the same draws
 
@@ -361,3 +370,24 @@ def test_what_cannot_be_raises(name: str) -> None:
         call(x)
     with mixed(net, root=False), pytest.raises(REFUSED[name]):
         call(x)
+
+
+@breaks
+@pytest.mark.slow
+def test_a_resnet_that_mixes_inside_compiles_as_much_of_it_as_one_that_does_not() -> None:
+    models = pytest.importorskip("torchvision.models")
+    captured, graphs = [], []
+    for mixes in (False, True):
+        torch.compiler.reset()
+        counters.clear()
+        net = models.resnet18(num_classes=CLASSES)
+        hidden = mm.presets.patchup(net, mm.sites.resnet(net)[:3], block_size=3) if mixes else None
+        call = torch.compile(net, backend="eager")
+        for _ in range(4):
+            call(torch.randn(2, 3, 32, 32))
+            captured.append(counters["stats"]["calls_captured"])
+            graphs.append(counters["stats"]["unique_graphs"])
+        assert hidden is None or hidden.mix is not None
+    assert len({*captured}) == 1
+    assert graphs == [1] * 4 + [4] * 4
+    assert "ResNet-18 is four graphs" in PAGE
