@@ -9,7 +9,7 @@ by such a mask and never moved. On this page you make both from meshes, mix them
     voxels, mix = mm.FMix()(voxels)                            # (B, 1, D, H, W)
     cloud, mix = mm.OnPoints(mm.FMix(), resolution=32)(cloud)  # (B, N, 3 or more)
 
-Meshes need open3d: ``pip install 'mixmodal[points]'``.
+This page needs open3d, for its shapes and their voxels: ``pip install 'mixmodal[points]'``.
 """
 
 import textwrap

@@ -53,6 +53,11 @@ class Draws(ABC):
         """Whether a draw must be told what is salient in the batch."""
         return False
 
+    @property
+    def exact(self) -> bool:
+        """Whether records say the realised share rather than the one asked for; of the mixers within, all."""
+        return all(mixer.exact for _, mixer in self._within())
+
     @abstractmethod
     def record(self, x: Tensor, asked: Asked) -> Mix:
         """The record of a draw, which a class of one's own writes: `draw` with its arguments in one object.
@@ -171,4 +176,13 @@ def without_saliency(mixer: Draws, who: str) -> None:
         raise TypeError(
             f"{mixer!r} needs saliency, which {who} cannot give it: mix the batch in the training step, as in "
             f"mixer(x, saliency=mm.saliency(model, x, y))"
+        )
+
+
+def with_realised_share(mixer: Draws, who: str) -> None:
+    """Raise ValueError if a mixer records the share that it is asked for, where `who` counts what is kept."""
+    if not mixer.exact:
+        raise ValueError(
+            f"{mixer!r} records the share that was asked for, and {who} the one that comes of it: set it to record "
+            f"the realised share, as adjust_lam=True does"
         )

@@ -212,7 +212,7 @@ def test_wrong_lam_shape_or_dtype(call: Callable[[], Any], error: type[Exception
         call()
 
 
-@pytest.mark.parametrize("lam", [0, 1, 0.5, 1.5, "0.5", torch.tensor(0.5), torch.rand(4)], ids=repr)
+@pytest.mark.parametrize("lam", [0, 1, 0.5, 1.5, "0.5", torch.tensor(0.5), torch.full((4,), 0.5)], ids=repr)
 @pytest.mark.parametrize("per_sample", [False, True])
 def test_hard_blocks_have_no_share_to_ask_for(lam: Any, per_sample: bool) -> None:
     mixer = mm.PatchUp(soft=False, per_sample=per_sample)

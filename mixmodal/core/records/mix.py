@@ -29,7 +29,9 @@ from mixmodal.core.records.targets import (
     blend_targets,
     check_axes,
     check_batch,
+    check_of_samples,
     check_predictions,
+    label_of,
     soft_labels,
     targets_of,
 )
@@ -163,8 +165,8 @@ class Mix:
         """Soft targets `lam · y + (1 - lam) · y[index]`.
 
         Args:
-            y: class numbers, integers (B,); or soft, multi-label or regression targets, floating (B, ...), booleans
-                read as 0 and 1.
+            y: class numbers, integers (B,); or soft, multi-label or regression targets of samples, floating (B,) or
+                (B, K), booleans read as 0 and 1.
             num_classes: number of classes, for integers only.
             label_smoothing: share of a class label that is spread evenly over all classes, in [0, 1]; for integers
                 only.
@@ -173,8 +175,8 @@ class Mix:
             (B, num_classes) for integers, else the shape of `y`; in the dtype of `y`, at least float32.
 
         Raises:
-            ValueError: integers without `num_classes`, out of range or with more than one axis; wrong batch;
-                `label_smoothing` outside [0, 1], or of floats.
+            ValueError: integers without `num_classes` or out of range; label maps, which mix like their samples; wrong
+                batch; `label_smoothing` outside [0, 1], or of floats.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
         >>> mix.targets(torch.tensor([0, 1]), num_classes=2)
@@ -182,6 +184,8 @@ class Mix:
                 [0.2500, 0.7500]])
         """
         check_batch(y, len(self.index))
+        if self.partner and not self.uniform:
+            check_of_samples(y, self.mask)
         return blend_targets(self.lam, soft_labels(y, num_classes, label_smoothing), self.index)
 
     def loss(
@@ -252,12 +256,7 @@ class Mix:
         (tensor(0.5000), tensor(0.7500))
         """
         check_batch(y, len(self.index))
-        if preds.ndim != 2 or len(preds) != len(y) or y.ndim > 2:
-            raise ValueError(
-                f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
-                f"{tuple(y.shape)}"
-            )
-        label = y if y.ndim == 1 else y.argmax(1)
+        label = label_of(preds, y)
         hit = (preds.argmax(1) == label).to(self.lam.dtype)
         partner_hit = (preds.argmax(1) == label.index_select(0, self.index)).to(self.lam.dtype)
         return torch.lerp(partner_hit, hit, self.lam).mean()

@@ -43,6 +43,33 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
         )
 
 
+def check_of_samples(y: Tensor, mask: Tensor) -> None:
+    """Raise ValueError where floats are of locations, by their number of axes, and a mask differs between locations."""
+    if y.ndim > 2 and (y.is_floating_point() or y.dtype == torch.bool) and mask[0].numel() > 1:
+        raise ValueError(
+            f"y holds {y.dtype} of shape {tuple(y.shape)}, and each location has a share of its own, by a mask on the "
+            f"grid {tuple(mask.shape[1:])}: mix a label map like its sample, as mix(y, axes='b *') or, with channels, "
+            f"mix(y, axes='b c *'); for targets of whole samples give y.flatten(1)"
+        )
+
+
+def label_of(preds: Tensor, y: Tensor) -> Tensor:
+    """The class (B,) of each sample, by its number (B,) or the largest of its shares (B, C).
+
+    Raises:
+        ValueError: another shape, of `preds` (B, C) or of `y`.
+
+    >>> label_of(torch.zeros(2, 3), torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))
+    tensor([1, 0])
+    """
+    if preds.ndim != 2 or len(preds) != len(y) or y.ndim > 2:
+        raise ValueError(
+            f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
+            f"{tuple(y.shape)}"
+        )
+    return y if y.ndim == 1 else y.argmax(1)
+
+
 def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0) -> Tensor:
     """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
 

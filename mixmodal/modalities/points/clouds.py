@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mixmodal.core.checks import check, is_number, require
 from mixmodal.core.devices import source
-from mixmodal.core.draws import Asked, Draws, without_saliency
+from mixmodal.core.draws import Asked, Draws, with_realised_share, without_saliency
 from mixmodal.core.grids import parse_axes
 from mixmodal.core.records.mix import Mix
 from mixmodal.methods.policies import Policy
@@ -83,6 +83,7 @@ class OnPoints(Draws):
         if not isinstance(self.mixer, Draws):
             raise TypeError(f"mixer is {type(self.mixer).__name__} and must be a mixer or a policy, such as FMix()")
         without_saliency(self.mixer, "OnPoints")
+        with_realised_share(self.mixer, "OnPoints")
         _check_hard(_all_hard(self.mixer), self.mixer)
         object.__setattr__(self, "resolution", check_resolution(self.resolution))
         for name in ("low", "high"):

@@ -178,7 +178,9 @@ def import_open3d() -> Any:
         import open3d
     except ImportError as error:
         if "libusb" not in str(error):
-            raise ImportError("meshes need open3d: pip install 'mixmodal[points]'") from error
+            raise ImportError(
+                "voxels of meshes and method='poisson' need open3d: pip install 'mixmodal[points]'"
+            ) from error
         return _with_libusb(error)
     return open3d
 

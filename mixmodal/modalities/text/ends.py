@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mixmodal.core.draws import Asked, Draws, without_saliency
+from mixmodal.core.draws import Asked, Draws, with_realised_share, without_saliency
 from mixmodal.core.grids import own_share, real_after
 from mixmodal.core.records.mix import Mix
 
@@ -32,6 +32,7 @@ class KeepEnds(Draws):
 
     def __post_init__(self) -> None:
         without_saliency(self.mixer, "KeepEnds")
+        with_realised_share(self.mixer, "KeepEnds")
 
     @property
     def partner(self) -> bool:

@@ -391,18 +391,19 @@ def test_booleans_are_read_as_0_and_1(mix: mm.Mix, shape: tuple[int, ...], dtype
 
 # ---------------------------------------------------------------- shapes that broadcast
 
-ALIKE: list[Any] = [
-    *(nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.HuberLoss(), nn.BCEWithLogitsLoss(), nn.BCELoss()),
-    *(F.mse_loss, functools.partial(F.huber_loss, delta=0.5), nn.SoftMarginLoss()),
-    nn.PoissonNLLLoss(),
-    lambda preds, y, reduction="mean": (preds - y).square(),
-    lambda preds, y: (preds - y).abs(),
-    lambda preds, y: (preds - y).abs().mean(),
-]
+KINDS = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.SoftMarginLoss)
+ALIKE: dict[str, Any] = {
+    **{kind.__name__: kind() for kind in (*KINDS, nn.PoissonNLLLoss)},
+    "mse_loss": F.mse_loss,
+    "partial": functools.partial(F.huber_loss, delta=0.5),
+    "takes reduction": lambda preds, y, reduction="mean": (preds - y).square(),
+    "of each": lambda preds, y: (preds - y).abs(),
+    "their mean": lambda preds, y: (preds - y).abs().mean(),
+}
 
 
 @pytest.mark.filterwarnings("ignore:Using a target size")
-@pytest.mark.parametrize("criterion", ALIKE, ids=str)
+@pytest.mark.parametrize("criterion", ALIKE.values(), ids=ALIKE.keys())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64], ids=str)
 @pytest.mark.parametrize(("one", "other"), [((SIZE, 1), (SIZE,)), ((SIZE,), (SIZE, 1))], ids=str)
 def test_predictions_and_targets_never_broadcast(

@@ -418,3 +418,17 @@ def test_accuracy_without_a_partner_is_plain(method: Method) -> None:
     preds, y = torch.randn(40, 3), torch.randint(3, (40,))
     mix = method.build("b c *").draw(torch.empty(40, 1, 4, 4))
     close(mix.accuracy(preds, y), (preds.argmax(1) == y).double().mean())
+
+
+def test_floats_of_locations_have_a_share_each() -> None:
+    """One share for a whole label map would weigh each pixel by the mean of the mask; a uniform mask has one anyway."""
+    x, maps = torch.rand(4, 3, 6, 5), torch.rand(4, 2, 6, 5)
+    for mixer in (mm.CutMix(), mm.FMix(), mm.PatchUp(block_size=3)):
+        with pytest.raises(ValueError, match=r"y holds torch.float32 of shape \(4, 2, 6, 5\).*mix\(y, axes='b c \*'\)"):
+            mixer(x)[1].targets(maps)
+        with pytest.raises(ValueError, match=r"torch.bool.*y.flatten\(1\)"):
+            mixer(x)[1].targets(maps > 0.5)
+    _, mix = mm.MixUp()(x)
+    lam = mix.lam.view(-1, 1, 1, 1)
+    close(mix.targets(maps), lam * maps + (1 - lam) * maps[mix.index])
+    assert torch.equal(mm.Cutout(size=3)(x)[1].targets(maps), maps)

@@ -355,7 +355,7 @@ def test_the_record_replays_on_whatever_points_carry(mixer: Any) -> None:
 
 
 @pytest.mark.parametrize("frame", ["common", "own"])
-@pytest.mark.parametrize("mixer", [mm.FMix(), mm.CutMix(adjust_lam=False)], ids=str)
+@pytest.mark.parametrize("mixer", [mm.FMix(), mm.CutMix()], ids=str)
 def test_share_one_is_the_own_cloud_and_share_zero_the_partner(mixer: Any, frame: Any) -> None:
     x = numbered(5, 30)
     on_points = OnPoints(mixer, frame=frame, resolution=4)
@@ -901,3 +901,10 @@ DROPPING = [mm.Cutout(size=3), mm.DropBlock(block_size=3), mm.OneOf([mm.Cutout(s
 def test_what_drops_points_is_refused(mixer: Any) -> None:
     with pytest.raises(TypeError, match="drops points, and a cloud keeps their number; mix voxels with it"):
         OnPoints(mixer)(torch.rand(2, 10, 3))
+
+
+def test_a_share_that_is_asked_for_is_not_replaced_in_silence() -> None:
+    for make in (mm.OnPoints, mm.KeepEnds):
+        for mixer in (mm.CutMix(adjust_lam=False), mm.OneOf([mm.FMix(), mm.CutMix(adjust_lam=False)])):
+            with pytest.raises(ValueError, match=f"{make.__name__} the one that comes of it.*adjust_lam=True"):
+                make(mixer)

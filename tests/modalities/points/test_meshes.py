@@ -642,7 +642,7 @@ class Fails:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open3d", None)
-    with pytest.raises(ImportError, match=r"meshes need open3d: pip install 'mixmodal\[points\]'"):
+    with pytest.raises(ImportError, match=r"voxels of meshes.* need open3d: pip install 'mixmodal\[points\]'"):
         sample_surface(cube(), 4, method="poisson")
     assert sample_surface(cube(), 4).shape == (4, 3)
 

@@ -279,7 +279,9 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         LengthBucketBatchSampler(**{"lengths": [3, 1, 2], "batch_size": 2} | arguments)
 
 
-@pytest.mark.parametrize("lengths", [(n for n in (1, 2)), [[1], [1, 2]], ["a", "bc"], None, {1, 2}], ids=str)
+@pytest.mark.parametrize(
+    "lengths", [iter([1, 2]), [[1], [1, 2]], ["a", "bc"], None, {1, 2}], ids=lambda each: type(each).__name__
+)
 def test_what_are_no_numbers_is_named(lengths: Any) -> None:
     with pytest.raises(TypeError, match=r"lengths is .* and must hold one whole number for each sample, as in"):
         LengthBucketBatchSampler(lengths, 2)
