@@ -243,20 +243,16 @@ def run_in_two(names: list[str], folder: Path) -> list[Any]:
 def check_spread(found: list[Any], name: str) -> None:
     (worst, drawn, graphs), (other_worst, other_drawn, _) = (process[name] for process in found)
     right, said = TABLE[name]
-    assert (max(worst, other_worst) < 1e-5) == (right == "yes"), (worst, other_worst)
+    assert (max(worst, other_worst) < 1e-5) == (right == "yes"), name
     assert len({json.dumps(draw) for draw in drawn + other_drawn}) == 2 * STEPS  # anew in each step and process
     assert len({json.dumps(where) for where, *_ in drawn}) > 1
-    assert {*graphs[SETTLED:]} == {int(said or 0)}
+    assert {*graphs[SETTLED:]} == {int(said or 0)}, name
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    return run_in_two([*SPREAD], tmp_path_factory.mktemp("two"))
-
-
-@pytest.mark.parametrize("name", SPREAD)
-def test_two_processes_have_the_mean_of_their_gradients(two: list[Any], name: str) -> None:
-    check_spread(two, name)
+def test_two_processes_have_the_mean_of_their_gradients(tmp_path: Path) -> None:
+    found = run_in_two([*SPREAD], tmp_path)
+    for name in SPREAD:
+        check_spread(found, name)
 
 
 @pytest.mark.slow
@@ -391,3 +387,15 @@ def test_a_resnet_that_mixes_inside_compiles_as_much_of_it_as_one_that_does_not(
     assert len({*captured}) == 1
     assert graphs == [1] * 4 + [4] * 4
     assert "ResNet-18 is four graphs" in PAGE
+
+
+@breaks
+@pytest.mark.slow
+def test_the_default_compiler_changes_nothing() -> None:
+    def build(net: nn.Module) -> Trained:
+        hidden = mixed(net)
+        return torch.compile(net), hidden
+
+    worst, _, graphs = follow(Net(), build, 3, lambda gradient: gradient)
+    assert worst < 1e-5
+    assert {*graphs[SETTLED:]} == {int(TABLE["`torch.compile(net)`, sites: `net` and inside"][1])}
