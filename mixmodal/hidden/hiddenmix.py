@@ -31,9 +31,10 @@ class HiddenMix:
     a forward. Of the sites whose mixer has a partner one is drawn, with even odds. The others (Cutout, DropBlock) act
     in every training forward. While `model.training` is False nothing is mixed and nothing drawn.
 
-    Draws use torch's global generators. It works in DistributedDataParallel, under autocast, with activation
-    checkpointing (one training forward for each backward) and under `torch.compile`: make it before the compiled
-    network is first called; hooks break the graph, so fullgraph=True does not go with it.
+    Draws use torch's global generators. It works in DistributedDataParallel and FSDP2, made before or after, under
+    autocast, with activation checkpointing (one training forward for each backward) and under `torch.compile`: make it
+    before the compiled network is first called; hooks break the graph, so fullgraph=True does not go with it, and an
+    `nn.Sequential` of PyTorch's layers with sites inside is not compiled.
 
     It mixes this model and no copy of it: an average of weights or a teacher that was copied from it is as it would be
     without hooks, and may have a HiddenMix of its own. Where an object that holds both is copied or pickled, its copy
