@@ -553,6 +553,35 @@ def test_a_module_may_make_its_steps_itself() -> None:
     torch.testing.assert_close(net.losses[0], expected)
 
 
+class Half(mm.Mixer):
+    """The first half of each sample is its own, the rest that of the sample before."""
+
+    def mask(self, lam: Tensor, shape: Any, generator: Any = None) -> Tensor:
+        return (torch.arange(shape[0]) < shape[0] // 2).float().expand(len(lam), -1)
+
+    def record(self, x: Tensor, asked: mm.Asked) -> mm.Mix:
+        return super().record(x, mm.Asked(index=torch.arange(len(x)).roll(1), lam=0.5))
+
+
+class Frames(Net):
+    """A class for each frame, by a criterion that is given weights when it is called."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss: Tensor = self.criterion(self.logits("train", batch).movedim(2, 1), batch[1], weight=WEIGHT)
+        self.losses.append(loss.detach())
+        return loss
+
+
+def test_frames_have_the_label_of_their_side() -> None:
+    frames, x, y = 6, torch.randn(SIZE, 6, FEATURES), torch.randint(CLASSES, (SIZE, 6))
+    net = Frames(criterion=F.cross_entropy)
+    by_hand, own = copy.deepcopy(net.net), torch.arange(frames) < frames // 2
+    mixed, label = torch.where(own[:, None], x, x.roll(1, 0)), torch.where(own, y, y.roll(1, 0))
+    trainer(whole(Half(axes="b * d"), axes="b *")).fit(net, DataLoader(TensorDataset(x, y), batch_size=SIZE))
+    total = F.cross_entropy(by_hand(mixed).movedim(2, 1), label, weight=WEIGHT, reduction="sum")
+    torch.testing.assert_close(net.losses[0], (total / WEIGHT[y].sum()).detach())
+
+
 class Fetches(Net):
     def training_step(self, dataloader_iter: Any) -> Tensor:  # type: ignore[override]
         batch, _, _ = next(dataloader_iter)
