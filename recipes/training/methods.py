@@ -43,7 +43,7 @@ AT_INPUT: dict[str, Make] = {
     "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
     "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
     "puzzlemix": lambda m, at: WithSaliency(
-        at.net, mm.PuzzleMix(alpha=m.beta(), axes=at.axes), prob=m.prob, keep=m.clean_lam
+        at.net, at.adapt(mm.PuzzleMix(alpha=m.beta(), axes=at.axes)), prob=m.prob, keep=m.clean_lam
     ),
 }
 IN_BANDS: dict[str, Make] = {
@@ -101,6 +101,8 @@ class Method:
             raise ValueError(f"method={self.method!r} is unknown; choose {', '.join(METHODS)}")
         if not 0 <= self.prob <= 1:
             raise ValueError(f"prob={self.prob} must be in [0, 1]")
+        if self.sites == ():
+            raise ValueError("sites=() names none: give modules after --sites, or leave it out for the recipe's own")
 
     def beta(self, default: float = 1.0) -> float:
         """`alpha`, or a method's own."""
@@ -154,6 +156,8 @@ def _patchup(m: "Method", at: Place, *, soft: bool) -> Mixing:
 def _dropblock(m: "Method", at: Place) -> Mixing:
     blocks = mm.DropBlock(block_size=m.block_size, drop_prob=m.drop_prob, axes=at.axes)
     mixers = {site: m.sometimes(blocks) for site in at.sites if site is not at.net}
+    if not mixers:
+        raise ValueError("sites: DropBlock drops within a network and leaves its input out; name a module beside it")
     return AtSites(at.net, mixers, valid=at.valid)
 
 
