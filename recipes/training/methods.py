@@ -101,8 +101,6 @@ class Method:
             raise ValueError(f"method={self.method!r} is unknown; choose {', '.join(METHODS)}")
         if not 0 <= self.prob <= 1:
             raise ValueError(f"prob={self.prob} must be in [0, 1]")
-        if self.sites == ():
-            raise ValueError("sites=() names none: give modules after --sites, or leave it out for the recipe's own")
 
     def beta(self, default: float = 1.0) -> float:
         """`alpha`, or a method's own."""
@@ -122,8 +120,10 @@ def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
     """Sites of a network by the names of its modules, "input" for itself; a layer of an encoder by its hidden states.
 
     Raises:
-        ValueError: a name is that of no module.
+        ValueError: there is no name, or one is that of no module.
     """
+    if not names:
+        raise ValueError("sites=() names none: give modules after --sites, or leave it out for the recipe's own")
     modules = {name or "input": module for name, module in net.named_modules()}
     for name in names:
         if name not in modules:
