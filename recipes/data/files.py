@@ -43,8 +43,8 @@ class Bounded:
             ValueError: there are more bytes than are read, or these are too many at once.
         """
         found = self.file.read(self.at_once + 1 if size < 0 else min(size, self.at_once + 1))
-        if self.file.tell() > self.most or len(found) > self.at_once:
-            most = min(self.most, self.at_once)
+        if len(found) > self.at_once or self.file.tell() > self.most:
+            most = self.at_once if len(found) > self.at_once else self.most
             raise ValueError(f"{self.name} unpacks to more than {most:,} bytes, expected fewer: fetch it again")
         return found
 

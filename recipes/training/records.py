@@ -228,8 +228,12 @@ def read_entries(out: Path, epochs: int) -> list[dict[str, Any]]:
 
 def append_entry(out: Path, entry: Mapping[str, Any]) -> None:
     """Add a line to `metrics.jsonl`."""
-    with (out / METRICS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    path = out / METRICS
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror})") from error
 
 
 def write_text(path: Path, text: str) -> None:

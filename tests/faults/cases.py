@@ -205,7 +205,7 @@ MACHINE = {
     ),
     "disk full at the log": Case(
         "The disk is full when the log is written",
-        r"File too large.*2 of 4 epochs are saved",
+        r"metrics\.jsonl cannot be written \(File too large\); 2 of 4 epochs are saved",
         full_disk(500),
         resume,
     ),
@@ -246,7 +246,7 @@ MACHINE = {
     "no folder": Case("A folder cannot be made", r"Not a directory", in_place_of_a_folder),
     "picture": Case(
         "samples.png cannot be written",
-        r"Is a directory.*4 of 4 epochs are saved",
+        r"samples\.png cannot be written \(Is a directory\); 4 of 4 epochs are saved",
         picture_in_the_way,
         without_picture_in_the_way,
         keeps=("result.json", "curves.png", "checkpoint.safetensors"),

@@ -17,15 +17,20 @@ def whole(path: Path) -> Iterator[Path]:
 
     It lies in a folder beside `path` of which nothing is left in the end; what a killed process left there is removed
     when the file is next written.
+
+    Raises:
+        OSError: it cannot be written.
     """
     own = path.with_name(f"{path.name}.partial")
     shutil.rmtree(own, ignore_errors=True)
-    own.mkdir()
     try:
+        own.mkdir()
         yield own / path.name
         with (own / path.name).open("rb+") as file:
             os.fsync(file.fileno())
         (own / path.name).replace(path)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
