@@ -2,11 +2,13 @@
 
 import contextlib
 import io
+import json
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,10 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from recipes import points
+from recipes.data.images.files import CIFAR10, FASHION_MNIST, decode_pickle, read_cifar, read_idx
 from recipes.data.loading import shuffled_loader
+from recipes.data.points.sets import load as shapes_of
+from recipes.data.text.files import read_imdb
+from recipes.report import Options, write_report
 from recipes.training import records
 from recipes.training.command import mistakes_as_sentences
 from recipes.training.engine import Task
+from tests.faults import test_archives as archives
+from tests.recipes.test_report import write_run
 from tests.recipes.training.test_engine import entries, fit, losses, toy, training
 
 BATCHES = 4
@@ -434,9 +442,72 @@ SETTINGS = {
     ),
 }
 
+# ---------------------------------------------------------------- files that were given
+
+
+def with_link(folder: Path) -> None:
+    archives.link(folder / "cifar-10-binary.tar.gz", archives.CIFAR, tarfile.SYMTYPE, archives.CIFAR)
+    read_cifar((folder,), CIFAR10)
+
+
+def with_gigabytes(folder: Path) -> None:
+    path = folder / "aclImdb_v1.tar.gz"
+    path.write_bytes(archives.zeros(4 * 2**30, archives.header(archives.IMDB, 4 * 2**30)))
+    read_imdb((folder,))
+
+
+def zipped_gigabytes(folder: Path) -> None:
+    (folder / f"{FASHION_MNIST.train[0]}.gz").write_bytes(archives.zeros(4 * 2**30))
+    read_idx((folder,), FASHION_MNIST)
+
+
+def claimed_terabytes(_: Path) -> None:
+    raw, _message = archives.HOSTILE["a state that claims terabytes"]
+    decode_pickle(raw, "data_batch_1", 4, labels=b"labels")
+
+
+def packed_terabytes(folder: Path) -> None:
+    archives.npz(folder / "chair_train.npz", (10**12, 4096))
+    shapes_of("modelnet10-voxels", folder, form="voxels")
+
+
+def reported(damage: Callable[[Path], object], suffix: str = "") -> Callable[[Path], None]:
+    """A report of a run whose result is damaged, or that cannot be written."""
+
+    def provoke(folder: Path) -> None:
+        damage(write_run(folder / "run", "baseline", 0, 80.0) / "result.json")
+        if suffix:
+            (folder / f"name{suffix}").mkdir()
+        write_report(Options(folder / "run", folder / "name"))
+
+    return provoke
+
+
+def changed(**values: Any) -> Callable[[Path], object]:
+    """A result with other values."""
+    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+FILES = {
+    "link": Case("A CIFAR archive with a link to itself", r"as a link, expected a file: fetch it again", with_link),
+    "archive": Case("An IMDb archive with a review of 4 GB", r"expected 1,048,576 at most", with_gigabytes),
+    "gzip": Case("A gzip file of 4 MB that unpacks to 4 GB", r"more than 268,435,456 bytes", zipped_gigabytes),
+    "pickle": Case("A CIFAR pickle that claims terabytes", r"it claims .* and has 3 bytes", claimed_terabytes),
+    "npz": Case("Packed voxels that claim terabytes", r"expected .* with N up to 16,384", packed_terabytes),
+    "binary": Case(
+        "A result that is binary", r"is not valid JSON", reported(lambda path: path.write_bytes(b"\x89PNG\xff"))
+    ),
+    "score": Case("A score of a billion", r"not a finite number from 0 to 100", reported(changed(score=1e9))),
+    "epochs": Case("A result of other epochs", r"epochs is 30 in .* but 3 in", reported(changed(epochs=3))),
+    "report": Case(
+        "A report whose table cannot be written", r"name\.csv cannot be written", reported(lambda path: path, ".csv")
+    ),
+}
+
 CASES: dict[str, dict[str, Case]] = {
     "The machine": MACHINE,
     "Numbers": NUMBERS,
     "The folder of a run": FOLDER,
     "Settings": SETTINGS,
+    "Files that were given": FILES,
 }
