@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 import tyro
 
+from recipes.training import records
 from recipes.training.command import mistakes_as_sentences
 
 
@@ -46,4 +47,4 @@ def main(
         page = make(chosen, f"{prog} {shlex.join(words)}".strip())
         print(page)
         if chosen.out is not None:
-            chosen.out.write_text(page, encoding="utf-8")
+            records.write_text(chosen.out, page)
