@@ -20,6 +20,7 @@ from torch._dynamo.utils import counters
 from torch.distributed.device_mesh import init_device_mesh
 from torch.multiprocessing import spawn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 import mixmodal as mm
 
@@ -43,6 +44,16 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.layer2(self.layer1(self.stem(x))).flatten(2).mean(2))
+
+
+class Recomputed(Net):
+    """Its stages are computed again in the backward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in (self.layer1, self.layer2):
+            x = checkpoint(stage, x, use_reentrant=False)
+        return self.head(x.flatten(2).mean(2))
 
 
 class Block(nn.Sequential):
@@ -204,6 +215,7 @@ SPREAD: dict[str, Callable[[Net], Trained]] = {
     "`ddp = DistributedDataParallel(net)`, then `HiddenMix(ddp, …)`": on,
     "`HiddenMix(net, …)`, then `fully_shard(net)`": then(mixed, sharded, 1),
     "`fully_shard(net)`, then `HiddenMix(net, …)`": then(sharded, mixed, 0),
+    "`HiddenMix(net, …)`, then `fully_shard(net)`, stages in `torch.utils.checkpoint`": then(mixed, sharded, 1),
     "`hidden(x)` where `fully_shard(net)` is trained": inside_shards,
     "`hidden(x)` where `ddp` is trained": around,
 }
@@ -227,7 +239,8 @@ def in_a_process(rank: int, port: int, names: list[str], folder: str) -> None:
     found = {}
     for name in names:
         torch.manual_seed(0)
-        found[name] = follow(Net(), {**SPREAD, **SPREAD_AND_COMPILED}[name], 100 + rank, mean_of_all)
+        net = Recomputed() if "checkpoint" in name else Net()
+        found[name] = follow(net, {**SPREAD, **SPREAD_AND_COMPILED}[name], 100 + rank, mean_of_all)
     (Path(folder) / f"{rank}.json").write_text(json.dumps(found))
     dist.destroy_process_group()
 
