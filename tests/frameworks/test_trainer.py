@@ -122,6 +122,19 @@ def test_every_training_step_mixes_and_no_evaluation_step_does(kind: str, tmp_pa
     assert made[0].seen == [True] * 6
 
 
+def test_another_trainer_of_hugging_face_is_mixed_by_a_class_of_both(tmp_path: Path) -> None:
+    class Both(MixTrainer, transformers.Seq2SeqTrainer):  # type: ignore[misc]
+        pass
+
+    model = model_of("text")
+    counted = Counted(mm.CutMix(axes="b * d"), model)
+    settings = transformers.Seq2SeqTrainingArguments(**arguments(tmp_path, max_steps=2).to_dict())
+    rows = rows_of("text", labels_of("classes"))
+    with mm.TokenMix(model, counted) as mixing:
+        Both(model, settings, mixing=mixing, train_dataset=rows).train()
+    assert counted.seen == [True] * 2
+
+
 # ---------------------------------------------------------------- the loss
 
 
