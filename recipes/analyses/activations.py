@@ -34,8 +34,8 @@ MEASURES: dict[Measure, Callable[[Tensor], Tensor]] = {
     "signed-sum": lambda maps: maps.sum((0, 2, 3)),
     "published": lambda maps: maps[::PUBLISHED_BATCH].sum((0, 2, 3)),
 }
-"""Feature maps (B, C, H, W) of a batch of 100 images, or of the last ones, to a sum (C,) that is divided by the number of
-all images."""
+"""Feature maps (B, C, H, W) of a batch of 100 images, or of the last ones, to a sum (C,), which is then divided by the
+number of all images."""
 WORDS: dict[Measure, str] = {
     "magnitude": "mean magnitude of a channel, over its map and all test images",
     "signed-sum": "sum of a channel over its map, with its sign, a mean over all test images",

@@ -118,7 +118,8 @@ class Task:
         criterion: see `Mix.loss`.
         mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
-        score: predictions and targets of a whole set to the score, in percent.
+        unit: its unit.
+        score: predictions and targets of a whole set to the score, in percent or another unit.
         nll: the same to the negative log-likelihood in nats; None where samples have no single class.
         mixed_score: the score of a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
             that a batch does not have.
@@ -133,6 +134,7 @@ class Task:
     criterion: Criterion = F.cross_entropy
     mixed_weight: float = 1.0
     metric: str = "accuracy"
+    unit: str = "%"
     score: Callable[[Tensor, Tensor], float] = accuracy
     nll: Callable[[Tensor, Tensor], float] | None = nll
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None = Mix.accuracy
@@ -207,7 +209,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
             "device": f"{accelerator.num_processes} x {records.device_name(accelerator.device)}",
             "command": command,
         }
-        curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
+        curves(entries, task.metric, task.unit).savefig(out / "curves.png", dpi=120)
         seed(training.seed, epoch=0, process=0)
         x, y = task.prepare(next(iter(train)), True)
         shown = task.mixing.samples(accelerator.unwrap_model(model), x, y)

@@ -153,13 +153,17 @@ def networks(choice: Choice) -> Iterator[Trained]:
         for folder in unfinished:
             print(f"unfinished, left out: {folder}", file=sys.stderr)
         check_comparable(runs)
-        auto = choice.device == "auto" and torch.accelerator.is_available()
-        device = torch.accelerator.current_accelerator() if auto else None
         most = SMOKE_IMAGES if choice.smoke else choice.images
         for run in sorted(runs, key=lambda run: (list(METHODS).index(run.method), run.seed)):
-            trained = load(run.folder, data_root=choice.data_root, device=device or "cpu")
+            trained = load(run.folder, data_root=choice.data_root, device=device_of(choice.device))
             data = replace(trained.data, test_x=trained.data.test_x[:most], test_y=trained.data.test_y[:most])
             yield replace(trained, data=data)
+
+
+def device_of(choice: Literal["auto", "cpu"]) -> torch.device:
+    """The accelerator if there is one and it is not refused, or the CPU."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return torch.device("cpu") if choice == "cpu" or found is None else found
 
 
 def module_of(net: nn.Module, name: str) -> nn.Module:
