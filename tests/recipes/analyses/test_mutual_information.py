@@ -15,7 +15,9 @@ from recipes.analyses.mutual_information import Settings, information, jittered,
 from recipes.models.images.vae import VAE
 from recipes.training.engine import Training
 
-SMOKE = Training(epochs=1, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", device="cpu", smoke=True)
+SMOKE = Training(
+    epochs=1, batch_size=32, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant", device="cpu", smoke=True
+)
 SMALL = Settings(methods=("baseline", "mixup"), seeds=2, training=SMOKE)
 
 
@@ -108,7 +110,7 @@ def test_the_vae_learns_the_mixed_images_as_they_are(tmp_path: Path, monkeypatch
     known = {tuple(image.flatten().tolist()) for image in data.train_x}
     scale = [(x * data.std[0] + data.mean[0]) * 255 for x, _ in seen]
     blends = [image for x in scale for image in x if tuple(image.round().byte().flatten().tolist()) not in known]
-    assert len(blends) > 100
+    assert len(blends) > 50
     lines = (tmp_path / "mixup-0" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["train_loss"] == pytest.approx((seen[0][1] + seen[1][1]) / 2, rel=1e-5)
 
@@ -134,7 +136,7 @@ def test_every_image_has_a_jitter_of_its_own() -> None:
 
 def test_the_page_has_every_vae(tmp_path: Path) -> None:
     out = tmp_path / "codes.md"
-    words = ["--smoke", "--device", "cpu", "--methods", "mixup", "baseline", "--out", str(out)]
+    words = ["--smoke", "--device", "cpu", "--batch-size", "8", "--methods", "mixup", "baseline", "--out", str(out)]
     mutual_information.main(words)
     text = out.read_text(encoding="utf-8")
     assert f"`python -m recipes.analyses.mutual_information {' '.join(words)}`" in text
