@@ -30,7 +30,10 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written."""
+    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written.
+
+    `nll` is in nats, None where samples have no single class and in runs of before it was measured.
+    """
 
     folder: Path
     method: str
@@ -39,6 +42,7 @@ class Run:
     train_score: float
     settings: Mapping[str, Any]
     result: Mapping[str, Any]
+    nll: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,14 @@ class Row:
     def scores(self) -> dict[int, float]:
         """Score in percent by seed."""
         return {run.seed: run.score for run in self.runs}
+
+    @property
+    def nll(self) -> tuple[float, float | None] | None:
+        """Mean and sample standard deviation of the NLL in nats; None unless all runs have it."""
+        found = [run.nll for run in self.runs if run.nll is not None]
+        if len(found) < len(self.runs):
+            return None
+        return statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None
 
 
 def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
@@ -117,6 +129,8 @@ def read_run(folder: Path) -> Run:
             f"{folder}: epochs is {epochs} in config.json but {result['epochs']} in result.json: train it to its "
             f"end, or remove the run"
         )
+    if "nll" in result and not (isinstance(result["nll"], int | float) and math.isfinite(result["nll"])):
+        raise ReportError(f"{folder}: nll is {result['nll']!r}, not a finite number: run it again, or remove the run")
     for key in ("score", "train_score"):
         if not 0 <= result[key] <= 100:
             raise ReportError(
@@ -126,7 +140,8 @@ def read_run(folder: Path) -> Run:
     settings = {key: value for key, value in config.items() if key not in BOOKKEEPING | {"method", "seed"}}
     settings |= {"epochs": result["epochs"], "metric": result["metric"]}
     score, train_score = float(result["score"]), float(result["train_score"])
-    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result)
+    nll = float(result["nll"]) if "nll" in result else None
+    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result, nll)
 
 
 def find_runs(root: Path) -> tuple[list[Run], list[Path]]:

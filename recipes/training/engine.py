@@ -36,7 +36,7 @@ from recipes.training.faults.files import alone, whole
 from recipes.training.faults.nonfinite import Step, Watch
 from recipes.training.faults.sentences import together
 from recipes.training.mixing import Mixing
-from recipes.training.scores import accuracy
+from recipes.training.scores import accuracy, nll
 
 SMOKE_BATCHES = 2
 
@@ -55,8 +55,10 @@ class Task:
         criterion: see `Mix.loss`.
         mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
-        score: predictions and targets of a whole set to the score, in percent.
-        mixed_score: the same for a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
+        unit: its unit.
+        score: predictions and targets of a whole set to the score, in percent or another unit.
+        nll: the same to the negative log-likelihood in nats; None where samples have no single class.
+        mixed_score: the score of a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
             that a batch does not have.
     """
 
@@ -69,7 +71,9 @@ class Task:
     criterion: Criterion = F.cross_entropy
     mixed_weight: float = 1.0
     metric: str = "accuracy"
+    unit: str = "%"
     score: Callable[[Tensor, Tensor], float] = accuracy
+    nll: Callable[[Tensor, Tensor], float] | None = nll
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None = Mix.accuracy
 
 
@@ -131,7 +135,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
             together(accelerator, partial(_save, run, state, saved, entries, entry))
             accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
         run.train.set_epoch(training.last)
-        train_score = _evaluate(run, run.train)
+        train_score = _evaluate(run, run.train)[task.metric]
         result = together(accelerator, partial(_finish, run, saved, entries, train_score, command))
     accelerator.end_training()
     return result
@@ -183,11 +187,12 @@ def _finish(
     """Write the result, and then the pictures, which can be drawn again."""
     if not run.writes:
         return {}
-    task, training, out = run.task, run.training, run.out
+    task, training, out, last = run.task, run.training, run.out, entries[-run.training.median_of :]
     result = {
         "metric": task.metric,
-        "score": statistics.median(entry["test_" + task.metric] for entry in entries[-training.median_of :]),
+        "score": statistics.median(entry["test_" + task.metric] for entry in last),
         "train_score": train_score,
+        **({"nll": statistics.median(entry["test_nll"] for entry in last)} if "test_nll" in last[0] else {}),
         "seed": training.seed,
         "epochs": training.last,
         "samples_per_s": sum(entry["samples"] for entry in entries) / sum(entry["seconds"] for entry in entries),
@@ -198,7 +203,7 @@ def _finish(
     }
     records.write_json(out / "result.json", result)
     with whole(out / "curves.png") as place:
-        curves(entries, task.metric).savefig(place, dpi=120)
+        curves(entries, task.metric, task.unit).savefig(place, dpi=120)
     seed(training.seed, epoch=0, process=0)
     x, y = task.prepare(next(iter(run.train)), True)
     shown = task.mixing.samples(run.accelerator.unwrap_model(run.model), x, y)
@@ -220,7 +225,7 @@ def _epoch(run: _Run, epoch: int) -> dict[str, Any]:
     entry: dict[str, Any] = _train(run, epoch)
     every = training.evaluate_every
     if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
-        entry["test_" + run.task.metric] = _evaluate(run, run.test)
+        entry |= {f"test_{name}": value for name, value in _evaluate(run, run.test).items()}
     entry["wall"] = time.perf_counter() - start
     return entry
 
@@ -266,8 +271,8 @@ def _train(run: _Run, epoch: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _evaluate(run: _Run, loader: Any) -> float:
-    """Score a set without augmentation or mixing."""
+def _evaluate(run: _Run, loader: Any) -> dict[str, float]:
+    """Score a set without augmentation or mixing: the metric of the task, and "nll" where there is one."""
     run.model.eval()
     preds, targets = [], []
     for batch in _some(loader, run.training):
@@ -275,9 +280,10 @@ def _evaluate(run: _Run, loader: Any) -> float:
         some_preds, some_targets = run.accelerator.gather_for_metrics((run.model(x), y))
         preds.append(some_preds.float().cpu())
         targets.append(some_targets.cpu())
-    answers = torch.cat(preds)
+    answers, labels = torch.cat(preds), torch.cat(targets)
     nonfinite.check_answers(run.accelerator, answers)
-    return run.task.score(answers, torch.cat(targets))
+    of = run.task
+    return {of.metric: of.score(answers, labels)} | ({} if of.nll is None else {"nll": of.nll(answers, labels)})
 
 
 def _some(loader: Any, training: Training) -> Iterable[Any]:
