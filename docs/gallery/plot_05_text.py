@@ -203,12 +203,14 @@ print(f"same logits: {torch.equal(with_hooks, without)}")
 # %%
 # In the Trainer
 # --------------
-# The ``Trainer`` calls the model itself, so it only needs the loss. :py:func:`mixmodal.trainer_loss` takes it from
-# the record of the last forward, and divides rightly under gradient accumulation. The data are as always.
+# ``MixTrainer`` is a ``Trainer`` that takes the loss from the record of each forward, and divides rightly under
+# gradient accumulation. The data are as always. See :doc:`/guide/frameworks/trainer`.
+
+from mixmodal.frameworks.trainer import MixTrainer  # noqa: E402
 
 rows = [{"input_ids": ids, "labels": label} for ids, label in samples]
 with mm.TokenMix(model, mm.KeepEnds(mm.FMix(axes="b * d"))) as mixing, tempfile.TemporaryDirectory() as out:
-    trainer = transformers.Trainer(
+    trainer = MixTrainer(
         model,
         transformers.TrainingArguments(
             out,
@@ -222,7 +224,7 @@ with mm.TokenMix(model, mm.KeepEnds(mm.FMix(axes="b * d"))) as mixing, tempfile.
         train_dataset=rows,
         eval_dataset=rows,
         data_collator=transformers.DataCollatorWithPadding(tokenizer),
-        compute_loss_func=mm.trainer_loss(mixing),
+        mixing=mixing,
     )
     trainer.remove_callback(transformers.PrinterCallback)
     result = trainer.train()

@@ -252,7 +252,7 @@ plt.show()
 # ------------------------------
 # A trainer calls ``net(x)`` itself. The hooks act there too, and ``hidden.loss`` is the loss of the last forward: of
 # the mixed batch in training, the plain one in evaluation. For Hugging Face's ``Trainer`` there is
-# :py:func:`mixmodal.trainer_loss`.
+# ``MixTrainer``, see :doc:`/guide/frameworks/trainer`.
 #
 # Under ``torch.compile`` make the :py:class:`mixmodal.HiddenMix` before the compiled network is first called. The hooks
 # break the graph, so ``fullgraph=True`` does not go with them.

@@ -70,7 +70,7 @@ class Draws(ABC):
     def state_dict(self) -> dict[str, Any]:
         """What changes from draw to draw, of the mixers within too, by place; empty where nothing does.
 
-        That of a `HiddenMix` is the state of each mixer in `at`, that of a `MixCollate` the state of its `mixer`.
+        A `HiddenMix` and a `TokenMix` have one of all their mixers; that of a `MixCollate` is that of its `mixer`.
         """
         states = {place: mixer.state_dict() for place, mixer in self._within()}
         return {place: state for place, state in states.items() if state}

@@ -1,7 +1,7 @@
 """Texts: mixing the tokens of Hugging Face models, in any trainer."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -108,6 +108,14 @@ class TokenMix:
     def check(self, *args: Any, **kwargs: Any) -> None:
         """Raise unless the model, mixed by what mixes nothing, gives its own output; see `HiddenMix.check`."""
         self.hidden.check(*args, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes in the mixer from draw to draw; see `HiddenMix.state_dict`."""
+        return self.hidden.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where a `state_dict` was taken; see `HiddenMix.load_state_dict`."""
+        self.hidden.load_state_dict(state)
 
     def remove(self) -> None:
         """Take all hooks away; the model is as it was before."""

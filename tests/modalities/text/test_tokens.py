@@ -304,7 +304,7 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path: Path, mult
     for parts in (4, 1):
         model.load_state_dict(start)
         with mm.TokenMix(model, Given(Front(axes="b * d"))) as mixing:
-            loss = mm.trainer_loss(mixing, criterion=criterion)
+            loss = mm.trainer_loss(mixing, transformers.TrainingArguments(), criterion=criterion)
             trainer_of(model, tmp_path, rows_of(labels), parts, loss).train()
             stepped.append({name: value.clone() for name, value in model.state_dict().items()})
     assert any((start[name] - stepped[0][name]).abs().max() > 1e-3 for name in start)
@@ -329,6 +329,8 @@ def test_evaluation_in_a_trainer_is_that_of_the_plain_model(tmp_path: Path) -> N
     plain = trainer_of(model, tmp_path, rows, 1, lambda out, y, num_items_in_batch=None: F.cross_entropy(out.logits, y))
     expected = plain.evaluate()
     with mm.TokenMix(model, mm.FMix(axes="b * d")) as mixing:
-        found = trainer_of(model, tmp_path, rows, 1, mm.trainer_loss(mixing)).evaluate()
+        found = trainer_of(
+            model, tmp_path, rows, 1, mm.trainer_loss(mixing, transformers.TrainingArguments())
+        ).evaluate()
     assert found["eval_right"] == expected["eval_right"]
     assert found["eval_loss"] == pytest.approx(expected["eval_loss"], abs=1e-6)

@@ -4,7 +4,6 @@ import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,9 +59,7 @@ def labels_of(kind: str) -> Tensor:
     }[kind]
 
 
-def trained(
-    folder: Path, labels: Tensor, parts: int, criterion: Any, *, mixed: bool = True, smoothing: float = 0.0
-) -> Tensor:
+def trained(folder: Path, labels: Tensor, parts: int, criterion: Any, *, mixed: bool = True) -> Tensor:
     """The gradient of the head after one step of the real Trainer, on all rows in `parts` parts."""
     torch.manual_seed(5)
     dense = labels.ndim == 2 and not labels.is_floating_point() and labels.dtype != torch.bool
@@ -77,11 +74,10 @@ def trained(
     arguments = transformers.TrainingArguments(
         output_dir=str(folder), max_steps=1, gradient_accumulation_steps=parts, report_to="none", save_strategy="no",
         use_cpu=True, max_grad_norm=0.0, disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
-        label_smoothing_factor=smoothing,
     )  # fmt: skip
     mixer = Roll() if mixed else mm.NoMix()
     with mm.HiddenMix(model, {(model, "x"): mixer}) as mixing:
-        loss = mm.trainer_loss(mixing, criterion=criterion, axes="b *" if dense else None)
+        loss = mm.trainer_loss(mixing, arguments, criterion=criterion, axes="b *" if dense else None)
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
         InOrder(model, arguments, train_dataset=rows, compute_loss_func=loss, optimizers=(optimizer, None)).train()
     return start - model.head.weight.detach()
@@ -101,6 +97,7 @@ def by_hand(labels: Tensor, each: Callable[[Tensor, Tensor], Tensor], divisor: f
 
 CROSS_ENTROPY = functools.partial(F.cross_entropy, reduction="none")
 BINARY = functools.partial(F.binary_cross_entropy_with_logits, reduction="none")
+ARGUMENTS = transformers.TrainingArguments()
 NUMBER = {"ignored": int((labels_of("ignored") != -100).sum()), "dense": int((labels_of("dense") != -100).sum())}
 EXACT: dict[str, tuple[str, Any, Callable[[Tensor, Tensor], Tensor], float]] = {
     "classes": ("classes", F.cross_entropy, CROSS_ENTROPY, ROWS),
@@ -148,7 +145,7 @@ def test_parts_have_the_gradient_of_one_large_batch(
 
 def test_a_part_without_a_label_that_counts_adds_nothing() -> None:
     net = nn.Linear(2, CLASSES)
-    loss = mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}))
+    loss = mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}), ARGUMENTS, criterion=F.cross_entropy)
     assert loss({"logits": net(torch.rand(3, 2))}, torch.full((3,), -100), torch.tensor(8)) == 0
 
 
@@ -216,30 +213,23 @@ def test_a_mean_over_the_batch_is_kept(tmp_path: Path) -> None:
 def test_a_criterion_that_is_no_mean_is_refused(reduction: str) -> None:
     net = nn.Linear(2, 2)
     with pytest.raises(ValueError, match=f"CrossEntropyLoss is set to reduction='{reduction}'.*needs a mean"):
-        mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}), criterion=nn.CrossEntropyLoss(reduction=reduction))
+        mm.trainer_loss(
+            mm.HiddenMix(net, {net: mm.MixUp()}), ARGUMENTS, criterion=nn.CrossEntropyLoss(reduction=reduction)
+        )
 
 
-def test_smoothing_that_the_trainer_leaves_out_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"label_smoothing_factor=0.1.*set it to 0.*label_smoothing=0.1"):
-        trained(tmp_path, labels_of("classes"), 1, F.cross_entropy, smoothing=0.1)
-
-
-def test_smoothing_is_seen_through_a_function_of_ones_own() -> None:
+@pytest.mark.parametrize("criterion", [F.cross_entropy, nn.CrossEntropyLoss()])
+def test_smoothing_of_a_criterion_that_is_given_is_refused(criterion: Any) -> None:
     net = nn.Linear(2, 2)
-    loss = mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}))
+    arguments = transformers.TrainingArguments(label_smoothing_factor=0.1)
+    with pytest.raises(ValueError, match=r"label_smoothing_factor=0\.1.*set it to 0.*label_smoothing=0\.1"):
+        mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}), arguments, criterion=criterion)
 
-    class Calls:
-        def __init__(self, factor: float) -> None:
-            self.args = SimpleNamespace(label_smoothing_factor=factor)
-            self.compute_loss_func = lambda outputs, y, num_items_in_batch=None: loss(outputs, y, num_items_in_batch)
 
-        def compute_loss(self) -> Tensor:
-            outputs = {"logits": net(torch.rand(2, 2))}
-            return self.compute_loss_func(outputs, torch.tensor([0, 1]), num_items_in_batch=2)
-
-    assert Calls(0.0).compute_loss() > 0
-    with pytest.raises(ValueError, match=r"label_smoothing_factor=0\.3"):
-        Calls(0.3).compute_loss()
+def test_what_is_no_training_arguments_is_refused() -> None:
+    net = nn.Linear(2, 2)
+    with pytest.raises(TypeError, match="args is function and must be the TrainingArguments"):
+        mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}), F.cross_entropy)
 
 
 def test_the_recommended_smoothing_is_the_trainers_own(tmp_path: Path) -> None:

@@ -1,0 +1,186 @@
+"""The Trainer of Hugging Face, for batches that a network mixes."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+
+from mixmodal.core.draws import Asked, Draws
+from mixmodal.core.records.losses import Criterion
+from mixmodal.core.records.mix import Mix
+from mixmodal.hidden.hiddenmix import HiddenMix
+from mixmodal.hidden.replay import random_state, restore
+from mixmodal.modalities.text.tokens import TokenMix
+from mixmodal.modalities.text.trainer import trainer_loss
+
+
+class MixTrainer(Trainer):  # type: ignore[misc]
+    """A `transformers.Trainer` of a mixed model: it takes the loss from the record of each forward.
+
+    `HiddenMix` or `TokenMix` mixes in every training forward, at the input or inside the model, and in no other.
+
+    - The loss is that of `mm.trainer_loss`: exact under gradient accumulation and in several processes. By default it
+      is the loss that the model has without mixing; `label_smoothing_factor` is honoured for class numbers.
+    - In several processes each draws for itself, though all have the seed of the `TrainingArguments`.
+    - `resume_from_checkpoint` goes on with the turns of an `Alternate`, which lie in the checkpoint for each process.
+
+    To mix in another Trainer of Hugging Face, make a class of both: `class Mine(MixTrainer, Seq2SeqTrainer): ...`
+
+    Args:
+        args: those of `Trainer`, by position.
+        mixing: what mixes the model.
+        criterion: see `mm.trainer_loss`.
+        axes: see `mm.trainer_loss`.
+        kwargs: those of `Trainer`, by name, but for `compute_loss_func` and `model_init`.
+
+    Raises:
+        ValueError: `compute_loss_func` or `model_init` is given; `mixing` mixes another model; processes share a batch;
+            see also `mm.trainer_loss`.
+
+    >>> import tempfile, mixmodal as mm
+    >>> from transformers import TrainingArguments, ViTConfig, ViTForImageClassification
+    >>> small = ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    >>> model = ViTForImageClassification(small)
+    >>> mixing = mm.HiddenMix(model, {(model, "pixel_values"): mm.CutMix()})
+    >>> trainer = MixTrainer(model, TrainingArguments(tempfile.mkdtemp()), mixing=mixing)
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        mixing: HiddenMix | TokenMix,
+        criterion: Criterion | None = None,
+        axes: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.mixing = mixing
+        self._check()
+        self.compute_loss_func = trainer_loss(mixing, self.args, criterion=criterion, axes=axes)
+        self.add_callback(_Turns(mixing))
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> Any:
+        """`Trainer.train`; it goes on with the turns that lie in the checkpoint."""
+        folder: Any = resume_from_checkpoint
+        if folder is True:
+            folder = get_last_checkpoint(self.args.output_dir)  # type: ignore[no-untyped-call]
+        if folder:
+            _load(self.mixing, _file(folder, self.args.process_index))
+        hidden = self.mixing.hidden if isinstance(self.mixing, TokenMix) else self.mixing
+        with _apart(hidden, self.args.process_index) if self.args.world_size > 1 else nullcontext():
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def _check(self) -> None:
+        """Raise ValueError where a batch would be mixed wrongly, or its loss be another one."""
+        if self.compute_loss_func is not None:
+            raise ValueError("compute_loss_func is given, and a MixTrainer has one of its own; give criterion=")
+        if self.model_init is not None:
+            raise ValueError("model_init makes models that mixing does not mix; give model=, the one that it mixes")
+        mixed = self.mixing.hidden.model if isinstance(self.mixing, TokenMix) else self.mixing.model
+        if mixed not in set(self.model.modules()):
+            raise ValueError(
+                f"mixing mixes another {type(mixed).__name__} than the model, which would be trained unmixed; give "
+                f"both the same object"
+            )
+        together = self.get_tp_size() * self.get_cp_size() * self.get_sp_size()
+        if together > 1:
+            raise ValueError(
+                f"{together} processes share each batch, and each would mix its part by a draw of its own; use data "
+                f"parallelism"
+            )
+
+
+@dataclass(frozen=True)
+class Apart(Draws):
+    """What a mixer draws in one of several processes, where the global generators of all are in the same state.
+
+    Each draw takes one number from the global generator on the CPU, and follows from it and the process. So draws
+    repeat where the generator's state is set back, and the generators of all processes stay alike.
+
+    Args:
+        mixer: the mixer.
+        rank: number of the process.
+
+    >>> import mixmodal as mm
+    >>> shares = []
+    >>> for rank in range(2):
+    ...     _ = torch.manual_seed(0)
+    ...     shares.append(Apart(mm.MixUp(), rank).draw(torch.rand(2, 3)).lam[0].item())
+    >>> shares[0] == shares[1]
+    False
+    """
+
+    mixer: Draws
+    rank: int
+
+    @property
+    def partner(self) -> bool:
+        return self.mixer.partner
+
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        seed = int(torch.randint(2**32, (), device="cpu")) + self.rank * 0x9E3779B9  # odd, so that none are alike
+        before = random_state(x.device)
+        devices = [torch.device("cpu"), x.device][: len(before)]
+        restore([torch.Generator(device).manual_seed(seed % 2**32).get_state() for device in devices], x.device)
+        try:
+            return self.mixer.record(x, asked)
+        finally:
+            restore(before, x.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.mixer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.mixer.load_state_dict(state)
+
+
+@contextmanager
+def _apart(hidden: HiddenMix, rank: int) -> Iterator[None]:
+    """Let the mixers of a network draw for one of several processes."""
+    apart = {site: Apart(mixer, rank) for site, mixer in hidden.at.items()}
+    hidden.at.update(apart)
+    try:
+        yield
+    finally:
+        hidden.at.update({site: mixer.mixer for site, mixer in apart.items() if hidden.at[site] is mixer})
+
+
+class _Turns(TrainerCallback):  # type: ignore[misc]
+    """Saves what changes in the mixers from draw to draw, beside the Trainer's random states, for each process."""
+
+    def __init__(self, mixing: HiddenMix | TokenMix) -> None:
+        self.mixing = mixing
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = Path(args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(self.mixing.state_dict(), _file(folder, args.process_index))
+
+
+def _file(folder: str | Path, rank: int) -> Path:
+    """Where the turns of a process lie in a checkpoint."""
+    return Path(folder, f"mixing_state_{rank}.pth")
+
+
+def _load(mixing: HiddenMix | TokenMix, file: Path) -> None:
+    """Go on with the turns of a checkpoint."""
+    if file.exists():
+        mixing.load_state_dict(torch.load(file, weights_only=True))
+    elif mixing.state_dict():
+        warnings.warn(
+            f"{file} is not there, so that the turns of the mixers begin anew: the checkpoint is none of a MixTrainer, "
+            f"or of fewer processes",
+            stacklevel=3,
+        )
