@@ -90,13 +90,13 @@ def check_epoch(
 
 
 def check_answers(accelerator: Accelerator, preds: Tensor) -> None:
-    """Raise in every process where predictions (N, ...) are not finite, which a score would hide.
+    """Raise in every process where predictions (N, ...), or (N,), are not finite, which a score would hide.
 
     Raises:
         FloatingPointError: they are not.
         ElsewhereError: another process says so.
     """
-    count = int((~preds.isfinite()).flatten(1).any(1).sum())
+    count = int((~preds.isfinite()).reshape(len(preds), -1).any(1).sum())
     if count:
         said = f"what the network predicts is not finite for {count:,} of {len(preds):,} samples"
         together(accelerator, partial(_fail, f"{said}; lower --lr or set --clip, in another --out"))
