@@ -138,7 +138,7 @@ def test_texts_of_datasets_are_padded_in_batches_of_like_length() -> None:
     datasets = pytest.importorskip("datasets", reason="pip install datasets")
     texts = [list(range(1, 2 + i % 7)) for i in range(40)]
     data = datasets.Dataset.from_list([{"input_ids": ids, "labels": [i % 3 for i in ids]} for ids in texts])
-    batches = mm.LengthBucketBatchSampler([len(ids) for ids in data["input_ids"]], max_tokens=24)
+    batches = mm.LengthBucketBatchSampler([len(ids) for ids in data["input_ids"]], None, max_tokens=24)
     collate = mm.PadCollate(0, per_token={"labels": -100})
     seen = []
     for batch in DataLoader(data, batch_sampler=batches, collate_fn=collate):

@@ -64,7 +64,7 @@ class LengthBucketBatchSampler(BatchSampler):
     >>> batches = LengthBucketBatchSampler([3, 9, 4, 8, 2], 2, shuffle=False)
     >>> list(batches)
     [[1, 3], [2, 0], [4]]
-    >>> list(LengthBucketBatchSampler([3, 9, 4, 8, 2], max_tokens=9, shuffle=False))
+    >>> list(LengthBucketBatchSampler([3, 9, 4, 8, 2], None, max_tokens=9, shuffle=False))
     [[1], [3], [2, 0], [4]]
 
     Source: Harris et al., FMix (2020), section 5, by torchtext's BucketIterator.
@@ -75,7 +75,7 @@ class LengthBucketBatchSampler(BatchSampler):
     def __init__(
         self,
         lengths: Sequence[int] | Tensor,
-        batch_size: int | None = None,
+        batch_size: int | None,
         *,
         max_tokens: int | None = None,
         largest_first: bool = False,

@@ -75,7 +75,7 @@ def test_no_batch_has_more_tokens_and_every_sample_is_seen_once(
 @given(st.lists(st.integers(1, 100), min_size=4, max_size=40), st.integers(2, 4))
 def test_long_samples_are_shared_out_or_refused(lengths: list[int], processes: int) -> None:
     """Of samples that may fill a batch alone; it is refused only if some are left over."""
-    refused, shares, whole = "", [], {"max_tokens": 100, "world_size": processes}
+    refused, shares, whole = "", [], {"batch_size": None, "max_tokens": 100, "world_size": processes}
     try:
         shares = [list(LengthBucketBatchSampler(lengths, rank=rank, **whole)) for rank in range(processes)]
     except ValueError as error:
@@ -92,8 +92,8 @@ def test_long_samples_are_shared_out_or_refused(lengths: list[int], processes: i
 
 def test_samples_of_a_whole_batch_each_must_come_out_even() -> None:
     with pytest.raises(ValueError, match=r"max_tokens=9 leaves 1 of 7 samples for 2 processes.*so many samples out"):
-        LengthBucketBatchSampler([9] * 7, max_tokens=9, world_size=2)
-    assert len(LengthBucketBatchSampler([9] * 8, max_tokens=9, world_size=2)) == 4
+        LengthBucketBatchSampler([9] * 7, None, max_tokens=9, world_size=2)
+    assert len(LengthBucketBatchSampler([9] * 8, None, max_tokens=9, world_size=2)) == 4
 
 
 @settings(deadline=None)
@@ -114,7 +114,7 @@ def test_batches_are_filled_one_after_the_other(lengths: list[int], max_tokens: 
 def test_little_is_padded_and_batches_are_full() -> None:
     """2,000 log-normal lengths: no more than 15 % over the fewest batches that could hold them."""
     lengths = log_normal(2000)
-    for epoch in epochs_of(LengthBucketBatchSampler(lengths, max_tokens=4096)):
+    for epoch in epochs_of(LengthBucketBatchSampler(lengths, None, max_tokens=4096)):
         assert len(epoch) <= 1.15 * sum(lengths) / 4096
         assert sum(padded(lengths, batch) for batch in epoch) <= 1.1 * sum(lengths)
         for batch in epoch:
@@ -125,14 +125,14 @@ def test_samples_meet_others_in_every_epoch() -> None:
     """Those together in one epoch are not in the next: at most a tenth of the pairs, though lengths are alike."""
     first, second, _ = (
         {frozenset(pair) for batch in epoch for pair in itertools.pairwise(batch)}
-        for epoch in epochs_of(LengthBucketBatchSampler(log_normal(2000), max_tokens=2048))
+        for epoch in epochs_of(LengthBucketBatchSampler(log_normal(2000), None, max_tokens=2048))
     )
     assert len(first & second) < len(first) / 10
 
 
 def test_the_order_of_batches_says_nothing_of_their_length() -> None:
     """Mean place of the longest sample over 400 epochs of 10 batches: 4.5 within 4 standard errors."""
-    batches = LengthBucketBatchSampler(range(30, 60), max_tokens=190)
+    batches = LengthBucketBatchSampler(range(30, 60), None, max_tokens=190)
     count, places = len(batches), []
     for epoch in range(400):
         batches.set_epoch(epoch)
@@ -143,12 +143,16 @@ def test_the_order_of_batches_says_nothing_of_their_length() -> None:
 
 def test_epochs_and_seeds_have_orders_of_their_own_and_repeat() -> None:
     lengths = log_normal(300)
-    first = epochs_of(LengthBucketBatchSampler(lengths, max_tokens=1000, seed=3))
-    assert first == epochs_of(LengthBucketBatchSampler(lengths, max_tokens=1000, seed=3))
-    assert len({str(epoch) for epoch in first + epochs_of(LengthBucketBatchSampler(lengths, max_tokens=1000))}) == 6
+    first = epochs_of(LengthBucketBatchSampler(lengths, None, max_tokens=1000, seed=3))
+    assert first == epochs_of(LengthBucketBatchSampler(lengths, None, max_tokens=1000, seed=3))
+    assert (
+        len({str(epoch) for epoch in first + epochs_of(LengthBucketBatchSampler(lengths, None, max_tokens=1000))}) == 6
+    )
 
 
-@pytest.mark.parametrize("limits", [{"batch_size": 8}, {"max_tokens": 500}, {"max_tokens": 500, "batch_size": 8}])
+@pytest.mark.parametrize(
+    "limits", [{"batch_size": 8}, {"batch_size": None, "max_tokens": 500}, {"max_tokens": 500, "batch_size": 8}]
+)
 @pytest.mark.parametrize("rank", [0, 1, None])
 def test_an_epoch_goes_on_where_it_was_left(limits: dict[str, int], rank: int | None) -> None:
     """In any process, also after a copy, and with the largest batch first."""
@@ -172,7 +176,9 @@ def test_an_epoch_goes_on_where_it_was_left(limits: dict[str, int], rank: int | 
 # ---------------------------------------------------------------- the largest batch first
 
 
-@pytest.mark.parametrize("limits", [{"batch_size": 8}, {"max_tokens": 500}, {"max_tokens": 500, "batch_size": 8}])
+@pytest.mark.parametrize(
+    "limits", [{"batch_size": 8}, {"batch_size": None, "max_tokens": 500}, {"max_tokens": 500, "batch_size": 8}]
+)
 @pytest.mark.parametrize("processes", [1, 3])
 def test_the_largest_batch_comes_first_and_the_others_stay_in_order(limits: dict[str, int], processes: int) -> None:
     lengths = log_normal(301)
@@ -204,12 +210,16 @@ def test_a_small_batch_stays_last_where_all_others_are_whole() -> None:
 def test_accelerate_deals_out_every_sample_once(processes: int) -> None:
     lengths, shares = log_normal(103), []
     for process in range(processes):
-        whole = LengthBucketBatchSampler(lengths, max_tokens=700, rank=None, world_size=processes, largest_first=True)
+        whole = LengthBucketBatchSampler(
+            lengths, None, max_tokens=700, rank=None, world_size=processes, largest_first=True
+        )
         dealt = BatchSamplerShard(whole, processes, process)
         loader = DataLoaderShard(range(103), batch_sampler=dealt, collate_fn=list)
         assert len(loader) == len(list(dealt))
         shares.append([list(loader) for _ in range(3)])
-        own = LengthBucketBatchSampler(lengths, max_tokens=700, rank=process, world_size=processes, largest_first=True)
+        own = LengthBucketBatchSampler(
+            lengths, None, max_tokens=700, rank=process, world_size=processes, largest_first=True
+        )
         assert shares[-1] == epochs_of(own)
     for epoch in zip(*shares, strict=True):
         assert sorted(sample for share in epoch for batch in share for sample in batch) == list(range(103))
@@ -240,16 +250,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        LengthBucketBatchSampler([3, 9, 2], **arguments)
+        LengthBucketBatchSampler(**{"lengths": [3, 9, 2], "batch_size": None} | arguments)
 
 
 def test_an_empty_text_counts_as_one_token() -> None:
     """As it does where it is padded."""
-    assert sorted(map(len, LengthBucketBatchSampler([0] * 10, max_tokens=4))) == [2, 4, 4]
+    assert sorted(map(len, LengthBucketBatchSampler([0] * 10, None, max_tokens=4))) == [2, 4, 4]
 
 
 @settings(deadline=None)
 @given(st.integers(9, 10**6))
 def test_lengths_count_as_less_than_an_eighth_longer(length: int) -> None:
-    batches = LengthBucketBatchSampler([length] * 4, max_tokens=-(-length * 9 // 8) * 2)
+    batches = LengthBucketBatchSampler([length] * 4, None, max_tokens=-(-length * 9 // 8) * 2)
     assert [len(batch) for batch in batches] == [2, 2]
