@@ -130,8 +130,12 @@ def interrupted(folder: Path) -> None:
 
 
 def stop() -> None:
-    """What Ctrl-C sends."""
-    signal.raise_signal(signal.SIGINT)
+    """What Ctrl-C sends, to which Python listens even where a runner of tests does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # ---------------------------------------------------------------- machine

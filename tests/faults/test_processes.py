@@ -42,6 +42,11 @@ def epochs(out: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+def logged(out: Path) -> list[int]:
+    """Epochs in the log."""
+    return [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
 def wait_for(process: "subprocess.Popen[str]", out: Path, count: int) -> None:
     """Wait until a run has some epochs."""
     while epochs(out) < count and process.poll() is None:
@@ -89,7 +94,7 @@ def test_kills_at_any_moment(tmp_path: Path, whole: Path) -> None:
         run.communicate()
         finish(started(out, "--resume"))
         assert same(out, whole)
-        assert [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").open()] == [1, 2, 3, 4, 5, 6]
+        assert logged(out) == [1, 2, 3, 4, 5, 6]
         assert not [path for path in out.iterdir() if path.suffix == ".partial"]
 
 
@@ -106,7 +111,7 @@ def test_two_that_resume_at_once(tmp_path: Path, whole: Path) -> None:
         loser = said[codes.index(1)]
         assert re.fullmatch(r"recipes\.points: --out .* is in use by process \d+ on \S+: wait until .*\n", loser), loser
     assert same(tmp_path, whole)
-    assert [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").open()] == [1, 2, 3, 4, 5, 6]
+    assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
 def test_several_processes_say_it_once(whole: Path) -> None:
