@@ -4,9 +4,9 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
@@ -78,6 +78,34 @@ def config(recipe: str, settings: Any) -> dict[str, Any]:
     values = {"recipe": recipe, **asdict(settings)}
     values |= values.pop("mixing") | values.pop("training")
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+
+
+def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settings:
+    """The settings of a run that are in its `config.json`, the inverse of `config`; those that are not have defaults.
+
+    Raises:
+        ValueError: `config` has a setting that the recipe does not know, as of another version.
+    """
+    usual: Any = settings()
+    left = {key: value for key, value in config.items() if key != "recipe"}
+    parts = {name: _taken(type(getattr(usual, name)), left) for name in ("mixing", "training")}
+    whole = _taken(settings, left)
+    if left:
+        raise ValueError(f"config.json has settings that are unknown: {', '.join(left)}; read it with its own version")
+    whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
+    return settings(**whole)
+
+
+def _taken(settings: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """What a class has fields for, taken out of values read from JSON."""
+    hints = get_type_hints(settings)
+    found = {field.name: values.pop(field.name) for field in fields(settings) if field.name in values}
+    for name, value in found.items():
+        if isinstance(value, list):
+            found[name] = tuple(value)
+        elif isinstance(value, str) and Path in get_args(hints[name]):
+            found[name] = Path(value)
+    return found
 
 
 def folder(recipe: str, settings: Any) -> Path:

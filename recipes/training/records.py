@@ -85,6 +85,14 @@ class State:
         return int(numbers["epoch"]), numbers.get("mixers", [])
 
 
+def read_model(path: Path) -> tuple[int, dict[str, Tensor]]:
+    """The number of finished epochs of a checkpoint, and parameters and buffers of its model by name, on the CPU."""
+    with safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118 (not a dictionary)
+        epoch = int(json.loads(file.metadata()["numbers"])["epoch"])
+        return epoch, {name.removeprefix("model."): file.get_tensor(name) for name in names}
+
+
 def load_mixers(mixers: Sequence[Draws], saved: Sequence[Sequence[Mapping[str, Any]]], process: int, of: int) -> None:
     """Give the mixers of a process their states from a checkpoint.
 
