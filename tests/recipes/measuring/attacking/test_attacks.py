@@ -19,7 +19,7 @@ BOUNDED = [
 MINIMAL = [
     minimal.deepfool,
     minimal.ddn,
-    lambda model, x, y: minimal.carlini_wagner(model, x, y, searches=3, steps=20, lr=0.05, weight=1.0),
+    lambda model, x, y: minimal.carlini_wagner(model, x, y, searches=2, steps=30, lr=0.005, weight=1.0),
 ]
 
 
