@@ -21,13 +21,13 @@ import tyro
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from recipes.analyses.shared import writing
 from recipes.analyses.shared.trained import Choice, Trained, networks
 from recipes.measuring.attacking import bounded, minimal
 from recipes.measuring.attacking.robust import Sized, at_each, cut_to, right
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim, Values
-from recipes.training import records
 
 WORST = "worst case"
 STEPS = 7
@@ -166,16 +166,18 @@ def page(settings: Settings, command: str) -> pages.Page:
     if settings.choice.smoke:
         epsilons = epsilons[:: max(1, len(epsilons) // 2)]
     measured: dict[str, dict[float, dict[str, dict[int, float]]]] = {}
-    count = 0
+    start, runs = None, 0
     for trained in networks(settings.choice):
+        start, runs = start or trained, runs + 1
         torch.manual_seed(settings.seed)
         for name, scores in accuracies(trained, plan, epsilons, settings.batch_size).items():
             for epsilon, score in zip(epsilons, scores, strict=True):
                 by_method = measured.setdefault(name, {}).setdefault(epsilon, {})
                 by_method.setdefault(trained.method, {})[trained.seed] = score
-        count = len(trained.data.test_y)
+    assert start is not None  # there is at least one
+    made, name = writing.made_by(command, start, runs), writing.name_of(settings.out, "attacks")
     return pages.Page(
-        text(settings, plan, measured, command, count),
+        text(settings, plan, measured, made, name),
         {".png": picture(measured)} if len(epsilons) > 1 else {},
         {".csv": intervals.csv_text({f"{a} {e:g}": by for a, sizes in measured.items() for e, by in sizes.items()})},
     )
@@ -209,31 +211,27 @@ def picture(measured: Mapping[str, Mapping[float, Values]]) -> Figure:
     return conditions.curves(panels, xlabel="ε", ylabel="accuracy (%)", threshold=least)
 
 
-def text(
-    settings: Settings,
-    plan: Plan,
-    measured: Mapping[str, Mapping[float, Values]],
-    command: str,
-    count: int,
-) -> str:
+def text(settings: Settings, plan: Plan, measured: Mapping[str, Mapping[float, Values]], made: str, name: str) -> str:
     """The page."""
     sizes = list(next(iter(measured.values())))
-    across = means(measured)
-    parts = [
-        f"# Accuracy under attack ({settings.figure})",
-        f"Made by `{command}` at {records.environment()['git']}, on {count} test images.",
-        f"The percentage of images that are still right{', mean over the sizes above 0' if len(sizes) > 1 else ''}:",
-        intervals.value_table(across, 2),
-    ]
-    if len(sizes) > 1:
-        name = "" if settings.out is None else settings.out.stem
-        parts.append(f"![Accuracy over the size of the change, a panel for each attack]({name}.png)")
-    parts += [f"*{plan.caption}. Bands are 95 % t-intervals over the seeds.*", plan.notes]
-    parts += ["## What is claimed", intervals.claim_table(plan.claims, across, 2), intervals.READING]
-    if len(sizes) > 1:
-        for name, by_size in measured.items():
-            parts += [f"## {name}", intervals.value_table({f"ε = {e:g}": by for e, by in by_size.items()}, 2)]
-    return "\n\n".join(parts) + "\n"
+    whole = f", as a mean over ε of {', '.join(f'{size:g}' for size in sizes if size > 0)}" if len(sizes) > 1 else ""
+    page = writing.text(
+        title=f"Accuracy under attack ({settings.figure})",
+        about=f"The percentage of test images that are still right{whole}. {plan.notes}",
+        made=made,
+        measured=means(measured),
+        digits=2,
+        claims=plan.claims,
+        pictures={".png": f"{plan.caption}. Bands are 95 % t-intervals over the seeds."} if len(sizes) > 1 else {},
+        name=name,
+    )
+    if len(sizes) == 1:
+        return f"{page}\n*{plan.caption}.*\n"
+    tables = (
+        f"## {attack}\n\n{intervals.value_table({f'ε = {size:g}': by for size, by in by_size.items()}, 2)}\n"
+        for attack, by_size in measured.items()
+    )
+    return "\n".join([page, *tables])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tyro
 from PIL import Image
 from torch import Tensor
 
-from recipes.analyses.shared import altered
+from recipes.analyses.shared import altered, writing
 from recipes.analyses.shared.trained import Choice, Trained, networks, train_briefly
 from recipes.data.files import Examples
 from recipes.data.images import sets
@@ -29,7 +29,6 @@ from recipes.data.images.altering.published import read_corrupted
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim, Values
-from recipes.training import records
 
 TOTAL = "mean of the sums"
 CLAIMS = tuple(
@@ -134,43 +133,42 @@ def measured_page(settings: Settings, command: str) -> pages.Page:
     """The page of networks that are there."""
     corrupted_sets = Corrupted(settings)
     errors: dict[str, dict[str, dict[int, float]]] = {}
-    count = 0
+    start, runs = None, 0
     samples: dict[str, list[Tensor]] = {}
     for trained in networks(settings.choice):
+        start, runs = start or trained, runs + 1
         for name in settings.corruptions:
             found = [corrupted_sets(trained, name, severity) for severity in SEVERITIES]
             for severity, (x, y) in zip(SEVERITIES, found, strict=True):
                 altered.add(errors, f"{name} {severity}", trained, altered.error(trained, x, y))
-                count = len(y)
             samples[name] = [x[0] for x, _ in found]
     measured = sums(errors, settings.corruptions)
-    name = "" if settings.out is None else settings.out.stem
     origin = (
-        "The corruptions are made here, with the constants of CIFAR-10-C (32 pixels) and Tiny-ImageNet-C (64), every "
-        "image once and the same for all networks; they agree with the published files in law, not bit for bit."
+        "They are made here, with the constants of CIFAR-10-C (32 pixels) and Tiny-ImageNet-C (64), every image once "
+        "and the same for all networks, and agree with the published ones in law, not bit for bit."
         if settings.published is None
-        else "The corrupted images are the published ones."
+        else "They are the published ones."
     )
-    text = [
-        "# Errors on corrupted images",
-        f"Made by `{command}` at {records.environment()['git']}, on {count} test images for each corruption and "
-        "severity.",
-        "Percentages of images that are not right, summed over five severities:",
-        intervals.value_table(measured, 1),
-        f"![Summed errors of every method for every corruption]({name}.png)",
-        "*Faramarzi et al. 2022, Figures 4 and 15: soft PatchUp has the lowest errors, hard PatchUp the second lowest. "
-        "Bars are 95 % t-intervals over the seeds.*",
-        f"![An image under each corruption]({name}-samples.png)",
-        origin,
-        "## What is claimed",
-        intervals.claim_table(CLAIMS, measured, 1),
-        intervals.READING,
-    ]
+    assert start is not None  # there is at least one
+    text = writing.text(
+        title="Errors on corrupted images",
+        about=f"The percentage of corrupted test images that are not right, summed over five severities. {origin}",
+        made=writing.made_by(command, start, runs),
+        measured=measured,
+        digits=1,
+        claims=CLAIMS,
+        pictures={
+            ".png": "Faramarzi et al. 2022, Figures 4 and 15: soft PatchUp has the lowest errors, hard PatchUp the "
+            "second lowest. Bars are 95 % t-intervals over the seeds.",
+            "-samples.png": "An image under each corruption.",
+        },
+        name=writing.name_of(settings.out, "corruptions"),
+    )
     figures = {
         ".png": conditions.points(altered.bands(measured), ylabel="sum of errors (%)"),
         "-samples.png": conditions.tiles(samples, [f"severity {severity}" for severity in SEVERITIES]),
     }
-    return pages.Page("\n\n".join(text) + "\n", figures, {".csv": intervals.csv_text(errors)})
+    return pages.Page(text, figures, {".csv": intervals.csv_text(errors)})
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ from pathlib import Path
 import tyro
 from torch import Tensor
 
-from recipes.analyses.shared import altered
+from recipes.analyses.shared import altered, writing
 from recipes.analyses.shared.trained import Choice, networks
 from recipes.data.images.altering.affine import DEFORMATIONS, deformed
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim
-from recipes.training import records
 
 CLEAN = "as they are"
 BEST = {
@@ -54,38 +53,39 @@ def page(settings: Settings, command: str) -> pages.Page:
     """Score all networks; the page and what is beside it."""
     sets = altered.Alterations(lambda x, name: deformed(x, name, seed=settings.seed))
     measured: dict[str, dict[str, dict[int, float]]] = {}
-    count = 0
+    start, runs = None, 0
     rows: dict[str, list[Tensor]] = {}
     for trained in networks(settings.choice):
+        start, runs = start or trained, runs + 1
         x, y = trained.data.test_x, trained.data.test_y
         altered.add(measured, CLEAN, trained, altered.error(trained, x, y))
         for name in DEFORMATIONS:
             altered.add(measured, name, trained, altered.error(trained, sets(x, name), y))
         shown = slice(min(altered.SHOWN, len(x)))
-        count, rows = len(x), {CLEAN: list(x[shown]), **{name: list(sets(x, name)[shown]) for name in DEFORMATIONS}}
-    name = "" if settings.out is None else settings.out.stem
-    text = [
-        "# Errors on deformed images",
-        f"Made by `{command}` at {records.environment()['git']}, on {count} test images.",
-        "The percentage of images that are not right:",
-        intervals.value_table(measured, 2),
-        f"![Errors of every method on every set]({name}.png)",
-        "*Faramarzi et al. 2022, Table 4: PatchUp has the lowest error on every set but the one of the largest scale, "
-        "where Manifold Mixup is ahead by 0.4 points. Bars are 95 % t-intervals over the seeds.*",
-        f"![Some images of each set]({name}-samples.png)",
-        "Every image is deformed once, as torchvision deforms pictures of Pillow (nearest pixels, black from outside), "
-        "and all networks see the same ones. Rotations and horizontal shears are by uniform angles of so many degrees "
-        "either way.",
-        "## What is claimed",
-        intervals.claim_table(CLAIMS, measured, 2),
-        intervals.READING,
-    ]
+        rows = {CLEAN: list(x[shown]), **{name: list(sets(x, name)[shown]) for name in DEFORMATIONS}}
+    assert start is not None  # there is at least one
+    text = writing.text(
+        title="Errors on deformed images",
+        about="The percentage of test images that are not right. Every image is deformed once, as torchvision deforms "
+        "pictures of Pillow (nearest pixels, black from outside), and all networks see the same ones. Rotations and "
+        "horizontal shears are by uniform angles of so many degrees either way.",
+        made=writing.made_by(command, start, runs),
+        measured=measured,
+        digits=2,
+        claims=CLAIMS,
+        pictures={
+            ".png": "Faramarzi et al. 2022, Table 4: PatchUp has the lowest error on every set but the one of the "
+            "largest scale, where Manifold Mixup is ahead by 0.4 points. Bars are 95 % t-intervals over the seeds.",
+            "-samples.png": "Some images of each set.",
+        },
+        name=writing.name_of(settings.out, "deformations"),
+    )
     first = next(iter(rows.values()))
     figures = {
         ".png": conditions.points(altered.bands(measured), ylabel="error (%)"),
         "-samples.png": conditions.tiles(rows, [""] * len(first)),
     }
-    return pages.Page("\n\n".join(text) + "\n", figures, {".csv": intervals.csv_text(measured)})
+    return pages.Page(text, figures, {".csv": intervals.csv_text(measured)})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scipy.stats import t
 
-from recipes.reporting.tables import markdown_table
+from recipes.reporting.tables import markdown_table, plain
 
 LEVEL = 0.95
 Values = Mapping[str, Mapping[int, float]]
@@ -90,15 +90,10 @@ def verdict(gap: Interval | None) -> str:
     return "contradicted" if gap.high < 0 else "open"
 
 
-def number(value: float, digits: int, sign: str = "") -> str:
-    """A number with so many decimals, a true minus and no negative zero."""
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
-
-
 def cell(found: Interval, digits: int, sign: str = "") -> str:
     """Mean and half width, such as `2.00 ± 2.48`; `2.00 ± –` for one seed."""
-    half = "–" if math.isinf(found.half) else number(found.half, digits)
-    return f"{number(found.mean, digits, sign)} ± {half}"
+    half = "–" if math.isinf(found.half) else plain(found.half, digits=digits)
+    return f"{plain(found.mean, sign, digits)} ± {half}"
 
 
 def value_table(measured: Mapping[str, Values], digits: int) -> str:

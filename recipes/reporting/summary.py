@@ -22,7 +22,10 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written."""
+    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written.
+
+    `nll` is in nats, None where samples have no single class and in runs of before it was measured.
+    """
 
     folder: Path
     method: str
@@ -31,6 +34,7 @@ class Run:
     train_score: float
     settings: Mapping[str, Any]
     result: Mapping[str, Any]
+    nll: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,14 @@ class Row:
         """Score in percent by seed."""
         return {run.seed: run.score for run in self.runs}
 
+    @property
+    def nll(self) -> tuple[float, float | None] | None:
+        """Mean and sample standard deviation of the NLL in nats; None unless all runs have it."""
+        found = [run.nll for run in self.runs if run.nll is not None]
+        if len(found) < len(self.runs):
+            return None
+        return statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None
+
 
 def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
     """The object in `path`.
@@ -97,7 +109,7 @@ def read_run(folder: Path) -> Run:
     result = read_json(folder / "result.json", expected)
     if config["seed"] != result["seed"]:
         raise ReportError(f"{folder}: seed is {config['seed']} in config.json but {result['seed']} in result.json")
-    for key in ("score", "train_score"):
+    for key in ("score", "train_score", *(("nll",) if "nll" in result else ())):
         if not isinstance(result[key], int | float) or not math.isfinite(result[key]):
             raise ReportError(
                 f"{folder}: {key} is {result[key]!r}, not a finite number: run it again, or remove the run"
@@ -105,7 +117,8 @@ def read_run(folder: Path) -> Run:
     settings = {key: value for key, value in config.items() if key not in BOOKKEEPING | {"method", "seed"}}
     settings |= {"epochs": result["epochs"], "metric": result["metric"]}
     score, train_score = float(result["score"]), float(result["train_score"])
-    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result)
+    nll = float(result["nll"]) if "nll" in result else None
+    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result, nll)
 
 
 def find_runs(root: Path) -> tuple[list[Run], list[Path]]:

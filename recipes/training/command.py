@@ -69,7 +69,7 @@ def mistakes_as_sentences(module: str) -> Iterator[None]:
     """End the process with a sentence where something that was asked for cannot be done."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"recipes.{module}: {error}")
 
 

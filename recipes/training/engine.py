@@ -29,7 +29,7 @@ from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample
 from recipes.training import records
 from recipes.training.mixing import Mixing
-from recipes.training.scores import accuracy
+from recipes.training.scores import accuracy, nll
 
 SMOKE_EPOCHS, SMOKE_BATCHES = 2, 2
 
@@ -69,7 +69,7 @@ class Training:
     evaluate_every: int = 1
     """Epochs between test scores for the curve, 0 for the last epoch alone. No score chooses anything."""
     median_of: int = 1
-    """The score of a run is the median of the test scores of so many last epochs."""
+    """The score of a run is the median of the test scores of so many last epochs, and so is its NLL."""
     resume: bool = False
     """Go on from the checkpoint in the folder."""
     smoke: bool = False
@@ -118,8 +118,10 @@ class Task:
         criterion: see `Mix.loss`.
         mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
-        score: predictions and targets of a whole set to the score, in percent.
-        mixed_score: the same for a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
+        unit: its unit.
+        score: predictions and targets of a whole set to the score, in percent or another unit.
+        nll: the same to the negative log-likelihood in nats; None where samples have no single class.
+        mixed_score: the score of a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
             that a batch does not have.
     """
 
@@ -132,7 +134,9 @@ class Task:
     criterion: Criterion = F.cross_entropy
     mixed_weight: float = 1.0
     metric: str = "accuracy"
+    unit: str = "%"
     score: Callable[[Tensor, Tensor], float] = accuracy
+    nll: Callable[[Tensor, Tensor], float] | None = nll
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None = Mix.accuracy
 
 
@@ -176,7 +180,9 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         entry = _train(task, training, accelerator, model, optimizer, train, epoch)
         every = training.evaluate_every
         if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
-            entry["test_" + task.metric] = _evaluate(task, training, accelerator, model, test)
+            entry |= {
+                f"test_{name}": value for name, value in _evaluate(task, training, accelerator, model, test).items()
+            }
         entry["wall"] = time.perf_counter() - start
         mixers = gather_object([[mixer.state_dict() for mixer in task.mixing.mixers]])
         if accelerator.is_main_process:
@@ -186,14 +192,15 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
 
     train.set_epoch(training.last)
-    train_score = _evaluate(task, training, accelerator, model, train)
+    train_score = _evaluate(task, training, accelerator, model, train)[task.metric]
     result: dict[str, Any] = {}
     if accelerator.is_main_process:
-        seconds = sum(entry["seconds"] for entry in entries)
+        seconds, last = sum(entry["seconds"] for entry in entries), entries[-training.median_of :]
         result = {
             "metric": task.metric,
-            "score": statistics.median(entry["test_" + task.metric] for entry in entries[-training.median_of :]),
+            "score": statistics.median(entry["test_" + task.metric] for entry in last),
             "train_score": train_score,
+            **({"nll": statistics.median(entry["test_nll"] for entry in last)} if "test_nll" in last[0] else {}),
             "seed": training.seed,
             "epochs": training.last,
             "samples_per_s": sum(entry["samples"] for entry in entries) / seconds,
@@ -202,7 +209,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
             "device": f"{accelerator.num_processes} x {records.device_name(accelerator.device)}",
             "command": command,
         }
-        curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
+        curves(entries, task.metric, task.unit).savefig(out / "curves.png", dpi=120)
         seed(training.seed, epoch=0, process=0)
         x, y = task.prepare(next(iter(train)), True)
         shown = task.mixing.samples(accelerator.unwrap_model(model), x, y)
@@ -263,8 +270,10 @@ def _train(
 
 
 @torch.no_grad()
-def _evaluate(task: Task, training: Training, accelerator: Accelerator, model: nn.Module, loader: Any) -> float:
-    """Score a set without augmentation or mixing."""
+def _evaluate(
+    task: Task, training: Training, accelerator: Accelerator, model: nn.Module, loader: Any
+) -> dict[str, float]:
+    """Score a set without augmentation or mixing: the metric of the task, and "nll" where there is one."""
     model.eval()
     preds, targets = [], []
     for batch in _some(loader, training):
@@ -272,7 +281,8 @@ def _evaluate(task: Task, training: Training, accelerator: Accelerator, model: n
         some_preds, some_targets = accelerator.gather_for_metrics((model(x), y))
         preds.append(some_preds.float().cpu())
         targets.append(some_targets.cpu())
-    return task.score(torch.cat(preds), torch.cat(targets))
+    whole = torch.cat(preds), torch.cat(targets)
+    return {task.metric: task.score(*whole)} | ({} if task.nll is None else {"nll": task.nll(*whole)})
 
 
 def _some(loader: Any, training: Training) -> Iterable[Any]:

@@ -42,6 +42,8 @@ AT_INPUT: dict[str, Make] = {
     "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
     "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
     "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
+}
+BY_SALIENCY: dict[str, Make] = {
     "puzzlemix": lambda m, at: WithSaliency(
         at.net, mm.PuzzleMix(alpha=m.beta(), axes=at.axes), prob=m.prob, keep=m.clean_lam
     ),
@@ -62,10 +64,12 @@ AT_SITES: dict[str, Make] = {
     "patchup-hard": lambda m, at: _patchup(m, at, soft=False),
     "dropblock": lambda m, at: _dropblock(m, at),
 }
-METHODS = AT_INPUT | IN_BANDS | IN_TURN | AT_SITES
+WITHOUT_LABELS = AT_INPUT | IN_BANDS | IN_TURN
+"""Those that mix the input and need no labels for it."""
+METHODS = AT_INPUT | BY_SALIENCY | IN_BANDS | IN_TURN | AT_SITES
 CHOICES = (
-    f"At the input {', '.join(AT_INPUT)}; there in bands {', '.join(IN_BANDS)}, or in turn {', '.join(IN_TURN)}; "
-    f"at hidden sites {', '.join(AT_SITES)}."
+    f"At the input {', '.join(AT_INPUT | BY_SALIENCY)}; there in bands {', '.join(IN_BANDS)}, or in turn "
+    f"{', '.join(IN_TURN)}; at hidden sites {', '.join(AT_SITES)}."
 )
 
 

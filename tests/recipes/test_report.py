@@ -76,6 +76,26 @@ def test_table_by_hand(runs: Path) -> None:
     assert cells(text, "dropblock") == ["dropblock", "3", "79.00 ± 0.50", "89.00", "−1.17 ± 0.17"]
 
 
+def test_the_likelihood_has_a_column_where_it_is_known(runs: Path) -> None:
+    assert "NLL" not in report(runs)[0]  # runs of before it was measured
+    for seed, nll in enumerate([0.5, 0.7, 0.9]):
+        path = runs / "fmix" / str(seed) / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": nll}))
+    text, rows = report(runs)
+    assert "| difference to baseline | test NLL (nats) |" in text
+    assert cells(text, "fmix")[4:] == ["+1.50 ± 0.58", "0.700 ± 0.200"]
+    assert cells(text, "cutmix")[4:] == ["+0.50 ± 0.87 (unresolved)", "–"]
+    by_method = {row["method"]: (row["nll_mean"], row["nll_std"]) for row in rows}
+    assert [float(each) for each in by_method["fmix"]] == pytest.approx([0.7, 0.2])
+    assert by_method["cutmix"] == ("", "")
+    path = runs / "cutmix" / "0" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": 1.0}))
+    assert cells(report(runs)[0], "cutmix")[5] == "–"  # not the mean of one of three
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": None}))
+    with pytest.raises(ReportError, match="nll is None, not a finite number"):
+        report(runs)
+
+
 def test_csv_against_numpy(runs: Path) -> None:
     _, rows = report(runs)
     for row in rows:

@@ -18,6 +18,7 @@ from recipes.data.images.sets import ImageSet
 from recipes.data.loading import ordered_loader
 from recipes.reporting.summary import check_comparable, find_runs, read_json
 from recipes.training import command, records
+from recipes.training.methods import METHODS
 
 SMOKE_METHODS, SMOKE_SEEDS, SMOKE_IMAGES = ("baseline", "mixup"), (0, 1), 20
 
@@ -134,7 +135,9 @@ class Choice:
 
 
 def networks(choice: Choice) -> Iterator[Trained]:
-    """The networks that are chosen, one at a time, by method and seed; unfinished runs are listed on stderr.
+    """The networks that are chosen, one at a time; unfinished runs are listed on stderr.
+
+    Methods come in the order of their table, each by seed.
 
     Raises:
         ValueError: there are no runs, or they differ in more than method and seed.
@@ -150,13 +153,30 @@ def networks(choice: Choice) -> Iterator[Trained]:
         for folder in unfinished:
             print(f"unfinished, left out: {folder}", file=sys.stderr)
         check_comparable(runs)
-        auto = choice.device == "auto" and torch.accelerator.is_available()
-        device = torch.accelerator.current_accelerator() if auto else None
         most = SMOKE_IMAGES if choice.smoke else choice.images
-        for run in runs:
-            trained = load(run.folder, data_root=choice.data_root, device=device or "cpu")
+        for run in sorted(runs, key=lambda run: (list(METHODS).index(run.method), run.seed)):
+            trained = load(run.folder, data_root=choice.data_root, device=device_of(choice.device))
             data = replace(trained.data, test_x=trained.data.test_x[:most], test_y=trained.data.test_y[:most])
             yield replace(trained, data=data)
+
+
+def device_of(choice: Literal["auto", "cpu"]) -> torch.device:
+    """The accelerator if there is one and it is not refused, or the CPU."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return torch.device("cpu") if choice == "cpu" or found is None else found
+
+
+def module_of(net: nn.Module, name: str) -> nn.Module:
+    """A module of a network by its name.
+
+    Raises:
+        ValueError: it has none of that name.
+    """
+    modules: dict[str, nn.Module] = dict(net.named_modules())
+    if name not in modules:
+        known = ", ".join(each for each in modules if each and "." not in each)
+        raise ValueError(f"layer={name!r} is no module of this network; choose from {known}")
+    return modules[name]
 
 
 def train_briefly(root: Path, *more: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from recipes import images
 from recipes.analyses.shared.trained import SMOKE_IMAGES, Choice, load, networks
@@ -42,6 +43,7 @@ def test_the_network_is_the_one_that_the_run_scored(tmp_path: Path, monkeypatch:
     assert all(torch.equal(value, nets[0].state_dict()[name]) for name, value in found.net.state_dict().items())
     hits = (found.logits(batch_size=100).argmax(1) == found.data.test_y).double().mean().item()
     assert found.result["score"] == pytest.approx(100 * hits)
+    assert found.result["nll"] == pytest.approx(F.cross_entropy(found.logits(), found.data.test_y).item(), rel=1e-5)
     assert (found.method, found.seed, found.settings.mixing.block_size) == ("patchup-soft", 5, 3)
 
 

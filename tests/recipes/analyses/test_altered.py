@@ -1,4 +1,4 @@
-"""Errors on corrupted images."""
+"""Errors on deformed and on corrupted images."""
 
 import csv
 import re
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from recipes import images
-from recipes.analyses import corruptions
+from recipes.analyses import corruptions, deformations
 from recipes.analyses.shared import altered
-from recipes.analyses.shared.trained import Trained
+from recipes.analyses.shared.trained import SMOKE_IMAGES, Trained, load
 from recipes.data.images import sets
+from recipes.data.images.altering.affine import DEFORMATIONS, deformed
 from recipes.reporting import pages
+from recipes.training import scores
 
 
 class Light(nn.Module):
@@ -35,7 +37,7 @@ def trained(x: Tensor, y: Tensor, method: str = "baseline", data: str = "cifar10
     found = sets.ImageSet("made", x, y, x, y, ("light", "dark"), (0.5,) * 3, (0.5,) * 3, 0, False)
     settings = images.Settings(data=data)
     settings = replace(settings, mixing=replace(settings.mixing, method=method))
-    return Trained(Path(), settings, {}, Light().eval(), found)
+    return Trained(Path(), settings, {"epochs": 1}, Light().eval(), found)
 
 
 def greys(*levels: int) -> Tensor:
@@ -90,7 +92,7 @@ def test_published_images_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     settings = corruptions.Settings(published=tmp_path, corruptions=("fog",))
     page = corruptions.page(settings, "")
     assert "| baseline | 1 | 225.0 ± – | 225.0 ± – |" in page.text  # 25, 25, 75, 75, 25
-    assert "published ones" in page.text
+    assert "They are the published ones" in page.text
 
 
 @pytest.mark.slow  # 75 sets for four networks, which are trained first
@@ -116,3 +118,24 @@ def test_the_smoke_run_has_all_corruptions(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(given: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         corruptions.Settings(**given)
+
+
+def test_the_page_has_the_errors_of_every_set(smoke_runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deformations.md"
+    words = [str(smoke_runs), "--smoke", "--device", "cpu", "--seed", "5", "--out", str(out)]
+    pages.main("analyses.deformations", deformations.Settings, deformations.page, words)
+    assert "Made by `python -m recipes.analyses.deformations" in out.read_text(encoding="utf-8")
+    lines = (tmp_path / "deformations.csv").read_text().splitlines()
+    table = {(row["method"], row["seed"]): row for row in csv.DictReader(lines)}
+    assert len(table) == 4
+    digits = sets.load("digits")
+    x, y = digits.test_x[:SMOKE_IMAGES], digits.test_y[:SMOKE_IMAGES]
+    for method, seed in (("baseline", "0"), ("mixup", "1")):
+        trained = load(smoke_runs / f"{method}-{seed}")
+        for name in (deformations.CLEAN, *DEFORMATIONS):
+            altered = x if name == deformations.CLEAN else deformed(x, name, seed=5)
+            with torch.no_grad():
+                logits = trained.net(trained.normalise(altered.float() / 255))
+            assert abs(float(table[method, seed][name]) - (100 - scores.accuracy(logits, y))) < 1e-9
+    for suffix in (".png", "-samples.png"):
+        assert (tmp_path / f"deformations{suffix}").read_bytes().startswith(b"\x89PNG")
