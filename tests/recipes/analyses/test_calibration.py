@@ -15,7 +15,7 @@ HAND = [  # confidence, whether right; four bins of a quarter
     (0.60, True),  # bin [0.5, 0.75): confidence 0.65, accuracy 2/3
     (0.65, False),
     (0.70, True),
-    (0.75, False),  # bin [0.75, 1]: confidence 0.91, accuracy 3/5; an edge belongs to the bin above
+    (0.75, True),  # bin [0.75, 1]: confidence 0.91, accuracy 4/5; an edge belongs to the bin above
     (0.80, True),
     (1.00, True),  # and 1 to the last one
     (1.00, True),
@@ -32,8 +32,8 @@ def test_a_table_made_by_hand() -> None:
     found = calibration.reliability(*of_hand(), 4)
     assert found.count.tolist() == [0, 0, 3, 5]
     assert found.confidence.tolist() == pytest.approx([0, 0, 0.65, 0.91], abs=1e-6)
-    assert found.accuracy.tolist() == pytest.approx([0, 0, 2 / 3, 0.6], abs=1e-6)
-    expected = 100 * (3 / 8 * (2 / 3 - 0.65) + 5 / 8 * (0.91 - 0.6))
+    assert found.accuracy.tolist() == pytest.approx([0, 0, 2 / 3, 0.8], abs=1e-6)
+    expected = 100 * (3 / 8 * (2 / 3 - 0.65) + 5 / 8 * (0.91 - 0.8))
     assert calibration.ece(*of_hand(), 4) == pytest.approx(expected, abs=1e-4)
 
 
