@@ -8,6 +8,9 @@ falls for a decay power below 2. Claim (Figure 4): FMix and MixUp in turn are be
 Claim (Faramarzi et al. 2022, Table 7): hard PatchUp before a random one of the input and the first stages errs less
 than before any fixed one, and more the later that is.
 
+`--figure fmix-4` changes epochs with the size of the training set: leave the schedule a cosine, which follows them, as
+milestones do not.
+
 Any other grid: `--grid NAME=VALUE,VALUE,...`, several of them, and NAME+NAME=VALUE+VALUE,... for options that change
 together. A value of several words has spaces: `--grid "sites=input,layer1,input layer1 layer2"`.
 """
