@@ -179,10 +179,10 @@ def module_of(net: nn.Module, name: str) -> nn.Module:
     return modules[name]
 
 
-def train_briefly(root: Path) -> None:
-    """Make runs of some methods and seeds, a few steps each, on digits."""
+def train_briefly(root: Path, *more: str) -> None:
+    """Make runs of some methods and seeds, a few steps each, on digits or as more words of the command line say."""
     for method in SMOKE_METHODS:
         for seed in SMOKE_SEEDS:
             words = ["--smoke", "--device", "cpu", "--width", "4", "--out", str(root / f"{method}-{seed}")]
             with contextlib.redirect_stdout(io.StringIO()):  # a line for every epoch
-                images.main([*words, "--evaluate-every", "0", "--method", method, "--seed", str(seed)])
+                images.main([*words, *more, "--evaluate-every", "0", "--method", method, "--seed", str(seed)])

@@ -114,6 +114,18 @@ def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple
     return train_examples, test_examples, names
 
 
+def read_images(folder: Path) -> Examples:
+    """Read ``folder/CLASS/*``, which have one size; labels count the sorted names of the folders.
+
+    Raises:
+        ValueError: there is no class, a class has no image, images differ in size, or an image is damaged.
+    """
+    names = _classes(folder)
+    if not names:
+        raise ValueError(f"{folder} has no folder of images for each class")
+    return _decoded([_images_in(folder / name) for name in names])
+
+
 def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: str = "RGB") -> Tensor:
     """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, in ``mode`` as they are seen.
 

@@ -1,0 +1,72 @@
+"""What networks make of altered test images: their errors, as a table, a picture and claims."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from recipes.analyses.shared.trained import Trained
+from recipes.data.loading import ordered_loader
+from recipes.pictures.conditions import Band
+from recipes.reporting import intervals
+from recipes.reporting.intervals import Values
+
+SHOWN = 8
+"""Images in a picture of samples."""
+
+
+class Alterations:
+    """Altered test images by name, made once and shared by all networks that have the same test images.
+
+    Args:
+        make: test images (N, C, H, W) uint8 and a name to altered images of the same kind.
+
+    >>> darker = Alterations(lambda x, name: x // int(name))
+    >>> x = torch.full((1, 1, 1, 1), 8, dtype=torch.uint8)
+    >>> darker(x, "2").item(), darker(x, "2") is darker(x, "2")
+    (4, True)
+    """
+
+    def __init__(self, make: Callable[[Tensor, str], Tensor]) -> None:
+        self.make = make
+        self.made: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, x: Tensor, name: str) -> Tensor:
+        """The images of `name`.
+
+        Raises:
+            ValueError: other images were altered before: the networks are not tested on the same ones.
+        """
+        given, altered = self.made.get(name, (None, None))
+        if given is None or altered is None:
+            self.made[name] = x, altered = x, self.make(x, name)
+        elif given is not x and not torch.equal(given, x):
+            raise ValueError("the runs have different test images; analyse them apart")
+        return altered
+
+
+@torch.no_grad()
+def error(trained: Trained, x: Tensor, labels: Tensor, batch_size: int = 250) -> float:
+    """Percentage of images (N, C, H, W) uint8 that a network does not give their labels (N,)."""
+    wrong = 0
+    for some, y in ordered_loader(x, labels, batch_size=batch_size):
+        logits = trained.net(trained.normalise(some.to(trained.device).float() / 255))
+        wrong += int((logits.argmax(dim=1).cpu() != y).sum())
+    return 100 * wrong / len(x)
+
+
+def add(measured: dict[str, dict[str, dict[int, float]]], quantity: str, trained: Trained, value: float) -> None:
+    """Note what was measured of a network."""
+    measured.setdefault(quantity, {}).setdefault(trained.method, {})[trained.seed] = value
+
+
+def bands(measured: Mapping[str, Values]) -> dict[str, dict[str, Band]]:
+    """Mean and half of the interval, by quantity and method."""
+    return {
+        quantity: {
+            method: (found.mean, found.half)
+            for method, seeds in values.items()
+            for found in (intervals.interval(list(seeds.values())),)
+        }
+        for quantity, values in measured.items()
+    }

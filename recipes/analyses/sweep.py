@@ -1,0 +1,267 @@
+"""A recipe over a grid of its options and seeds, with a table and a plot; what is done already is not done again.
+
+Claim (Harris et al. 2020, Figure 3): with a PreAct-ResNet18 on CIFAR-10 accuracy hardly depends on FMix's alpha, and
+falls for a decay power below 2. Claim (Figure 4): FMix and MixUp in turn are best for training sets of any size.
+
+    python -m recipes.analyses.sweep --figure fmix-3-alpha --words="--preset fmix-paper --data cifar10 --data-root DIR"
+
+Claim (Faramarzi et al. 2022, Table 7): hard PatchUp before a random one of the input and the first stages errs less
+than before any fixed one, and more the later that is.
+
+`--figure fmix-4` changes epochs with the size of the training set: leave the schedule a cosine, which follows them, as
+milestones do not.
+
+Any other grid: `--grid NAME=VALUE,VALUE,...`, several of them, and NAME+NAME=VALUE+VALUE,... for options that change
+together. A value of several words has spaces: `--grid "sites=input,layer1,input layer1 layer2"`.
+"""
+
+import itertools
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from recipes.pictures import conditions
+from recipes.reporting import intervals, pages
+from recipes.reporting.summary import read_json
+from recipes.reporting.tables import markdown_table
+
+Options = tuple[tuple[str, str], ...]
+"""Names and values of a cell of a grid."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A figure or table of a paper: its grid, further words of the command line, and what is claimed."""
+
+    grid: tuple[str, ...]
+    words: str
+    claim: str
+
+
+SITES = "sites=input,layer1,layer2,layer3,input layer1 layer2"
+FIGURES = {
+    "fmix-3-alpha": Plan(
+        ("alpha=0.2,0.5,1,2,3,4,5,7",),
+        "--method fmix",
+        "Harris et al. 2020, Figure 3: accuracy hardly depends on alpha",
+    ),
+    "fmix-3-delta": Plan(
+        ("decay_power=0.5,1,1.5,2,3,4,5,7",),
+        "--method fmix",
+        "Harris et al. 2020, Figure 3: accuracy falls for a decay power below 2 and is flat above",
+    ),
+    "fmix-4": Plan(
+        (
+            "method=baseline,mixup,fmix,fmix+mixup",
+            "per_class+epochs=50+20000,100+10000,250+4000,500+2000,1000+1000,2000+500,3000+333,4000+250,5000+200",
+        ),
+        "--evaluate-every 0",
+        "Harris et al. 2020, Figure 4: FMix and MixUp in turn are best for training sets of any size; MixUp is ahead "
+        "of FMix on small ones and behind on large ones. Sizes are ours; epochs are those of as many steps as 200 of "
+        "all 50,000 images",
+    ),
+    "patchup-table-7": Plan(
+        (SITES,),
+        "--method patchup-hard",
+        "Faramarzi et al. 2022, Table 7: the error of hard PatchUp grows with the depth of a fixed site, and is lowest "
+        "before a random one",
+    ),
+    "patchup-gamma": Plan(
+        ("method=patchup-soft,patchup-hard", "gamma=0.25,0.5,0.75,0.9"),
+        "",
+        "Faramarzi et al. 2022: a share of 0.75 for soft and of 0.5 for hard PatchUp; the numbers are not printed",
+    ),
+    "patchup-block": Plan(
+        ("method=patchup-soft,patchup-hard", "block_size=3,5,7,9"),
+        "",
+        "Faramarzi et al. 2022: blocks of 7 cells; the numbers are not printed",
+    ),
+    "patchup-prob": Plan(
+        ("method=patchup-soft,patchup-hard", "prob=0.3,0.5,0.7,0.9,1"),
+        "",
+        "Faramarzi et al. 2022: all batches for soft and seven of ten for hard PatchUp; the numbers are not printed",
+    ),
+}
+SMOKE = Plan(("method=fmix", "alpha=0.5,1"), "--smoke --width 4 --device cpu --evaluate-every 0", "none")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Run a recipe for every cell of a grid and every seed, and write its table."""
+
+    recipe: str = "images"
+    """Which one: images, audio, text or points."""
+    figure: str | None = None
+    """The grid of a figure or table of a paper, in place of `--grid`."""
+    grid: tuple[str, ...] = ()
+    """NAME=VALUE,VALUE,... for each option that is varied."""
+    words: str = ""
+    """Further words of every command line, as in --words="--data cifar10 --data-root DIR"."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of every cell."""
+    runs: Path = Path("runs/sweep")
+    """Folder of the runs; each is in one of its own that is named after its options and seed."""
+    jobs: int = 1
+    """Runs at a time."""
+    launcher: str = sys.executable
+    """What starts a run, before `-m recipes.NAME`: a Python, or such as "srun python"."""
+    smoke: bool = False
+    """Two values, two seeds and a few batches, to see that it runs."""
+    out: Path | None = None
+    """File for the page, in Markdown; a plot and a table of all numbers are put beside it."""
+
+    def __post_init__(self) -> None:
+        if self.recipe not in ("images", "audio", "text", "points"):
+            raise ValueError(f"recipe={self.recipe!r} must be images, audio, text or points")
+        if self.figure is not None and self.figure not in FIGURES:
+            raise ValueError(f"figure={self.figure!r} is unknown; choose {', '.join(FIGURES)}")
+        if bool(self.figure) + bool(self.grid) + self.smoke != 1:
+            raise ValueError("give one of figure, grid and smoke, which each say what is varied")
+        if self.jobs < 1 or not self.seeds or len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"jobs={self.jobs} must be 1 or more, and seeds={self.seeds} different ones")
+
+
+def axis(text: str) -> list[Options]:
+    """The options of each place on an axis of a grid.
+
+    Raises:
+        ValueError: it is not NAME=VALUE,VALUE,... or has not as many values as names.
+
+    >>> axis("alpha=0.2,1")
+    [(('alpha', '0.2'),), (('alpha', '1'),)]
+    >>> axis("per_class+epochs=50+4,100+2")
+    [(('per_class', '50'), ('epochs', '4')), (('per_class', '100'), ('epochs', '2'))]
+    """
+    left, equals, right = text.partition("=")
+    names = left.split("+")
+    places = []
+    for value in right.split(","):
+        values = value.split("+") if len(names) > 1 else [value]
+        if not equals or not all(names) or not all(values) or len(values) != len(names):
+            raise ValueError(f"grid={text!r} must be NAME=VALUE,VALUE,... or NAME+NAME=VALUE+VALUE,...")
+        places.append(tuple(zip(names, values, strict=True)))
+    if len({*places}) < len(places):
+        raise ValueError(f"grid={text!r} has a value twice")
+    return places
+
+
+def cells(grid: Sequence[str]) -> list[Options]:
+    """All cells of a grid.
+
+    Raises:
+        ValueError: an axis is not one, or an option is on two of them.
+    """
+    found = [tuple(itertools.chain(*places)) for places in itertools.product(*map(axis, grid))]
+    names = [name for name, _ in found[0]]
+    if len({*names}) < len(names):
+        raise ValueError(f"grid={tuple(grid)} has an option on two axes")
+    return found
+
+
+def command_of(settings: Settings, figure: Plan, cell: Options, seed: int) -> tuple[list[str], Path]:
+    """The words of a run after the name of its recipe, and its folder."""
+    options = [[f"--{name.replace('_', '-')}", *value.split(" ")] for name, value in cell]
+    name = ",".join(f"{name}={value.replace(' ', '-')}" for name, value in (*cell, ("seed", str(seed))))
+    out = settings.runs / name
+    given = [*shlex.split(figure.words), *shlex.split(settings.words), *itertools.chain(*options)]
+    return [*given, "--seed", str(seed), "--out", str(out)], out
+
+
+def run(settings: Settings, words: Sequence[str], out: Path) -> dict[str, Any]:
+    """The result of a run, which is started, gone on with, or read where it is done.
+
+    Raises:
+        ValueError: there is another run in its folder, or it failed.
+    """
+    command = f"python -m recipes.{settings.recipe} {shlex.join(words)}"
+    result = out / "result.json"
+    if not result.exists():
+        again = ["--resume"] if (out / "config.json").exists() else []
+        start = [*shlex.split(settings.launcher), "-m", f"recipes.{settings.recipe}", *words, *again]
+        done = subprocess.run(start, capture_output=True, text=True, check=False, env=dict(os.environ))
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ValueError(f"{command} failed: {last}")
+    found = read_json(result, ("metric", "score", "command"))
+    if found["command"].removesuffix(" --resume") != command:
+        raise ValueError(f"{out} holds the run of `{found['command']}`, not of `{command}`: choose other --runs")
+    print(f"{out.name}: {found['metric']} {found['score']:.2f} %", file=sys.stderr)
+    return found
+
+
+def page(settings: Settings, command: str) -> pages.Page:
+    """Run the grid; the page and what is beside it."""
+    figure = SMOKE if settings.smoke else FIGURES.get(settings.figure or "", Plan(settings.grid, "", "none"))
+    seeds = settings.seeds[:2] if settings.smoke else settings.seeds
+    grid = cells(figure.grid)
+    jobs = [(cell, seed, *command_of(settings, figure, cell, seed)) for cell in grid for seed in seeds]
+    with ThreadPoolExecutor(settings.jobs) as pool:
+        results = list(pool.map(lambda job: run(settings, *job[2:]), jobs))
+    scores: dict[Options, dict[int, float]] = {}
+    for (cell, seed, *_), result in zip(jobs, results, strict=True):
+        scores.setdefault(cell, {})[seed] = float(result["score"])
+    name = "" if settings.out is None else settings.out.stem
+    text = [
+        f"# {settings.recipe} over {' and '.join(each.partition('=')[0] for each in figure.grid)}",
+        f"Made by `{command}`; each run by `{command_line(settings, figure, grid[0], seeds)}` with its options. "
+        f"Revisions: {', '.join(sorted({str(result['git']) for result in results}))}.",
+        f"The {results[0]['metric']} in percent, of the last epoch:",
+        table(scores),
+        f"![{results[0]['metric']} over the grid]({name}.png)",
+        f"*Claim: {figure.claim}. Bands are 95 % t-intervals over the seeds.*",
+        intervals.READING.partition(" Differences")[0],
+    ]
+    figures = {".png": plot(scores, figure.grid, results[0]["metric"])}
+    return pages.Page("\n\n".join(text) + "\n", figures, {".csv": intervals.csv_text({"score": _named(scores)})})
+
+
+def command_line(settings: Settings, figure: Plan, cell: Options, seeds: Sequence[int]) -> str:
+    """The command of the first run."""
+    words, _ = command_of(settings, figure, cell, seeds[0])
+    return f"python -m recipes.{settings.recipe} {shlex.join(words)}"
+
+
+def table(scores: Mapping[Options, Mapping[int, float]]) -> str:
+    """A row for each cell."""
+    names = [name for name, _ in next(iter(scores))]
+    rows = []
+    for cell, seeds in scores.items():
+        found = intervals.interval(list(seeds.values()))
+        rows.append([*(value for _, value in cell), str(found.n), intervals.cell(found, 2)])
+    return markdown_table([*names, "n", "score (%)"], rows)
+
+
+def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], metric: str) -> Figure:
+    """Scores over the last axis of the grid, a curve for each place on the others."""
+    size = len(axis(grid[-1])[0])
+    values: dict[str, dict[str, conditions.Band]] = {}
+    for cell, seeds in scores.items():
+        found = intervals.interval(list(seeds.values()))
+        curve = ", ".join(value for _, value in cell[:-size]) or metric
+        values.setdefault(cell[-size][1], {})[curve] = found.mean, found.half
+    name = axis(grid[-1])[0][0][0]
+    try:
+        places = [float(value) for value in values]
+    except ValueError:
+        return conditions.points(values, ylabel=f"{metric} (%)")
+    curves: dict[str, dict[float, conditions.Band]] = {}
+    for place, by_curve in zip(places, values.values(), strict=True):
+        for curve, band in by_curve.items():
+            curves.setdefault(curve, {})[place] = band
+    return conditions.curves({"": curves}, xlabel=name, ylabel=f"{metric} (%)", threshold=None)
+
+
+def _named(scores: Mapping[Options, Mapping[int, float]]) -> dict[str, Mapping[int, float]]:
+    return {" ".join(f"{name}={value}" for name, value in cell): seeds for cell, seeds in scores.items()}
+
+
+if __name__ == "__main__":
+    pages.main("analyses.sweep", Settings, page)

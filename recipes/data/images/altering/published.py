@@ -1,0 +1,51 @@
+"""Corrupted test images as published: CIFAR-10-C, CIFAR-100-C and Tiny-ImageNet-C."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recipes.data.files import Examples
+from recipes.data.images.altering.constants import SEVERITIES
+from recipes.data.images.folders import read_images
+
+FOLDERS = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C", "tiny-imagenet": "Tiny-ImageNet-C"}
+URL = "https://github.com/hendrycks/robustness"
+
+
+def read_corrupted(root: Path, data: str, name: str, severity: int) -> Examples:
+    """Read the images (N, 3, H, W) uint8 of a corruption and severity, and their labels (N,) int64.
+
+    Labels of Tiny-ImageNet-C count the sorted WordNet ids, as those of Tiny-ImageNet here do.
+
+    Args:
+        root: unpacked folder, or its parent.
+        data: set of the clean images: cifar10, cifar100 or tiny-imagenet.
+        name: corruption, such as "gaussian_noise".
+        severity: 1 to 5.
+
+    Raises:
+        ValueError: there is no such set, or a file is damaged.
+        FileNotFoundError: it is not in `root`.
+    """
+    if data not in FOLDERS:
+        raise ValueError(f"data={data!r} has no published corruptions; {', '.join(FOLDERS)} have: make them instead")
+    folder = root / FOLDERS[data] if (root / FOLDERS[data]).is_dir() else root
+    place = folder / name / str(severity) if data == "tiny-imagenet" else folder / f"{name}.npy"
+    if not place.exists():
+        raise FileNotFoundError(f"{place} is not there: get {FOLDERS[data]} from {URL} and unpack it")
+    return read_images(place) if data == "tiny-imagenet" else _read_arrays(place, severity)
+
+
+def _read_arrays(file: Path, severity: int) -> Examples:
+    """One of five parts of an array (5 N, 32, 32, 3), and of its labels."""
+    images = np.load(file, mmap_mode="r")
+    labels = np.load(file.with_name("labels.npy"))
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) % len(SEVERITIES):
+        raise ValueError(f"{file} is {images.dtype} {images.shape}, expected uint8 (5 N, H, W, 3): fetch it again")
+    if labels.shape != images.shape[:1]:
+        raise ValueError(f"{file.with_name('labels.npy')} is {labels.shape}, expected ({len(images)},): fetch it again")
+    n = len(images) // len(SEVERITIES)
+    part = slice((severity - 1) * n, severity * n)
+    x = torch.from_numpy(np.ascontiguousarray(images[part].transpose(0, 3, 1, 2)))
+    return x, torch.from_numpy(labels[part].astype(np.int64))

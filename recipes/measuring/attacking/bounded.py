@@ -1,0 +1,101 @@
+"""Attacks that are given the size of what they may change, in the maximum norm.
+
+Each takes a model (images to logits, in evaluation), images (B, C, H, W) in [0, 1], labels (B,) and `epsilon`, and
+gives images of the same shape in [0, 1], none of whose values is changed by more than `epsilon`. Nothing is learnt: the
+gradients of the model's parameters stay as they are.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Model = Callable[[Tensor], Tensor]
+
+
+def fgsm(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+    """The fast gradient sign method: one step of `epsilon` up the loss.
+
+    Source: Goodfellow et al. 2015, arXiv:1412.6572, Section 4.
+
+    >>> slope = torch.tensor([[1.0, 0.0]])
+    >>> fgsm(lambda x: x.flatten(1) @ slope, torch.full((1, 1, 1, 1), 0.5), torch.tensor([0]), 0.25).item()
+    0.25
+    """
+    return iterated(model, x, y, epsilon, start=x, steps=1, step_size=epsilon)
+
+
+def bim(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+    """The basic iterative method: ten steps of a fifth of `epsilon` from the images, as in Foolbox.
+
+    Source: Kurakin et al. 2017, arXiv:1607.02533, Section 2.2.
+    """
+    return iterated(model, x, y, epsilon, start=x, steps=10, step_size=0.2 * epsilon)
+
+
+def pgd(
+    model: Model, x: Tensor, y: Tensor, epsilon: float, *, steps: int = 40, step_size: float | None = None
+) -> Tensor:
+    """Projected gradient descent from a random start within `epsilon`.
+
+    Args:
+        model: images to logits.
+        x: images (B, C, H, W) in [0, 1].
+        y: labels (B,).
+        epsilon: largest change of a value, 0 or more.
+        steps: number of steps.
+        step_size: of each, `epsilon` / 30 if None, as in Foolbox.
+
+    Source: Madry et al. 2018, arXiv:1706.06083, Section 2.1.
+    """
+    start = uniform_noise(x, epsilon)
+    step_size = epsilon * 0.01 / 0.3 if step_size is None else step_size
+    return iterated(model, x, y, epsilon, start=start, steps=steps, step_size=step_size)
+
+
+def uniform_noise(x: Tensor, epsilon: float) -> Tensor:
+    """One draw of noise that is uniform in ± `epsilon`, which no model plays a part in.
+
+    Foolbox scales the draw until its largest value is `epsilon`: by 1.0003 on average for images of 3 × 32 × 32.
+    """
+    return (x + epsilon * (2 * torch.rand_like(x) - 1)).clamp(0, 1)
+
+
+def iterated(
+    model: Model, x: Tensor, y: Tensor, epsilon: float, *, start: Tensor, steps: int, step_size: float
+) -> Tensor:
+    """Steps along the sign of the loss's gradient, each brought back within `epsilon` of `x` and into [0, 1].
+
+    Raises:
+        ValueError: `epsilon` is negative.
+    """
+    if not epsilon >= 0:
+        raise ValueError(f"epsilon={epsilon} must be 0 or more")
+    found = start
+    for _ in range(steps):
+        found = found + step_size * loss_gradient(model, found, y).sign()
+        found = (x + (found - x).clamp(-epsilon, epsilon)).clamp(0, 1)
+    return found
+
+
+def fgsm_standardised(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+    """FGSM on standardised images, as PatchUp's code has it: values stay between the least and the largest of a batch.
+
+    Args:
+        model: standardised images to logits.
+        x: standardised images (B, C, H, W).
+        y: labels (B,).
+        epsilon: largest change of a value, in standard deviations.
+
+    Source: Faramarzi et al. 2022 (PatchUp), Figures 5 and 13, from their published code.
+    """
+    return (x + epsilon * loss_gradient(model, x, y).sign()).clamp(x.min(), x.max())
+
+
+def loss_gradient(model: Model, x: Tensor, y: Tensor) -> Tensor:
+    """The gradient of the summed cross entropy by the images, of their shape."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), y, reduction="sum"), x)
+    return gradient

@@ -1,0 +1,139 @@
+"""Grids of runs."""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tyro
+
+from recipes import images
+from recipes.analyses import sweep
+from recipes.reporting import pages
+from recipes.training import presets
+from recipes.training.command import Choice, with_preset
+
+SCORES = {("a", "1"): 50.0, ("a", "2"): 60.0, ("b", "1"): 70.0, ("b", "2"): 90.0}
+
+
+def fake(calls: list[list[str]]) -> Any:
+    """A process that writes the result of a run by its words, as a recipe does."""
+
+    def run(start: list[str], **_: object) -> Any:
+        words = start[start.index("-m") + 2 :]
+        calls.append(start)
+        options = dict(zip(words[::2], words[1::2], strict=False))
+        out = Path(options["--out"])
+        out.mkdir(parents=True, exist_ok=True)
+        score = SCORES[options["--method"], options["--lr"]] + int(options["--seed"])
+        command = f"python -m {start[start.index('-m') + 1]} {shlex.join(words)}"
+        content = {"metric": "accuracy", "score": score, "command": command, "git": "abc"}
+        (out / "result.json").write_text(json.dumps(content))
+        return type("Done", (), {"returncode": 0, "stderr": ""})()
+
+    return run
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    found: list[list[str]] = []
+    monkeypatch.setattr(sweep.subprocess, "run", fake(found))
+    return found
+
+
+def settings(tmp_path: Path, **given: Any) -> sweep.Settings:
+    usual = {"grid": ("method=a,b", "lr=1,2"), "seeds": (0, 2), "runs": tmp_path / "runs"}
+    return sweep.Settings(**usual | given)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_cell_is_run_with_every_seed(tmp_path: Path, calls: list[list[str]], jobs: int) -> None:
+    page = sweep.page(settings(tmp_path, words="--width 4", launcher="srun python", jobs=jobs), "the command")
+    assert len(calls) == 8
+    assert all(start[:6] == ["srun", "python", "-m", "recipes.images", "--width", "4"] for start in calls)
+    rows = re.findall(r"^\| (\w) \| (\d) \| 2 \| (\S+) ± (\S+) \|$", page.text, re.MULTILINE)
+    assert rows == [(*cell, f"{score + 1:.2f}", "12.71") for cell, score in SCORES.items()]  # of 0 and 2
+    assert "Made by `the command`" in page.text
+    lines = page.texts[".csv"].splitlines()
+    assert len(lines) == 1 + 8
+    assert "method=b lr=2,2,92.0" in lines
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, calls: list[list[str]]) -> None:
+    chosen = settings(tmp_path)
+    first = sweep.page(chosen, "")
+    (tmp_path / "runs" / "method=a,lr=2,seed=0" / "result.json").unlink()
+    (tmp_path / "runs" / "method=a,lr=2,seed=0" / "config.json").write_text("{}")
+    calls.clear()
+    again = sweep.page(chosen, "")
+    assert [start[-1] for start in calls] == ["--resume"]
+    assert again.text == first.text
+    with pytest.raises(
+        ValueError, match=r"holds the run of `.*--lr 1 .*`, not of `.*--width 8.*`: choose other --runs"
+    ):
+        sweep.page(replace(chosen, words="--width 8"), "")
+
+
+def test_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = type("Done", (), {"returncode": 1, "stderr": "x\nrecipes.images: no such data\n"})()
+    monkeypatch.setattr(sweep.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(
+        ValueError, match=r"python -m recipes.images --method a .* failed: recipes.images: no such data"
+    ):
+        sweep.page(settings(tmp_path), "")
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        (("alpha",), "must be NAME=VALUE"),
+        (("alpha=",), "must be NAME=VALUE"),
+        (("a+b=1+2,3",), "must be NAME=VALUE"),
+        (("a=1,1",), "has a value twice"),
+        (("a=1,2", "a=3"), "on two axes"),
+    ],
+)
+def test_grids_that_are_none_are_refused(grid: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        sweep.cells(grid)
+
+
+def test_settings_that_contradict_are_refused(tmp_path: Path) -> None:
+    for wrong in ({"figure": "fmix-4"}, {"grid": ()}, {"jobs": 0}, {"seeds": (1, 1)}, {"recipe": "demo"}):
+        with pytest.raises(ValueError):
+            settings(tmp_path, **wrong)
+
+
+@pytest.mark.parametrize("name", sweep.FIGURES)
+def test_the_figures_are_command_lines_of_the_recipe(name: str, tmp_path: Path) -> None:
+    """Each cell is understood, and does what it says."""
+    chosen = sweep.Settings(figure=name, runs=tmp_path)
+    usual = with_preset(images.Settings, presets.IMAGES, Choice("fmix-paper", "cifar10", "preact18", "fmix"))
+    figure = sweep.FIGURES[name]
+    for cell in sweep.cells(figure.grid):
+        words, out = sweep.command_of(chosen, figure, cell, 7)
+        given = tyro.cli(images.Settings, args=words, default=usual)
+        assert (given.out, given.training.seed) == (out, 7)
+        flat = vars(given) | vars(given.mixing) | vars(given.training)
+        for option, value in cell:
+            found = " ".join(flat[option]) if isinstance(flat[option], tuple) else flat[option]
+            assert str(found) == value or float(found) == float(value)
+
+
+def test_training_sets_of_any_size_get_as_many_steps() -> None:
+    """As 200 epochs of 50,000 images in batches of 128, within the last batches and the rounding of epochs."""
+    for _, (_, per_class), (_, epochs) in sweep.cells(sweep.FIGURES["fmix-4"].grid):
+        steps = int(epochs) * -(-10 * int(per_class) // 128)
+        assert steps == pytest.approx(200 * 391, rel=0.03)
+
+
+@pytest.mark.slow  # four processes
+def test_the_smoke_run_trains(tmp_path: Path) -> None:
+    out = tmp_path / "sweep.md"
+    words = ["--smoke", "--runs", str(tmp_path / "runs"), "--out", str(out)]
+    pages.main("analyses.sweep", sweep.Settings, sweep.page, words)
+    assert re.findall(r"^\| fmix \| (\S+) \| 2 \| ", out.read_text(), re.MULTILINE) == ["0.5", "1"]
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
