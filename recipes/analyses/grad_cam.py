@@ -61,7 +61,7 @@ def maps(net: nn.Module, layer: nn.Module, x: Tensor) -> Tensor:
     try:
         from captum.attr import LayerGradCam
     except ImportError as error:
-        raise ImportError("Grad-CAM needs captum: pip install captum") from error
+        raise ImportError("Grad-CAM needs captum: pip install 'mixmodal[recipes]'") from error
     with torch.no_grad():
         predicted = net(x).argmax(1)
     found: Tensor = LayerGradCam(net, layer).attribute(x, predicted, relu_attributions=True).detach().squeeze(1)
