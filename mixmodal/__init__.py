@@ -9,6 +9,7 @@ from mixmodal.hidden.hiddenmix import HiddenMix
 from mixmodal.methods.blocks import DropBlock, PatchUp
 from mixmodal.methods.boxes import CutMix, Cutout
 from mixmodal.methods.fields import FMix
+from mixmodal.methods.pairs import InPairs
 from mixmodal.methods.policies import Alternate, OneOf, Policy
 from mixmodal.methods.puzzle.puzzlemix import PuzzleMix
 from mixmodal.methods.puzzle.saliency import saliency
@@ -35,6 +36,7 @@ __all__ = [
     "DropBlock",
     "FMix",
     "HiddenMix",
+    "InPairs",
     "KeepEnds",
     "LengthBucketBatchSampler",
     "LogMel",

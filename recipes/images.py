@@ -124,11 +124,20 @@ def load(settings: Settings) -> sets.ImageSet:
     return data if settings.per_class is None else subset(data, settings.per_class)
 
 
+def network(settings: Settings, data: sets.ImageSet) -> nn.Module:
+    """The untrained network of a run.
+
+    Raises:
+        ValueError: the model is unknown, or does not have such a width, depth or variant.
+    """
+    if settings.model not in MODELS:
+        raise ValueError(f"model={settings.model!r} is unknown; choose {', '.join(MODELS)}")
+    return channels_last(MODELS[settings.model](settings, len(data.mean), len(data.classes)), settings.width)
+
+
 def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    if settings.model not in MODELS:
-        raise ValueError(f"model={settings.model!r} is unknown; choose {', '.join(MODELS)}")
     data = load(settings)
     augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
     engine.seed(training.seed)
@@ -136,14 +145,13 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
         return pictures.samples(samples, y.cpu(), data.classes, mean=data.mean, std=data.std)
 
-    channels, side = data.train_x.shape[1:3]
-    model = channels_last(MODELS[settings.model](settings, channels, len(data.classes)), settings.width)
+    model = network(settings, data)
     sites = methods.named_sites(model, SITES if settings.mixing.sites is None else settings.mixing.sites)
     task = engine.Task(
         model=model,
         train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
         test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
-        mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", side)),
+        mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", data.train_x.shape[2])),
         prepare=augment.batch,
         picture=picture,
         criterion=LOSSES[settings.loss],

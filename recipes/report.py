@@ -18,6 +18,9 @@ from matplotlib.lines import Line2D
 from recipes.reporting.published import Published, published_for
 from recipes.reporting.summary import ReportError, Run, check_comparable, find_runs, summarise
 from recipes.reporting.tables import Report, csv_text, markdown
+from recipes.training import records
+from recipes.training.command import mistakes_as_sentences
+from recipes.training.faults.files import whole
 
 DARK, GREY, ORANGE = "#1f3550", "0.55", "#d08a3c"
 MARKERS = "Ds^vP"
@@ -136,19 +139,18 @@ def write_report(options: Options) -> list[Path]:
     report = build_report(runs, options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     paths = [options.out.with_name(options.out.name + suffix) for suffix in (".md", ".csv", ".png")]
-    paths[0].write_text(markdown(report), encoding="utf-8", newline="\n")
-    paths[1].write_text(csv_text(report), encoding="utf-8", newline="\n")
-    plot(report).savefig(paths[2], dpi=150)
+    records.write_text(paths[0], markdown(report))
+    records.write_text(paths[1], csv_text(report))
+    with whole(paths[2]) as place:
+        plot(report).savefig(place, dpi=150)
     return paths
 
 
 def main() -> None:
     """The command line."""
-    try:
-        paths = write_report(tyro.cli(Options, description=__doc__))
-    except ReportError as error:
-        sys.exit(f"recipes.report: {error}")
-    print("\n".join(str(path) for path in paths))
+    options = tyro.cli(Options, description=__doc__)
+    with mistakes_as_sentences("report"):
+        print("\n".join(str(path) for path in write_report(options)))
 
 
 if __name__ == "__main__":

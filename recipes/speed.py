@@ -257,4 +257,4 @@ def page(settings: Settings, command: str, tables: Sequence[Table] = TABLES) -> 
 
 
 if __name__ == "__main__":
-    pages.main("speed", Settings, page)
+    pages.main("speed", Settings, lambda settings, command: pages.Page(page(settings, command)))

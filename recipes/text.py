@@ -189,17 +189,18 @@ class Measure:
     criterion: Criterion
     metric: str
     score: Callable[[Tensor, Tensor], float]
+    nll: Callable[[Tensor, Tensor], float] | None
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None
 
 
 def measure(data: sets.TextSet) -> Measure:
     """Accuracy of classes, of one logit where there are two of them; ROC-AUC where a text may have several labels."""
     if data.train_y.ndim == 1:
-        return Measure(F.cross_entropy, "accuracy", scores.accuracy, Mix.accuracy)
+        return Measure(F.cross_entropy, "accuracy", scores.accuracy, scores.nll, Mix.accuracy)
     if len(data.classes) == 2:
         flags = F.binary_cross_entropy_with_logits
-        return Measure(flags, "accuracy", scores.label_accuracy, scores.mixed_label_accuracy)
-    return Measure(F.binary_cross_entropy_with_logits, "roc-auc", scores.roc_auc, None)
+        return Measure(flags, "accuracy", scores.label_accuracy, scores.label_nll, scores.mixed_label_accuracy)
+    return Measure(F.binary_cross_entropy_with_logits, "roc-auc", scores.roc_auc, None, None)
 
 
 def run(settings: Settings, words_of_command: str) -> dict[str, Any]:

@@ -127,6 +127,16 @@ TABLE = [
         compiles=False,
     ),
     Method(
+        "OneOf-per-sample",
+        lambda axes: mm.OneOf(
+            [mm.MixUp(axes=axes, per_sample=True), mm.CutMix(axes=axes, per_sample=True)], per_sample=True
+        ),
+        hard=False,
+        meets=False,
+        per_sample=True,
+        compiles=False,
+    ),
+    Method(
         "Alternate",
         lambda axes: mm.Alternate([mm.FMix(axes=axes, max_soft=0.2), mm.MixUp(axes=axes)]),
         hard=False,

@@ -12,11 +12,12 @@ from torch import Tensor
 from mixmodal.core.devices import on_host
 
 
-def check(holds: Tensor, message: str, values: Tensor) -> None:
-    """Raise ValueError with the range of `values` unless `holds` everywhere; elsewhere than on the CPU assert it."""
+def check(holds: Tensor, message: str, values: Tensor | None = None) -> None:
+    """Raise ValueError, with the range of `values`, unless `holds` everywhere; elsewhere than on the CPU assert it."""
     if on_host(holds):
         if not holds.all():
-            raise ValueError(f"{message}; got values from {values.min().item():.4g} to {values.max().item():.4g}")
+            span = None if values is None else (values.min().item(), values.max().item())
+            raise ValueError(message if span is None else f"{message}; got values from {span[0]:.4g} to {span[1]:.4g}")
     else:
         torch._assert_async(holds.all(), message)
 

@@ -10,7 +10,19 @@ from torch import Tensor, nn
 from mixmodal.core.checks import check
 from mixmodal.core.draws import Draws
 from mixmodal.core.records.mix import Mix
-from mixmodal.hidden.arguments import Call, first_tensor, follow, get, marked, put, takes, unmixed_labels
+from mixmodal.hidden.arguments import (
+    Call,
+    check_whole,
+    decodes,
+    first_tensor,
+    follow,
+    get,
+    marked,
+    put,
+    reduced,
+    takes,
+    unmixed_labels,
+)
 from mixmodal.hidden.hooks import Hooks, calls_itself
 from mixmodal.hidden.replay import Forward, Site, State, random_state, recomputing
 
@@ -41,13 +53,16 @@ class Acting:
         self._sites, self._marks = set(at), marks
         self.hooks = Hooks(self)
         self.hooks.before(model, "_begin", first=True)
+        told = [] if marks is None else [module for module in model.modules() if takes(module, marks)]
+        for module in told:
+            if module is not model:
+                self.hooks.before(module, "_tell", marks)
         for site in at:
             module, name = site if isinstance(site, tuple) else (site, None)
             if name == "output":
                 self.hooks.after(module, "_mix_output", site)
             else:
                 self.hooks.before(module, "_mix_argument", site)
-        told = [] if marks is None else [module for module in model.modules() if takes(module, marks)]
         self._around = {
             module: {each for each in told if each is not module and module in set(each.modules())} for module in told
         }
@@ -79,7 +94,9 @@ class Acting:
         """What a site passes on in place of `x`."""
         forward = self.forward
         if recomputing():
-            return forward.repeat(site, x)
+            mixed = forward.repeat(site, x)
+            self._tell_model(site)
+            return mixed
         if not forward.running:
             return x
         state = random_state(x.device)
@@ -90,8 +107,10 @@ class Acting:
             record = forward.ahead[site]
             mixed = record(x)
         else:
+            self._check_told(site, x)
             mixed, record = self.at[site](x, valid=forward.valid)
         self._note(site, site, record, state, random_state(x.device))
+        self._tell_model(site)
         return mixed
 
     def draw_ahead(self, site: Site, x: Tensor) -> Mix | None:
@@ -120,18 +139,20 @@ class Acting:
     def _note(self, place: Hashable, site: Site, record: Mix, before: State, after: State) -> None:
         """Keep what was drawn."""
         self.forward.note(place, record, before, after)
+        if self.at[site].partner and record is not self.forward.mix:
+            self.forward.followed.clear()  # marks that followed a mix without a partner stayed as they were
         if self.at[site].partner or self.forward.mix is None:
             self.forward.mix = record
 
-    def _begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before the model: draw the site."""
+    def _begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """Before the model: draw the site, and give it marks of its own if it may have to hear of a mix later."""
         if set(self.at) != self._sites:
             raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
         mixing = model.training and not self.paused
         partnered = [site for site, mixer in self.at.items() if mixer.partner] if mixing else []
         site = partnered[int(torch.randint(len(partnered), (), device="cpu"))] if partnered else None
         if recomputing():
-            return
+            return self._lend(model, (args, kwargs))
         if self.forward.running and self.forward.mixing and calls_itself(model):
             raise RuntimeError(
                 f"{type(model).__name__} calls itself within a training forward, which has one record; call its "
@@ -143,6 +164,7 @@ class Acting:
         marks = None if self._marks is None else get(model, (args, kwargs), self._marks)
         valid = None if marks is None else marked(marks, f"{self._marks} of {type(model).__name__}")
         self.forward = Forward(site, mixing=mixing, running=True, valid=valid)
+        return self._lend(model, (args, kwargs))
 
     def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         """After the model: the site that was drawn must have been there; any, where all mix without a partner."""
@@ -153,7 +175,8 @@ class Acting:
         if forward.mixing and sites and not any(site in forward for site in sites):
             raise RuntimeError(
                 f"site {name_of(model, sites[0])} was drawn, but its module was not called in this forward; take it "
-                f"out of at, or make the HiddenMix before the compiled model is first called"
+                f"out of at, or make the HiddenMix before the compiled model is first called; layers that are skipped "
+                f"at random must stay, as with model.config.layerdrop = 0"
             )
         forward.running, forward.done = False, True
 
@@ -185,8 +208,63 @@ class Acting:
             f"begins with one; take the argument of the next module, and pad packed sequences first"
         )
 
+    def _lend(self, model: nn.Module, call: Call) -> Call | None:
+        """The call of the model with a copy of its marks, for mixes inside; see `_tell_model`."""
+        forward = self.forward
+        inside = forward.site is not None and module_of(forward.site) is not model
+        if self._marks is None or forward.valid is None or not inside:
+            return None
+        forward.given = get(model, call, self._marks)
+        forward.lent = forward.given.clone()
+        return put(model, call, self._marks, forward.lent)
+
+    def _tell_model(self, site: Site) -> None:
+        """After a mix of what a model has reduced: its own marks say where mixed samples end, for what it does later.
+
+        It may pool by them. They are the copy that it was lent, and it holds no other, so they change in place.
+        """
+        forward = self.forward
+        mix, given, lent = forward.mix, forward.given, forward.lent
+        if site != forward.site or mix is None or mix.valid is None or given is None or lent is None:
+            return
+        if reduced(mix.valid, given):
+            if forward.running and forward.valid is not None:
+                check_whole(
+                    mix, forward.valid, f"{self._marks} of {type(self.model).__name__} is reduced before the mix"
+                )
+            lent.copy_(torch.maximum(given, given.index_select(0, mix.index)))
+
+    def _tell(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Before a module within that is told what is real of less than before: the model has reduced its marks."""
+        marks, forward = get(module, (args, kwargs), name), self.forward
+        if recomputing() or not forward.running or forward.valid is None or decodes(module, (args, kwargs)):
+            return
+        if not isinstance(marks, Tensor) or marks.is_floating_point() or not reduced(marks, forward.valid):
+            return
+        mix, model = forward.mix, type(self.model).__name__
+        if mix is not None and mix.valid is not None and mix.partner and reduced(marks, mix.valid):
+            if self.model not in forward.followed:
+                raise ValueError(
+                    f"site {name_of(self.model, forward.site or self.model)} mixes {mix.valid.shape[1]} locations of "
+                    f"which {model} makes {marks.shape[1]} by the {name} from before the mix; mix an argument of the "
+                    f"model itself, as in (model, 'input_values'), or after {name_of(self.model, module)} is called"
+                )
+            check_whole(mix, forward.valid, f"{name} of {model} is reduced after the mix")
+        forward.valid = marks.bool()
+
+    def _check_told(self, site: Site, x: Tensor) -> None:
+        """Raise unless `x` has an axis for each of those along which it was told what is real."""
+        valid = self.forward.valid
+        if valid is not None and any(size not in (1, *x.shape[1:]) for size in valid.shape[1:]):
+            raise TypeError(
+                f"site {name_of(self.model, site)} is a tensor of the shape {tuple(x.shape)}, and {self._marks} was "
+                f"last told of the shape {tuple(valid.shape)}; mix where a module has been told it of this shape, as a "
+                f"model that reduces it tells its encoder"
+            )
+
     def _lead(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Before a module that is told what is real: the marks follow the mix, if none around it followed it before."""
+        name = f"encoder_{name}" if decodes(module, (args, kwargs)) else name
         marks, forward = get(module, (args, kwargs), name), self.forward
         if marks is None or forward.mix is None or forward.mix.valid is None:
             return None
@@ -211,6 +289,14 @@ class Acting:
                 marks,
             )
         forward.followed.add(module)
+        if not forward.mix.partner:
+            return None
+        locations = forward.mix.valid[0].numel()
+        if marks.shape[-1] != locations:
+            raise ValueError(
+                f"{where} has the shape {tuple(marks.shape)} and cannot follow a mix of {locations} locations, which "
+                f"the model has changed in between; mix an argument of the model itself, or after this module is called"
+            )
         return put(module, (args, kwargs), name, follow(marks, forward.mix))
 
 

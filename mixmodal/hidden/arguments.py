@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mixmodal.core.checks import check_range, check_tensor
+from mixmodal.core.checks import check, check_range, check_tensor
 from mixmodal.core.records.mix import Mix
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -126,6 +126,52 @@ def marked(marks: object, name: str) -> Tensor:
     if marks.is_floating_point():
         check_range(marks, 0, 1, f"{name} must hold 1 where a location is real and 0 where not")
     return marks.bool()
+
+
+def reduced(marks: Tensor, before: Tensor) -> bool:
+    """Whether marks (B, T) are of fewer locations than others of the same batch.
+
+    >>> reduced(torch.ones(2, 3), torch.ones(2, 9)), reduced(torch.ones(2, 1, 1, 3), torch.ones(2, 9))
+    (True, False)
+    """
+    return marks.ndim == before.ndim == 2 and len(marks) == len(before) and marks.shape[1] < before.shape[1]
+
+
+def check_whole(mix: Mix, valid: Tensor, why: str) -> None:
+    """Raise unless a location is real after a mix wherever it is in the sample or its partner.
+
+    Such marks can be counted: what is in one piece before the mix is in one piece after it.
+
+    Args:
+        mix: the record, with `valid` (B, T).
+        valid: what was real before the mix, bool (B, T).
+        why: what counts them.
+
+    Raises:
+        ValueError: padding lies where one side is real.
+
+    >>> index, valid = torch.tensor([1, 0]), torch.tensor([[True, True], [True, False]])
+    >>> mix = Mix(index=index, mask=torch.ones(1, 2), lam=torch.ones(2), valid=valid)
+    >>> check_whole(mix, valid, "attention_mask is reduced")
+    Traceback (most recent call last):
+    ValueError: attention_mask is reduced, which counts what is real, but the mix leaves padding where one side is \
+real: give the mixer holes=False
+    """
+    assert mix.valid is not None
+    check(
+        mix.valid == (valid | valid.index_select(0, mix.index)),
+        f"{why}, which counts what is real, but the mix leaves padding where one side is real: give the mixer "
+        f"holes=False",
+    )
+
+
+def decodes(module: nn.Module, call: Call) -> bool:
+    """Whether a module is a decoder, whose own marks are of other tokens than those of the encoder.
+
+    >>> decodes(nn.Identity(), ((), {}))
+    False
+    """
+    return takes(module, "encoder_hidden_states") and get(module, call, "encoder_hidden_states") is not None
 
 
 def unmixed_labels(model: nn.Module, name: str) -> ValueError:

@@ -15,7 +15,7 @@ from mixmodal.core.records.mix import Mix
 from mixmodal.hidden.acting import Acting, module_of, name_of
 from mixmodal.hidden.arguments import first_tensor, takes
 from mixmodal.hidden.mixers import Still, alike, compare
-from mixmodal.hidden.replay import Site, random_state, restore
+from mixmodal.hidden.replay import Site, other_state, random_state, restore, restore_other
 from mixmodal.methods.uniform import NoMix
 
 Sites = Mapping[nn.Module, Draws] | Mapping[tuple[nn.Module, str], Draws] | Mapping[Site, Draws]
@@ -31,9 +31,10 @@ class HiddenMix:
     a forward. Of the sites whose mixer has a partner one is drawn, with even odds. The others (Cutout, DropBlock) act
     in every training forward. While `model.training` is False nothing is mixed and nothing drawn.
 
-    Draws use torch's global generators. It works in DistributedDataParallel, under autocast, with activation
-    checkpointing (one training forward for each backward) and under `torch.compile`: make it before the compiled
-    network is first called; hooks break the graph, so fullgraph=True does not go with it.
+    Draws use torch's global generators. It works in DistributedDataParallel and FSDP2, made before or after, under
+    autocast, with activation checkpointing (one training forward for each backward) and under `torch.compile`: make it
+    before the compiled network is first called; hooks break the graph, so fullgraph=True does not go with it, and an
+    `nn.Sequential` of PyTorch's layers with sites inside is not compiled.
 
     It mixes this model and no copy of it: an average of weights or a teacher that was copied from it is as it would be
     without hooks, and may have a HiddenMix of its own. Where an object that holds both is copied or pickled, its copy
@@ -46,13 +47,16 @@ class HiddenMix:
         model: the network, called as before.
         at: mixers by site. A mixer may be replaced between steps, as `hidden.at[site] = mixer`.
         valid: name of the argument that tells the model what is real, (B, *grid) of ones and zeros, such as
-            "attention_mask" of a Hugging Face encoder. The mixers are given it, and all modules that take an argument
-            of this name after the mix get one that follows the mix.
+            "attention_mask" of a Hugging Face encoder. The mixers are given it, and the outermost modules that take an
+            argument of this name after the mix get one that follows the mix. A model that reduces it on the way, as
+            speech encoders do from samples to frames, counts what is real: mix its own argument, or where its encoder
+            has been told of frames, by mixers with `holes=False`.
 
     Raises:
         ValueError: a site is no module of the model or has no mixer; the model, or a part of it, is mixed by another
             HiddenMix; the model takes no argument of the name `valid`. In a training forward: `labels` are given to
-            the model, whose loss would not know of the mix.
+            the model, whose loss would not know of the mix; the model reduces `valid`, and the mix leaves padding
+            between what is real, or lies where the model cannot be told of it.
 
     >>> import mixmodal as mm
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 10))
@@ -153,17 +157,20 @@ class HiddenMix:
         """
         self._require_hooks()
         model, device = self.model, first_tensor((*args, *kwargs.values()), "the arguments of the model").device
-        state, training, buffers = random_state(device), model.training, [(b, b.clone()) for b in model.buffers()]
+        state, other = random_state(device), other_state()
+        training, buffers = model.training, [(b, b.clone()) for b in model.buffers()]
         model.training = True
         try:
             with self.paused():
                 plain = model(*args, **kwargs)
             restore(state, device)
+            restore_other(other)
             with self.acting.aside(paused=False, at={site: Still(mixer) for site, mixer in self.at.items()}):
                 found, valid = model(*args, **kwargs), self.acting.forward.valid
         finally:
             model.training = training
             restore(state, device)
+            restore_other(other)
             for buffer, value in buffers:
                 buffer.copy_(value)
         compare(found, plain, valid, model)

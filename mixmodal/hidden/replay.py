@@ -1,6 +1,8 @@
 """What happened in a forward, for activation checkpointing, which computes parts of it again in the backward pass."""
 
+import sys
 from collections.abc import Hashable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +47,23 @@ def restore(state: State, device: torch.device) -> None:
         torch.get_device_module(device).set_rng_state(state[1], device)
 
 
+def other_state() -> tuple[Any, Any]:
+    """State of the global generators of Python and, where it is loaded, NumPy, which some networks draw from.
+
+    >>> state = other_state()
+    >>> restore_other(state)
+    """
+    numpy = sys.modules.get("numpy")
+    return sys.modules["random"].getstate(), None if numpy is None else numpy.random.get_state()
+
+
+def restore_other(state: tuple[Any, Any]) -> None:
+    """Set them to an `other_state`."""
+    sys.modules["random"].setstate(state[0])
+    if state[1] is not None:
+        sys.modules["numpy"].random.set_state(state[1])
+
+
 class Forward:
     """One forward of a network: what it mixes and where, and all that it mixed and passed, by place.
 
@@ -55,7 +74,7 @@ class Forward:
         site: where to mix with a partner; None for nowhere.
         mixing: whether anything is mixed in it.
         running: whether it has begun and not ended.
-        valid: what is real in the batch, bool (B, *grid); None if there is no padding.
+        valid: what is real, bool (B, *grid), as it was told last; None if there is no padding.
     """
 
     def __init__(
@@ -73,6 +92,10 @@ class Forward:
         """The record of what was mixed with a partner; without one, of what was mixed first."""
         self.ahead: dict[Hashable, Mix] = {}
         """Records that were drawn before their places were reached."""
+        self.given: Tensor | None = None
+        """What the model was told is real, for a mix inside it."""
+        self.lent: Tensor | None = None
+        """The copy of it that the model holds."""
         self.followed: set[Hashable] = set()
         """Places whose marks of real locations were made to follow the mix."""
         self._mixed: dict[Hashable, tuple[Mix, State, State]] = {}

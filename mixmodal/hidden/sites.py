@@ -77,18 +77,30 @@ def encoder(net: nn.Module) -> list[Site]:
     Give `HiddenMix` the name of the mask of real tokens, `valid="attention_mask"`, so that it moves with the mix.
 
     Args:
-        net: a network with a list of layers that take `hidden_states`.
+        net: a network with a list of layers that take `hidden_states`: the first list whose layers take an
+            `attention_mask` too, as those of a transformer do and those of a convolutional front end do not; or else
+            the first.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it has none; or layers are skipped at random in training, so that a site may not be reached.
 
     >>> class Layer(nn.Module):
     ...     def forward(self, hidden_states, attention_mask=None): return hidden_states
     >>> len(encoder(nn.Sequential(nn.ModuleList([Layer(), Layer()]))))
     2
     """
+    owners = {child: owner for owner in net.modules() for child in owner.children()}
     lists = [module for module in net.modules() if isinstance(module, nn.ModuleList) and len(module)]
-    layers = next((list(each) for each in lists if all(takes(layer, "hidden_states") for layer in each)), [])
+    lists = [each for each in lists if all(takes(layer, "hidden_states") for layer in each)]
+    attending = [each for each in lists if all(takes(layer, "attention_mask") for layer in each)]
+    layers = next(iter(attending or lists), nn.ModuleList())
+    owner = owners.get(layers)
+    skipped = getattr(owner, "layerdrop", getattr(getattr(owner, "config", None), "layerdrop", 0))
+    if skipped:
+        raise ValueError(
+            f"{type(owner).__name__} skips layers at random in training, layerdrop={skipped}, and a layer that is "
+            f"drawn must be called: build or load the model with layerdrop=0 or, if it has that, encoder_layerdrop=0"
+        )
     return _found(net, [(layer, "hidden_states") for layer in layers], "list of layers that take hidden_states")
 
 

@@ -1,16 +1,19 @@
-"""Policies: a choice among mixers for every batch."""
+"""Policies: a choice among mixers for every batch, or every sample."""
 
+import functools
+import itertools
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from mixmodal.core.checks import require
+from mixmodal.core.checks import check_tensor, require
+from mixmodal.core.devices import source
 from mixmodal.core.draws import Asked, Draws
 from mixmodal.core.records.mix import Mix
 
@@ -38,19 +41,32 @@ class Policy(Draws):
 
 @dataclass(frozen=True)
 class OneOf(Policy):
-    """One mixer at random for each batch: a method with a probability, or one of several.
+    """One mixer at random for each batch: a method with a probability, or one of several. Or one for each sample.
+
+    The switch of DeiT, ConvNeXt and timm, MixUp or CutMix with even odds, is the first line below; `per_sample` in all
+    three makes it one for each sample.
 
     Args:
         mixers: the choices, mixers or policies.
         p: their probabilities, which sum to 1; equal if None.
+        per_sample: whether each sample has a mixer of its own. All of them draw for the whole batch, with one `index`,
+            and each sample takes its mixer's mask: its own one only if that mixer is `per_sample` too. The record is
+            soft where any mixer is. Refused are mixers that move cells (Puzzle Mix) or scale what is left (DropBlock),
+            and such without a partner beside others, but for `NoMix`.
 
     >>> import mixmodal as mm
-    >>> sometimes = OneOf([mm.FMix(), mm.NoMix()], p=[0.25, 0.75])
-    >>> mixed, mix = sometimes(torch.rand(4, 3, 8, 8))
+    >>> switch = OneOf([mm.MixUp(alpha=0.8), mm.CutMix(alpha=1.0)])
+    >>> each = OneOf([mm.MixUp(alpha=0.8, per_sample=True), mm.CutMix(per_sample=True)], per_sample=True)
+    >>> mixed, mix = each(torch.rand(4, 3, 8, 8))
+    >>> mix.mask.shape, bool(torch.isclose(mix.lam, mix.mask.mean((1, 2))).all())
+    (torch.Size([4, 8, 8]), True)
+
+    Source: the training recipes of Touvron et al., DeiT (ICML 2021), and Liu et al., ConvNeXt (CVPR 2022).
     """
 
     mixers: Sequence[Draws]
     p: Sequence[float] | None = field(default=None, kw_only=True)
+    per_sample: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mixers", _choices(self.mixers))
@@ -62,9 +78,28 @@ class OneOf(Policy):
             f"hold {len(self.mixers)} probabilities, one for each mixer, that sum to 1",
         )
         object.__setattr__(self, "p", tuple(p))
+        require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "be True or False")
 
     def choose(self, *, generator: torch.Generator | None = None) -> Draws:
+        if self.per_sample:
+            raise TypeError(f"{self!r} has no mixer for a batch, since each sample has its own; call draw or record")
         return self.mixers[_place(self.p, generator)]
+
+    def record(self, x: Tensor, asked: Asked) -> Mix:
+        if not self.per_sample:
+            return super().record(x, asked)
+        check_tensor(x, "x")
+        batch = len(x) if x.ndim else 0
+        device = x.device if asked.generator is None else asked.generator.device
+        if asked.index is None:
+            index = torch.randperm(batch, device=device, **source(asked.generator)).to(x.device)
+            asked = replace(asked, index=index)
+        records = [mixer.record(x, asked) for mixer in self.mixers]
+        for mixer, record in zip(self.mixers, records, strict=True):
+            _check_joins(mixer, record, any(each.partner for each in records))
+        drawn = torch.rand(batch, dtype=torch.float32, device=device, **source(asked.generator)).to(x.device)
+        bounds = torch.tensor([*itertools.accumulate(self.p or ())][:-1], dtype=torch.float32, device=x.device)
+        return _each_its_own(records, torch.bucketize(drawn, bounds, right=True))
 
 
 class Alternate(Policy):
@@ -118,6 +153,76 @@ class Alternate(Policy):
         require(mine, "state", state, f"hold a turn below {len(self.mixers)}")
         super().load_state_dict(state)
         self.turn = state["turn"]
+
+
+def _each_its_own(records: Sequence[Mix], chosen: Tensor) -> Mix:
+    """A record in which each sample is that of the record that is chosen for it, int64 (B,)."""
+
+    def of(values: Sequence[Tensor]) -> Tensor:
+        """For each sample its record's value, of (B or 1, ...)."""
+        places = (chosen == place for place in range(1, len(values)))
+        pairs = zip(places, values[1:], strict=True)
+        first = values[0].expand(len(chosen), *values[0].shape[1:])
+        return functools.reduce(lambda all, pair: torch.where(_beside(pair[0], pair[1]), pair[1], all), pairs, first)
+
+    like = next((record for record in records if not record.uniform), records[0])
+    masks = [_on_the_grid_of(like, record) for record in records]
+    valid = [record.valid for record in records if record.valid is not None]
+    parts = None
+    if any(record.parts is not None for record in records):
+        parts = tuple(
+            (weight * (chosen == place), share)
+            for place, record in enumerate(records)
+            for weight, share in record.terms
+        )
+    return replace(
+        like,
+        index=of([record.index for record in records]),
+        mask=of(masks),
+        lam=of([record.lam for record in records]),
+        valid=of(valid) if valid else None,
+        hard=all(record.hard for record in records),
+        uniform=all(record.uniform for record in records),
+        partner=any(record.partner for record in records),
+        parts=parts,
+    )
+
+
+def _beside(chosen: Tensor, value: Tensor) -> Tensor:
+    """What is of samples, (B,), with axes of size 1 for all others of a value."""
+    return chosen.view(-1, *[1] * (value.ndim - 1))
+
+
+def _on_the_grid_of(like: Mix, record: Mix) -> Tensor:
+    """The mask of a record on the grid of another one, which a uniform mask takes on.
+
+    Raises:
+        ValueError: masks of different axes or grids.
+    """
+    if record.uniform:
+        share = record.mask
+        while share.ndim > 1:
+            share = share.select(-1, 0)
+        return _beside(share, like.mask).expand(-1, *like.mask.shape[1:])
+    if record.axes != like.axes or record.mask.shape[1:] != like.mask.shape[1:]:
+        raise ValueError(
+            f"the mixers of a policy with per_sample=True must have masks of one grid, and "
+            f"{tuple(like.mask.shape[1:])} of axes={like.axes!r} is not {tuple(record.mask.shape[1:])} of "
+            f"axes={record.axes!r}"
+        )
+    return record.mask
+
+
+def _check_joins(mixer: Draws, record: Mix, partnered: bool) -> None:
+    """Raise TypeError unless samples of a record can be in one batch with those of others."""
+    if record.moves is not None or record.scale is not None:
+        does = "moves cells" if record.scale is None else "scales what is left"
+        raise TypeError(f"{mixer!r} {does}, which is one for a whole batch; leave it out, or set per_sample=False")
+    if partnered and not record.partner and not record.uniform:
+        raise TypeError(
+            f"{mixer!r} drops what has no partner, and others of the policy have one: leave it out, or set "
+            f"per_sample=False"
+        )
 
 
 def _place(p: Sequence[float] | None, generator: torch.Generator | None) -> int:

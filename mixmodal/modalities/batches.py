@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from mixmodal.core.checks import check_tensor
+from mixmodal.core.checks import check_tensor, is_number, require
 from mixmodal.core.draws import Draws, without_saliency
 from mixmodal.core.records.mix import Mix
 from mixmodal.hidden.arguments import marked
@@ -39,8 +39,8 @@ class _Fields:
                 f"num_classes={self.num_classes} is for one field of labels that is given by its name, and labels is "
                 f"{self.labels!r}; write labels={{name: {self.num_classes}}}"
             )
-        if not 0 <= self.label_smoothing <= 1:
-            raise ValueError(f"label_smoothing={self.label_smoothing!r} must lie in [0, 1]")
+        share = is_number(self.label_smoothing) and 0 <= self.label_smoothing <= 1
+        require(share, "label_smoothing", self.label_smoothing, "lie in [0, 1]")
         if self.label_smoothing and not all(self._label_fields().values()):
             raise ValueError(
                 f"label_smoothing={self.label_smoothing} is for class labels, and no number of classes is given for "
@@ -200,7 +200,8 @@ def _keys(batch: Any) -> list[tuple[Key, ...]]:
         TypeError: the batch has no fields.
     """
     if isinstance(batch, Mapping):
-        return [(key,) for key in batch]
+        fields = batch.keys()  # a TensorDict itself is iterated by its samples
+        return [(key,) for key in fields]
     if isinstance(batch, list | tuple):
         names = getattr(batch, "_fields", None)
         return list(enumerate(names)) if names else [(place,) for place in range(len(batch))]

@@ -1,9 +1,12 @@
 """What the readers of published files share."""
 
 import codecs
+import gzip
 import tarfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from torch import Tensor
 
@@ -18,6 +21,87 @@ OTHER = {
     "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
 }
 """First bytes of text in other encodings."""
+
+
+class Bounded:
+    """A file of which no more than some bytes are read, so that what unpacks to gigabytes does not fill the memory.
+
+    Args:
+        file: what is read.
+        most: number of bytes up to which it is read.
+        at_once: number of bytes that are read at once at most.
+        name: of the file, for errors.
+    """
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile, *, most: int, at_once: int, name: str) -> None:
+        self.file, self.most, self.at_once, self.name = file, most, at_once, name
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes, all if negative.
+
+        Raises:
+            ValueError: there are more bytes than are read, or these are too many at once.
+        """
+        found = self.file.read(self.at_once + 1 if size < 0 else min(size, self.at_once + 1))
+        if len(found) > self.at_once or self.file.tell() > self.most:
+            most = self.at_once if len(found) > self.at_once else self.most
+            raise ValueError(f"{self.name} unpacks to more than {most:,} bytes, expected fewer: fetch it again")
+        return found
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(min(offset, self.most + 1), whence)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def unzipped(path: Path, most: int) -> bytes:
+    """Read a gzipped file.
+
+    Raises:
+        ValueError: it is damaged, or unpacks to more than `most` bytes.
+    """
+    try:
+        with gzip.open(path) as file:
+            return Bounded(file, most=most, at_once=most, name=f"{path}").read()
+    except UNREADABLE as error:
+        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+
+
+def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and contents of members of a tar archive, plain or gzipped; nothing is written to the disk.
+
+    Args:
+        path: the archive.
+        wanted: tells by its name whether a member is read.
+        most_each: number of bytes that a member may have.
+        most: number of bytes that the archive may unpack to.
+
+    Raises:
+        ValueError: it is damaged or larger, or a member that is wanted is larger, or a link.
+    """
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            content = gzip.GzipFile(fileobj=raw) if packed else raw
+            whole: Any = Bounded(content, most=most, at_once=most_each + tarfile.BLOCKSIZE, name=f"{path}")
+            with tarfile.open(fileobj=whole, mode="r:") as archive:
+                for member in archive:
+                    if member.isdir() or not wanted(member.name):
+                        continue
+                    if not member.isreg():
+                        raise ValueError(f"{path} has {member.name} as a link, expected a file: fetch it again")
+                    if member.size > most_each:
+                        raise ValueError(
+                            f"{path} has {member.name} of {member.size:,} bytes, expected {most_each:,} at most: "
+                            f"fetch it again"
+                        )
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    yield member.name, file.read()
+    except (*UNREADABLE, RecursionError, OverflowError) as error:
+        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
 
 
 def listed(bases: tuple[Path, ...]) -> str:

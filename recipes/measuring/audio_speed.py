@@ -91,4 +91,4 @@ def table(settings: Settings, command: str) -> str:
 
 
 if __name__ == "__main__":
-    pages.main("measuring.audio_speed", Settings, table)
+    pages.main("measuring.audio_speed", Settings, lambda settings, command: pages.Page(table(settings, command)))

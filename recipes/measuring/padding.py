@@ -93,4 +93,4 @@ def table(settings: Settings, command: str) -> str:
 
 
 if __name__ == "__main__":
-    pages.main("measuring.padding", Settings, table)
+    pages.main("measuring.padding", Settings, lambda settings, command: pages.Page(table(settings, command)))

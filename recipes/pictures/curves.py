@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 
-def curves(entries: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+def curves(entries: Sequence[Mapping[str, Any]], metric: str, unit: str = "%") -> Figure:
     """Loss, scores and learning rate over the epochs of `metrics.jsonl`."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     loss, score, rate = figure.subplots(1, 3)
@@ -21,7 +21,7 @@ def curves(entries: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     last = tested[-1][f"test_{metric}"]
     shown = [entry["epoch"] for entry in tested], [entry[f"test_{metric}"] for entry in tested]
     score.plot(*shown, color="tab:blue", marker="o", markersize=3, label=f"test, {last:.2f} at the end")
-    score.set_ylabel(f"{metric} (%)")
+    score.set_ylabel(f"{metric} ({unit})")
     score.legend(fontsize="small", loc="lower right")
     rate.plot(epochs, [entry["lr"] for entry in entries], color="black")
     rate.set_ylabel("learning rate")

@@ -1,14 +1,18 @@
-"""Pages of measurements: their command line, and the command that a page says it was made by."""
+"""Pages of measurements: their command line, the command that a page says it was made by, and the files beside it."""
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import tyro
+from matplotlib.figure import Figure
 
+from recipes.training import records
 from recipes.training.command import mistakes_as_sentences
+from recipes.training.faults.files import whole
 
 
 class Paged(Protocol):
@@ -18,16 +22,31 @@ class Paged(Protocol):
     def out(self) -> Path | None: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Page:
+    """A page and what is written beside it.
+
+    Args:
+        text: the page, in Markdown.
+        figures: pictures by what is added to the name of the page, without its suffix, such as ".png".
+        texts: other texts by the same, such as ".csv".
+    """
+
+    text: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
 _Settings = TypeVar("_Settings", bound=Paged)
 
 
 def main(
     module: str,
     settings: type[_Settings],
-    make: Callable[[_Settings, str], str],
+    make: Callable[[_Settings, str], Page],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Make a page by its command line, print it, and write it where it is asked for.
+    """Make a page by its command line, print it, and write it and its pictures where it is asked for.
 
     A mistake ends the process with a sentence; a folder that is not there does so before anything is measured.
 
@@ -39,11 +58,28 @@ def main(
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     prog = f"python -m recipes.{module}"
-    chosen = tyro.cli(settings, prog=prog, args=words)
     with mistakes_as_sentences(module):
-        if chosen.out is not None and not chosen.out.parent.is_dir():
-            raise ValueError(f"out={str(chosen.out)!r}: there is no folder {chosen.out.parent}; make it first")
-        page = make(chosen, f"{prog} {shlex.join(words)}".strip())
-        print(page)
+        chosen = tyro.cli(settings, prog=prog, args=words)
         if chosen.out is not None:
-            chosen.out.write_text(page, encoding="utf-8")
+            _check(chosen.out)
+        page = make(chosen, f"{prog} {shlex.join(words)}".strip())
+        print(page.text)
+        if chosen.out is not None:
+            write(page, chosen.out)
+
+
+def write(page: Page, out: Path) -> None:
+    """Write what is beside a page, and then the page; a reader finds each file whole, as it was or as it is now."""
+    for suffix, figure in page.figures.items():
+        with whole(out.with_name(out.stem + suffix)) as place:
+            figure.savefig(place, dpi=150)
+    for suffix, text in page.texts.items():
+        records.write_text(out.with_name(out.stem + suffix), text)
+    records.write_text(out, page.text)
+
+
+def _check(out: Path) -> None:
+    if out.suffix != ".md":
+        raise ValueError(f"out={str(out)!r} must end in .md, since what is beside the page has its name")
+    if not out.parent.is_dir():
+        raise ValueError(f"out={str(out)!r}: there is no folder {out.parent}; make it first")

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from recipes.training.methods import Method
@@ -14,6 +15,13 @@ from recipes.training.records import BOOKKEEPING
 OF_METHODS = frozenset(field.name for field in fields(Method))
 """Settings that belong to a method, and may differ between methods."""
 ABSENT = "absent"
+KINDS: Mapping[str, type | UnionType] = {
+    **dict.fromkeys(("metric", "git", "device", "command"), str),
+    **dict.fromkeys(("seed", "epochs"), int),
+    **dict.fromkeys(("score", "train_score", "wall_s"), int | float),
+    "versions": dict,
+}
+"""What a report reads of a result."""
 
 
 class ReportError(ValueError):
@@ -22,7 +30,10 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written."""
+    """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written.
+
+    `nll` is in nats, None where samples have no single class and in runs of before it was measured.
+    """
 
     folder: Path
     method: str
@@ -31,6 +42,7 @@ class Run:
     train_score: float
     settings: Mapping[str, Any]
     result: Mapping[str, Any]
+    nll: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +79,27 @@ class Row:
         """Score in percent by seed."""
         return {run.seed: run.score for run in self.runs}
 
+    @property
+    def nll(self) -> tuple[float, float | None] | None:
+        """Mean and sample standard deviation of the NLL in nats; None unless all runs have it."""
+        found = [run.nll for run in self.runs if run.nll is not None]
+        if len(found) < len(self.runs):
+            return None
+        return statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None
+
 
 def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
     """The object in `path`.
 
-    Raises: ReportError if the file is missing, is not a JSON object or lacks one of the `required` keys.
+    Raises: ReportError if the file cannot be read, is not a JSON object or lacks one of the `required` keys.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ReportError(f"{path} is missing: restore it, or remove the run") from None
-    except json.JSONDecodeError as error:
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read ({error.strerror}): restore it, or remove the run") from None
+    except (ValueError, RecursionError) as error:
         raise ReportError(f"{path} is not valid JSON ({error}): run it again, or remove the run") from None
     if not isinstance(content, dict):
         raise ReportError(f"{path} holds a {type(content).__name__}, not an object: run it again, or remove the run")
@@ -93,19 +115,33 @@ def read_run(folder: Path) -> Run:
     Raises: ReportError for files that are broken, contradict each other or hold a score that is not a number.
     """
     config = read_json(folder / "config.json", ("method", "seed"))
-    expected = ("metric", "score", "train_score", "seed", "epochs", "wall_s", "versions", "git", "device", "command")
-    result = read_json(folder / "result.json", expected)
+    result = read_json(folder / "result.json", [*KINDS])
+    wrong = [key for key, kind in KINDS.items() if not isinstance(result[key], kind) or isinstance(result[key], bool)]
+    if wrong:
+        raise ReportError(
+            f"{folder / 'result.json'} has {result[wrong[0]]!r:.80} as {wrong[0]}: run it again, or remove the run"
+        )
     if config["seed"] != result["seed"]:
         raise ReportError(f"{folder}: seed is {config['seed']} in config.json but {result['seed']} in result.json")
+    epochs = config.get("epochs", result["epochs"])
+    if epochs != result["epochs"] and not config.get("smoke"):
+        raise ReportError(
+            f"{folder}: epochs is {epochs} in config.json but {result['epochs']} in result.json: train it to its "
+            f"end, or remove the run"
+        )
+    if "nll" in result and not (isinstance(result["nll"], int | float) and math.isfinite(result["nll"])):
+        raise ReportError(f"{folder}: nll is {result['nll']!r}, not a finite number: run it again, or remove the run")
     for key in ("score", "train_score"):
-        if not isinstance(result[key], int | float) or not math.isfinite(result[key]):
+        if not 0 <= result[key] <= 100:
             raise ReportError(
-                f"{folder}: {key} is {result[key]!r}, not a finite number: run it again, or remove the run"
+                f"{folder}: {key} is {result[key]!r}, not a finite number from 0 to 100: run it again, or "
+                f"remove the run"
             )
     settings = {key: value for key, value in config.items() if key not in BOOKKEEPING | {"method", "seed"}}
     settings |= {"epochs": result["epochs"], "metric": result["metric"]}
     score, train_score = float(result["score"]), float(result["train_score"])
-    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result)
+    nll = float(result["nll"]) if "nll" in result else None
+    return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result, nll)
 
 
 def find_runs(root: Path) -> tuple[list[Run], list[Path]]:

@@ -39,9 +39,19 @@ class Report:
         return [run for row in self.rows for run in row.runs]
 
     @property
+    def of(self) -> str:
+        """The samples that are scored, `test` or `validation`."""
+        return str(self.runs[0].settings.get("score_on", "test"))
+
+    @property
     def scored(self) -> str:
         """What is scored, as `test accuracy`."""
-        return f"{self.runs[0].settings.get('score_on', 'test')} {self.metric}"
+        return f"{self.of} {self.metric}"
+
+    @property
+    def has_nll(self) -> bool:
+        """Whether the NLL of any method is known."""
+        return any(row.nll is not None for row in self.rows)
 
     @property
     def when(self) -> str:
@@ -57,14 +67,14 @@ class Report:
         )
 
 
-def plain(value: float, sign: str = "") -> str:
-    """Two decimals, with a true minus and no negative zero; `sign="+"` marks positive values too."""
-    return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")
+def plain(value: float, sign: str = "", digits: int = 2) -> str:
+    """A number with so many decimals, a true minus and no negative zero; `sign="+"` marks positive values too."""
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
 
 
-def mean_and_std(mean: float, std: float | None) -> str:
+def mean_and_std(mean: float, std: float | None, digits: int = 2) -> str:
     """Cell such as `81.23 ± 0.20`, or `81.23 ± –` where there is no standard deviation."""
-    return f"{plain(mean)} ± {'–' if std is None else plain(std)}"
+    return f"{plain(mean, digits=digits)} ± {'–' if std is None else plain(std, digits=digits)}"
 
 
 def difference_cell(difference: Difference | None, n: int) -> str:
@@ -95,11 +105,14 @@ def score_table(report: Report) -> str:
         f"train {report.metric} (%)",
         f"difference to {report.baseline}",
     ]
+    head += [f"{report.of} NLL (nats)"] if report.has_nll else []
     head += [cell for table in report.tables for cell in (f"{table.name} (%)", "its difference")]
     lines = []
     for row in report.rows:
         cells = [row.method, str(len(row.runs)), mean_and_std(row.mean, row.std), plain(row.train_mean)]
         cells.append(difference_cell(row.difference, len(row.runs)))
+        if report.has_nll:
+            cells.append("–" if row.nll is None else mean_and_std(*row.nll, digits=3))
         for table in report.tables:
             score = table.score(report.key, row.method)
             difference = report.published_difference(table, row.method)
@@ -120,6 +133,10 @@ def reading(report: Report) -> str:
         "A difference is called unresolved where its size is below 2 standard errors. With few seeds the standard "
         "error is uncertain itself: a difference that is not called unresolved is a sign, not a proof.",
     ]
+    if report.has_nll:
+        notes.append(
+            f"NLL is the negative log-likelihood of the {report.of} labels, a mean over the samples, {report.when}."
+        )
     methods = {row.method for row in report.rows}
     for table in report.tables:
         converted = " Published as error (%), shown here as accuracy = 100 − error." if table.metric == "error" else ""
@@ -213,6 +230,7 @@ def csv_text(report: Report) -> str:
     """The text of NAME.csv: one row per method in full precision (percent, percentage points), one column per seed."""
     seeds = sorted({run.seed for run in report.runs})
     head = ["method", "n", "mean", "std", "train_mean", "pairs", "difference", "standard_error", "verdict"]
+    head += ["nll_mean", "nll_std"] if report.has_nll else []
     for table in report.tables:
         head += [f"{table.name} {column}" for column in ("mean", "std", "difference")]
     lines: list[list[object]] = [[*head, *(f"seed_{seed}" for seed in seeds)]]
@@ -220,6 +238,8 @@ def csv_text(report: Report) -> str:
         gap = row.difference
         line: list[object] = [row.method, len(row.runs), row.mean, row.std, row.train_mean]
         line += [None] * 4 if gap is None else [len(gap.seeds), gap.mean, gap.standard_error, gap.verdict]
+        if report.has_nll:
+            line += row.nll or (None, None)
         for table in report.tables:
             line += [
                 *(table.score(report.key, row.method) or (None, None)),

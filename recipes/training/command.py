@@ -1,14 +1,22 @@
-"""What the command lines of all recipes share: presets, the settings of a run as plain values, and its folder."""
+"""What the command lines of all recipes share: presets, how to train, settings as plain values, and the folder."""
 
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 import tyro
+
+from recipes.training.faults.sentences import ElsewhereError, sentence
+
+STOPPED = 128 + 2
+"""What a shell calls the exit of a process that SIGINT ended."""
+
+SMOKE_EPOCHS = 2
 
 _Settings = TypeVar("_Settings")
 
@@ -21,6 +29,76 @@ class Choice:
     data: str
     model: str
     method: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train: the part of the command line that all recipes share."""
+
+    epochs: int = 20
+    """Epochs to train."""
+    batch_size: int = 128
+    """Samples in a batch, on each device."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """SGD with momentum, or Adam with its default betas."""
+    lr: float = 0.1
+    """Learning rate."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    nesterov: bool = False
+    """Whether the momentum of SGD is Nesterov's."""
+    weight_decay: float = 1e-4
+    """Weight decay."""
+    schedule: Literal["step", "cosine", "constant"] = "cosine"
+    """A tenth of the learning rate from each milestone on; half a cosine down to 0, step by step; or no change."""
+    milestones: tuple[int, ...] = ()
+    """Epochs at which the step schedule multiplies the learning rate by 0.1."""
+    warmup: int = 0
+    """Epochs in which the learning rate first rises from a quarter, in a line."""
+    clip: float | None = None
+    """Largest norm of the gradient; longer ones are scaled down to it."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    device: Literal["auto", "cpu"] = "auto"
+    """The accelerator if there is one, or the CPU."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and mixing."""
+    evaluate_every: int = 1
+    """Epochs between test scores for the curve, 0 for the last epoch alone. No score chooses anything."""
+    median_of: int = 1
+    """The score of a run is the median of the test scores of so many last epochs, and so is its NLL."""
+    resume: bool = False
+    """Go on from the checkpoint in the folder."""
+    smoke: bool = False
+    """Two epochs of two batches, to see that it runs."""
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "batch_size": 1, "lr": 0, "warmup": 0, "evaluate_every": 0, "median_of": 1, "seed": 0}
+        for name, bound in least.items():
+            if not getattr(self, name) >= bound:
+                raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
+        if self.seed >= 2**64:
+            raise ValueError(f"seed={self.seed} must have at most 64 bits")
+        if (self.schedule == "step") != bool(self.milestones):
+            raise ValueError(
+                f"schedule={self.schedule!r} and milestones={self.milestones} do not go together: give milestones with "
+                f"the step schedule, and with no other"
+            )
+
+    @property
+    def last(self) -> int:
+        """Epochs that are trained in the end."""
+        return min(self.epochs, SMOKE_EPOCHS) if self.smoke else self.epochs
+
+    def lr_at(self, epoch: float) -> float:
+        """Learning rate after `epoch` epochs, a whole number or not."""
+        if epoch < self.warmup:
+            return self.lr * (0.25 + 0.75 * math.floor(epoch) / self.warmup)
+        if self.schedule == "step":
+            return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
+        if self.schedule == "cosine":
+            return self.lr * 0.5 * (1 + math.cos(math.pi * (epoch - self.warmup) / (self.epochs - self.warmup)))
+        return self.lr
 
 
 Preset = Callable[[Choice], Mapping[str, Any]]
@@ -66,11 +144,19 @@ def with_preset(settings: type[_Settings], presets: Mapping[str, Preset], choice
 
 @contextmanager
 def mistakes_as_sentences(module: str) -> Iterator[None]:
-    """End the process with a sentence where something that was asked for cannot be done."""
+    """End the process with a sentence where something cannot be done or is stopped, and with a code that is not 0."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        sys.exit(f"recipes.{module}: {error}")
+    except ElsewhereError:
+        sys.exit(1)
+    except BaseException as error:
+        said = sentence(error)
+        if said is None:
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            print(f"recipes.{module}: {said}", file=sys.stderr)
+            sys.exit(STOPPED)
+        sys.exit(f"recipes.{module}: {said}")
 
 
 def config(recipe: str, settings: Any) -> dict[str, Any]:
@@ -78,6 +164,34 @@ def config(recipe: str, settings: Any) -> dict[str, Any]:
     values = {"recipe": recipe, **asdict(settings)}
     values |= values.pop("mixing") | values.pop("training")
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+
+
+def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settings:
+    """The settings of a run that are in its `config.json`, the inverse of `config`; those that are not have defaults.
+
+    Raises:
+        ValueError: `config` has a setting that the recipe does not know, as of another version.
+    """
+    usual: Any = settings()
+    left = {key: value for key, value in config.items() if key != "recipe"}
+    parts = {name: _taken(type(getattr(usual, name)), left) for name in ("mixing", "training")}
+    whole = _taken(settings, left)
+    if left:
+        raise ValueError(f"config.json has settings that are unknown: {', '.join(left)}; read it with its own version")
+    whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
+    return settings(**whole)
+
+
+def _taken(settings: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """What a class has fields for, taken out of values read from JSON."""
+    hints = get_type_hints(settings)
+    found = {field.name: values.pop(field.name) for field in fields(settings) if field.name in values}
+    for name, value in found.items():
+        if isinstance(value, list):
+            found[name] = tuple(value)
+        elif isinstance(value, str) and Path in get_args(hints[name]):
+            found[name] = Path(value)
+    return found
 
 
 def folder(recipe: str, settings: Any) -> Path:

@@ -6,13 +6,15 @@ many processes as before. In several of them Accelerate repeats samples of an ep
 """
 
 import itertools
-import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,80 +30,15 @@ from mixmodal.core.records.losses import Criterion
 from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample
 from recipes.training import records
+from recipes.training.command import Training as Training  # the engine's too
+from recipes.training.faults import nonfinite
+from recipes.training.faults.files import alone, whole
+from recipes.training.faults.nonfinite import Step, Watch
+from recipes.training.faults.sentences import together
 from recipes.training.mixing import Mixing
-from recipes.training.scores import accuracy
+from recipes.training.scores import accuracy, nll
 
-SMOKE_EPOCHS, SMOKE_BATCHES = 2, 2
-
-
-@dataclass(frozen=True)
-class Training:
-    """How to train: the part of the command line that all recipes share."""
-
-    epochs: int = 20
-    """Epochs to train."""
-    batch_size: int = 128
-    """Samples in a batch, on each device."""
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    """SGD with momentum, or Adam with its default betas."""
-    lr: float = 0.1
-    """Learning rate."""
-    momentum: float = 0.9
-    """Momentum of SGD."""
-    nesterov: bool = False
-    """Whether the momentum of SGD is Nesterov's."""
-    weight_decay: float = 1e-4
-    """Weight decay."""
-    schedule: Literal["step", "cosine", "constant"] = "cosine"
-    """A tenth of the learning rate from each milestone on; half a cosine down to 0, step by step; or no change."""
-    milestones: tuple[int, ...] = ()
-    """Epochs at which the step schedule multiplies the learning rate by 0.1."""
-    warmup: int = 0
-    """Epochs in which the learning rate first rises from a quarter, in a line."""
-    clip: float | None = None
-    """Largest norm of the gradient; longer ones are scaled down to it."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision."""
-    device: Literal["auto", "cpu"] = "auto"
-    """The accelerator if there is one, or the CPU."""
-    seed: int = 0
-    """Seed of weights, order, augmentation and mixing."""
-    evaluate_every: int = 1
-    """Epochs between test scores for the curve, 0 for the last epoch alone. No score chooses anything."""
-    median_of: int = 1
-    """The score of a run is the median of the test scores of so many last epochs."""
-    resume: bool = False
-    """Go on from the checkpoint in the folder."""
-    smoke: bool = False
-    """Two epochs of two batches, to see that it runs."""
-
-    def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_size": 1, "lr": 0, "warmup": 0, "evaluate_every": 0, "median_of": 1, "seed": 0}
-        for name, bound in least.items():
-            if not getattr(self, name) >= bound:
-                raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
-        if self.seed >= 2**64:
-            raise ValueError(f"seed={self.seed} must have at most 64 bits")
-        if (self.schedule == "step") != bool(self.milestones):
-            raise ValueError(
-                f"schedule={self.schedule!r} and milestones={self.milestones} do not go together: give milestones with "
-                f"the step schedule, and with no other"
-            )
-
-    @property
-    def last(self) -> int:
-        """Epochs that are trained in the end."""
-        return min(self.epochs, SMOKE_EPOCHS) if self.smoke else self.epochs
-
-    def lr_at(self, epoch: float) -> float:
-        """Learning rate after `epoch` epochs, a whole number or not."""
-        if epoch < self.warmup:
-            return self.lr * (0.25 + 0.75 * math.floor(epoch) / self.warmup)
-        if self.schedule == "step":
-            return self.lr * 0.1 ** sum(epoch >= milestone for milestone in self.milestones)
-        if self.schedule == "cosine":
-            return self.lr * 0.5 * (1 + math.cos(math.pi * (epoch - self.warmup) / (self.epochs - self.warmup)))
-        return self.lr
+SMOKE_BATCHES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +55,10 @@ class Task:
         criterion: see `Mix.loss`.
         mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
-        score: predictions and targets of a whole set to the score, in percent.
-        mixed_score: the same for a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
+        unit: its unit.
+        score: predictions and targets of a whole set to the score, in percent or another unit.
+        nll: the same to the negative log-likelihood in nats; None where samples have no single class.
+        mixed_score: the score of a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
             that a batch does not have.
     """
 
@@ -132,12 +71,35 @@ class Task:
     criterion: Criterion = F.cross_entropy
     mixed_weight: float = 1.0
     metric: str = "accuracy"
+    unit: str = "%"
     score: Callable[[Tensor, Tensor], float] = accuracy
+    nll: Callable[[Tensor, Tensor], float] | None = nll
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None = Mix.accuracy
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A run in one of its processes: what is trained, how and where, as Accelerate has prepared it."""
+
+    task: Task
+    training: Training
+    out: Path
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: Any
+    train: Any
+    test: Any
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the one process that writes into the folder."""
+        return bool(self.accelerator.is_main_process)
 
 
 def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Train, score the last epoch, and write everything into the folder of the run.
+
+    Whatever ends it before has a note of what is saved.
 
     Args:
         task: what to train.
@@ -150,65 +112,103 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         The content of `result.json`; nothing in the processes that do not write it.
 
     Raises:
-        FileExistsError: the folder holds a run, and `resume` is not set.
-        ValueError: the run in the folder has other settings.
-        FloatingPointError: the loss is no longer finite.
+        FileExistsError: the folder holds a run, and `resume` is not set; or files of a run without its settings.
+        BlockingIOError: another run is in the folder.
+        ValueError: the run in the folder has other settings, or its files are damaged.
+        FloatingPointError: the loss, the weights or what the network predicts is no longer finite.
+        OSError: something cannot be written.
+        ElsewhereError: one of these was raised in another process of the run.
     """
     accelerator = Accelerator(mixed_precision=training.precision, cpu=training.device == "cpu")
-    model, optimizer, train, test = accelerator.prepare(
-        task.model, _optimizer(task.model, training), task.train, task.test
-    )
-    if accelerator.is_main_process:
-        records.open_folder(out, config, resume=training.resume)
-    accelerator.wait_for_everyone()
+    prepared = accelerator.prepare(task.model, _optimizer(task.model, training), task.train, task.test)
+    run = _Run(task, training, out, accelerator, *prepared)
     others = {"scaler": accelerator.scaler} if accelerator.scaler else {}
-    state = records.State(accelerator.unwrap_model(model), optimizer, others)
-    checkpoint = out / "checkpoint.safetensors"
-    done, mixers = state.load(checkpoint)
-    if done:
-        records.load_mixers(task.mixing.mixers, mixers, accelerator.process_index, accelerator.num_processes)
-    entries = records.read_entries(out, done) if accelerator.is_main_process else []
-
-    for epoch in range(done, training.last):
-        start = time.perf_counter()
-        seed(training.seed, epoch=epoch + 1, process=accelerator.process_index)
-        train.set_epoch(epoch)
-        entry = _train(task, training, accelerator, model, optimizer, train, epoch)
-        every = training.evaluate_every
-        if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
-            entry["test_" + task.metric] = _evaluate(task, training, accelerator, model, test)
-        entry["wall"] = time.perf_counter() - start
-        mixers = gather_object([[mixer.state_dict() for mixer in task.mixing.mixers]])
-        if accelerator.is_main_process:
-            entries.append(entry)
-            records.append_entry(out, entry)
-            state.save(checkpoint, epoch + 1, mixers)
-        accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
-
-    train.set_epoch(training.last)
-    train_score = _evaluate(task, training, accelerator, model, train)
-    result: dict[str, Any] = {}
-    if accelerator.is_main_process:
-        seconds = sum(entry["seconds"] for entry in entries)
-        result = {
-            "metric": task.metric,
-            "score": statistics.median(entry["test_" + task.metric] for entry in entries[-training.median_of :]),
-            "train_score": train_score,
-            "seed": training.seed,
-            "epochs": training.last,
-            "samples_per_s": sum(entry["samples"] for entry in entries) / seconds,
-            "wall_s": sum(entry["wall"] for entry in entries),
-            **records.environment(),
-            "device": f"{accelerator.num_processes} x {records.device_name(accelerator.device)}",
-            "command": command,
-        }
-        curves(entries, task.metric).savefig(out / "curves.png", dpi=120)
-        seed(training.seed, epoch=0, process=0)
-        x, y = task.prepare(next(iter(train)), True)
-        shown = task.mixing.samples(accelerator.unwrap_model(model), x, y)
-        task.picture(shown, x, y).savefig(out / "samples.png", dpi=120)
-        records.write_json(out / "result.json", result)
+    state = records.State(accelerator.unwrap_model(run.model), run.optimizer, others)
+    with ExitStack() as held:
+        together(accelerator, partial(_open_folder, run, held, config))
+        saved, entries = together(accelerator, partial(_load, run, state, config))
+        held.enter_context(records.noting_what_is_saved(out, training.last))
+        for epoch in range(saved.epoch, training.last):
+            entry = _epoch(run, epoch)
+            mixers = gather_object([[mixer.state_dict() for mixer in task.mixing.mixers]])
+            saved = replace(saved, epoch=epoch + 1, mixers=mixers)
+            together(accelerator, partial(_save, run, state, saved, entries, entry))
+            accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
+        run.train.set_epoch(training.last)
+        train_score = _evaluate(run, run.train)[task.metric]
+        result = together(accelerator, partial(_finish, run, saved, entries, train_score, command))
     accelerator.end_training()
+    return result
+
+
+def _open_folder(run: _Run, held: ExitStack, config: Mapping[str, Any]) -> None:
+    """Have the folder to this run alone, and its settings in it."""
+    if run.writes:
+        held.enter_context(alone(run.out))
+        records.open_folder(run.out, config, resume=run.training.resume)
+
+
+def _load(run: _Run, state: records.State, config: Mapping[str, Any]) -> tuple[records.Saved, list[dict[str, Any]]]:
+    """Load the checkpoint, if there is one; returns what is saved in it, and the log in the process that writes it."""
+    accelerator, path = run.accelerator, run.out / records.CHECKPOINT
+    saved = state.load(path)
+    if saved.config:
+        records.check_same(saved.config, config, path)
+    if saved.epoch > run.training.last:
+        raise ValueError(f"--resume: {path} has {saved.epoch} epochs, more than the {run.training.last} of this run")
+    if saved.epoch:
+        mixers = run.task.mixing.mixers
+        records.load_mixers(mixers, saved.mixers, accelerator.process_index, accelerator.num_processes)
+    place = f"{accelerator.num_processes} x {records.device_name(accelerator.device)}"
+    if saved.places and saved.places[-1] != place and run.writes:
+        print(
+            f"--resume: the run was on {saved.places[-1]} and is on {place} now, where numbers are rounded otherwise: "
+            f"it does not go on bit for bit; result.json will say so",
+            file=sys.stderr,
+        )
+    places = saved.places if saved.places[-1:] == (place,) else (*saved.places, place)
+    entries = records.read_entries(run.out, saved.epoch) if run.writes else []
+    return replace(saved, config=config, places=places), entries
+
+
+def _save(
+    run: _Run, state: records.State, saved: records.Saved, entries: list[dict[str, Any]], entry: dict[str, Any]
+) -> None:
+    """Write the entry of an epoch into the log, and a checkpoint."""
+    if run.writes:
+        entries.append(entry)
+        records.append_entry(run.out, entry)
+        state.save(run.out / records.CHECKPOINT, saved)
+
+
+def _finish(
+    run: _Run, saved: records.Saved, entries: Sequence[dict[str, Any]], train_score: float, command: str
+) -> dict[str, Any]:
+    """Write the result, and then the pictures, which can be drawn again."""
+    if not run.writes:
+        return {}
+    task, training, out, last = run.task, run.training, run.out, entries[-run.training.median_of :]
+    result = {
+        "metric": task.metric,
+        "score": statistics.median(entry["test_" + task.metric] for entry in last),
+        "train_score": train_score,
+        **({"nll": statistics.median(entry["test_nll"] for entry in last)} if "test_nll" in last[0] else {}),
+        "seed": training.seed,
+        "epochs": training.last,
+        "samples_per_s": sum(entry["samples"] for entry in entries) / sum(entry["seconds"] for entry in entries),
+        "wall_s": sum(entry["wall"] for entry in entries),
+        **records.environment(),
+        "device": ", then ".join(saved.places),
+        "command": command,
+    }
+    records.write_json(out / "result.json", result)
+    with whole(out / "curves.png") as place:
+        curves(entries, task.metric, task.unit).savefig(place, dpi=120)
+    seed(training.seed, epoch=0, process=0)
+    x, y = task.prepare(next(iter(run.train)), True)
+    shown = task.mixing.samples(run.accelerator.unwrap_model(run.model), x, y)
+    with whole(out / "samples.png") as place:
+        task.picture(shown, x, y).savefig(place, dpi=120)
     return result
 
 
@@ -217,41 +217,49 @@ def seed(seed: int, *, epoch: int = 0, process: int = 0) -> None:
     torch.manual_seed((seed * 1_000_003 + epoch * 1_009 + process) % 2**64)
 
 
-def _train(
-    task: Task,
-    training: Training,
-    accelerator: Accelerator,
-    model: nn.Module,
-    optimizer: Any,
-    loader: Any,
-    epoch: int,
-) -> dict[str, float]:
+def _epoch(run: _Run, epoch: int) -> dict[str, Any]:
+    """Train for an epoch, and score it where it is to be; returns the entry of the log."""
+    start, training = time.perf_counter(), run.training
+    seed(training.seed, epoch=epoch + 1, process=run.accelerator.process_index)
+    run.train.set_epoch(epoch)
+    entry: dict[str, Any] = _train(run, epoch)
+    every = training.evaluate_every
+    if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
+        entry |= {f"test_{name}": value for name, value in _evaluate(run, run.test).items()}
+    entry["wall"] = time.perf_counter() - start
+    return entry
+
+
+def _train(run: _Run, epoch: int) -> dict[str, float]:
     """Train for an epoch; returns the entry of the log."""
+    task, training, accelerator, model = run.task, run.training, run.accelerator, run.model
     model.train()
-    batches = min(SMOKE_BATCHES, len(loader)) if training.smoke else len(loader)
+    batches = min(SMOKE_BATCHES, len(run.train)) if training.smoke else len(run.train)
     loss_sum = hit_sum = torch.zeros((), device=accelerator.device)
-    samples, start = 0, time.perf_counter()
-    bar = tqdm(_some(loader, training), total=batches, desc=f"epoch {epoch + 1}", leave=False, disable=None)
+    samples, start, watch = 0, time.perf_counter(), Watch()
+    bar = tqdm(_some(run.train, training), total=batches, desc=f"epoch {epoch + 1}", leave=False, disable=None)
     for step, batch in enumerate(bar):
         rate = training.lr_at(epoch + step / batches)
-        for group in optimizer.param_groups:
+        for group in run.optimizer.param_groups:
             group["lr"] = rate
         x, y = task.prepare(batch, True)
-        optimizer.zero_grad()
+        run.optimizer.zero_grad()
         preds, mix = task.mixing(model, x, y)
         loss = mix.loss(preds, y, task.criterion) * (task.mixed_weight if mix.partner else 1)
         accelerator.backward(loss)
         if training.clip is not None:
             accelerator.clip_grad_norm_(model.parameters(), training.clip)
-        optimizer.step()
+        run.optimizer.step()
         loss_sum = loss_sum + loss.detach() * len(y)
         if task.mixed_score is not None:
             hit_sum = hit_sum + task.mixed_score(mix, preds.detach(), y) * len(y)
         samples += len(y)
-    sums = torch.stack([loss_sum, hit_sum, loss_sum.new_tensor(samples)])
+        watch.see(Step(step + 1, loss.detach(), x, y, mix))
+        if watch.first is not None and accelerator.num_processes == 1:  # several wait for one another
+            break
+    sums = torch.stack([loss_sum, hit_sum, loss_sum.new_tensor(samples), nonfinite.in_weights(model)])
     totals = accelerator.reduce(sums, reduction="sum").tolist()
-    if not math.isfinite(totals[0]):
-        raise FloatingPointError(f"the loss of epoch {epoch + 1} is {totals[0]}; lower --lr or set --clip")
+    nonfinite.check_epoch(accelerator, run.out, epoch + 1, watch.end(), loss=totals[0], weights=totals[3])
     return {
         "epoch": epoch + 1,
         "lr": training.lr_at(epoch),
@@ -263,16 +271,19 @@ def _train(
 
 
 @torch.no_grad()
-def _evaluate(task: Task, training: Training, accelerator: Accelerator, model: nn.Module, loader: Any) -> float:
-    """Score a set without augmentation or mixing."""
-    model.eval()
+def _evaluate(run: _Run, loader: Any) -> dict[str, float]:
+    """Score a set without augmentation or mixing: the metric of the task, and "nll" where there is one."""
+    run.model.eval()
     preds, targets = [], []
-    for batch in _some(loader, training):
-        x, y = task.prepare(batch, False)
-        some_preds, some_targets = accelerator.gather_for_metrics((model(x), y))
+    for batch in _some(loader, run.training):
+        x, y = run.task.prepare(batch, False)
+        some_preds, some_targets = run.accelerator.gather_for_metrics((run.model(x), y))
         preds.append(some_preds.float().cpu())
         targets.append(some_targets.cpu())
-    return task.score(torch.cat(preds), torch.cat(targets))
+    answers, labels = torch.cat(preds), torch.cat(targets)
+    nonfinite.check_answers(run.accelerator, answers)
+    of = run.task
+    return {of.metric: of.score(answers, labels)} | ({} if of.nll is None else {"nll": of.nll(answers, labels)})
 
 
 def _some(loader: Any, training: Training) -> Iterable[Any]:

@@ -42,8 +42,10 @@ AT_INPUT: dict[str, Make] = {
     "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
     "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
     "cutout": lambda m, at: _input(m, at, mm.Cutout(size=m.cutout_size or at.side // 2, axes=at.axes)),
+}
+BY_SALIENCY: dict[str, Make] = {
     "puzzlemix": lambda m, at: WithSaliency(
-        at.net, mm.PuzzleMix(alpha=m.beta(), axes=at.axes), prob=m.prob, keep=m.clean_lam
+        at.net, at.adapt(mm.PuzzleMix(alpha=m.beta(), axes=at.axes)), prob=m.prob, keep=m.clean_lam
     ),
 }
 IN_BANDS: dict[str, Make] = {
@@ -62,10 +64,12 @@ AT_SITES: dict[str, Make] = {
     "patchup-hard": lambda m, at: _patchup(m, at, soft=False),
     "dropblock": lambda m, at: _dropblock(m, at),
 }
-METHODS = AT_INPUT | IN_BANDS | IN_TURN | AT_SITES
+WITHOUT_LABELS = AT_INPUT | IN_BANDS | IN_TURN
+"""Those that mix the input and need no labels for it."""
+METHODS = AT_INPUT | BY_SALIENCY | IN_BANDS | IN_TURN | AT_SITES
 CHOICES = (
-    f"At the input {', '.join(AT_INPUT)}; there in bands {', '.join(IN_BANDS)}, or in turn {', '.join(IN_TURN)}; "
-    f"at hidden sites {', '.join(AT_SITES)}."
+    f"At the input {', '.join(AT_INPUT | BY_SALIENCY)}; there in bands {', '.join(IN_BANDS)}, or in turn "
+    f"{', '.join(IN_TURN)}; at hidden sites {', '.join(AT_SITES)}."
 )
 
 
@@ -120,8 +124,10 @@ def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
     """Sites of a network by the names of its modules, "input" for itself; a layer of an encoder by its hidden states.
 
     Raises:
-        ValueError: a name is that of no module.
+        ValueError: there is no name, or one is that of no module.
     """
+    if not names:
+        raise ValueError("sites=() names none: give modules after --sites, or leave it out for the recipe's own")
     modules = {name or "input": module for name, module in net.named_modules()}
     for name in names:
         if name not in modules:
@@ -154,6 +160,8 @@ def _patchup(m: "Method", at: Place, *, soft: bool) -> Mixing:
 def _dropblock(m: "Method", at: Place) -> Mixing:
     blocks = mm.DropBlock(block_size=m.block_size, drop_prob=m.drop_prob, axes=at.axes)
     mixers = {site: m.sometimes(blocks) for site in at.sites if site is not at.net}
+    if not mixers:
+        raise ValueError("sites: DropBlock drops within a network and leaves its input out; name a module beside it")
     return AtSites(at.net, mixers, valid=at.valid)
 
 

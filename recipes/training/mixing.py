@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mixmodal import Draws, HiddenMix, Mix, NoMix, PuzzleMix, saliency
+from mixmodal import Draws, HiddenMix, Mix, NoMix, saliency
 from mixmodal.hidden.arguments import first_tensor, get
 from mixmodal.hidden.hiddenmix import Sites
 from mixmodal.hidden.replay import Site
@@ -103,7 +103,7 @@ class WithSaliency(Mixing):
             shared.
     """
 
-    def __init__(self, net: nn.Module, mixer: PuzzleMix, *, prob: float = 1.0, keep: float = 0.0) -> None:
+    def __init__(self, net: nn.Module, mixer: Draws, *, prob: float = 1.0, keep: float = 0.0) -> None:
         self.net, self.mixer, self.prob, self.keep = net, mixer, prob, keep
         if keep > 0 and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
             raise ValueError(f"clean_lam={keep} works in one process only; set it to 0")

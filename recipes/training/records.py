@@ -2,24 +2,45 @@
 
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mixmodal import Draws
+from recipes.training.faults.files import whole
 
+CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
+LONGER = ("constant", "step")
+"""Schedules whose learning rate does not depend on the number of epochs."""
 PACKAGES = ("mixmodal", "torch", "torchvision", "accelerate", "numpy")
 BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds beside the state of training.
+
+    Args:
+        epoch: number of finished epochs.
+        mixers: states of the mixers of each process, by process and mixer.
+        config: every setting of the run.
+        places: what the run was computed on, each in words, in the order of time.
+    """
+
+    epoch: int = 0
+    mixers: Sequence[Sequence[Mapping[str, Any]]] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,53 +57,89 @@ class State:
     optimizer: Any
     others: Mapping[str, Any]
 
-    def save(self, path: Path, epoch: int, mixers: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-        """Write a checkpoint of `epoch` finished epochs; a reader finds the old one or the new, never half of one.
+    def save(self, path: Path, saved: Saved) -> None:
+        """Write a checkpoint; a reader finds the old one or the new, never half of one.
 
-        Args:
-            path: its place.
-            epoch: number of finished epochs.
-            mixers: states of the mixers of each process, by process and mixer.
+        Raises:
+            OSError: it cannot be written.
         """
         optimizer = self.optimizer.state_dict()
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for parameter, buffers in optimizer["state"].items():
             tensors |= {f"optimizer.{parameter}.{name}": value for name, value in buffers.items() if value is not None}
         numbers = {
-            "epoch": epoch,
+            **asdict(saved),
             "groups": optimizer["param_groups"],
             "others": {name: other.state_dict() for name, other in self.others.items()},
-            "mixers": mixers,
         }
-        partial = path.with_suffix(".partial")
-        whole = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        save_file(whole, partial, metadata={"numbers": json.dumps(numbers)})
-        os.replace(partial, path)
+        contents = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+        try:
+            with whole(path) as place:
+                save_file(contents, place, metadata={"numbers": json.dumps(numbers)})
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written ({error})") from error
 
-    def load(self, path: Path) -> tuple[int, list[list[dict[str, Any]]]]:
+    def load(self, path: Path) -> Saved:
         """Read a checkpoint, if there is one.
 
-        Returns:
-            The number of finished epochs, and the states of the mixers as saved; 0 and none without a checkpoint.
+        Raises:
+            ValueError: it is damaged, or of another network.
         """
         if not path.exists():
-            return 0, []
+            return Saved()
         model: dict[str, Tensor] = {}
         buffers: dict[int, dict[str, Tensor]] = {}
+        try:
+            with safe_open(path, framework="pt") as file:
+                numbers = json.loads(file.metadata()["numbers"])
+                for name in file.keys():  # noqa: SIM118 (not a dictionary)
+                    kind, _, rest = name.partition(".")
+                    if kind == "model":
+                        model[rest] = file.get_tensor(name)
+                    else:
+                        parameter, _, buffer = rest.partition(".")
+                        buffers.setdefault(int(parameter), {})[buffer] = file.get_tensor(name)
+            self.model.load_state_dict(model)
+            self.optimizer.load_state_dict({"state": buffers, "param_groups": numbers["groups"]})
+            for name, other in self.others.items():
+                other.load_state_dict(numbers["others"][name])
+        except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"--resume: {path} is damaged or no checkpoint of this run ({error!s:.200}): put its own back, or "
+                f"remove the folder and start anew"
+            ) from error
+        config, places = numbers.get("config", {}), tuple(numbers.get("places", ()))
+        return Saved(int(numbers["epoch"]), numbers.get("mixers", []), config, places)
+
+
+def epochs_saved(path: Path) -> int:
+    """The number of finished epochs that a checkpoint holds; 0 if it is not there or cannot be read."""
+    try:
         with safe_open(path, framework="pt") as file:
-            numbers = json.loads(file.metadata()["numbers"])
-            for name in file.keys():  # noqa: SIM118 (not a dictionary)
-                kind, _, rest = name.partition(".")
-                if kind == "model":
-                    model[rest] = file.get_tensor(name)
-                else:
-                    parameter, _, buffer = rest.partition(".")
-                    buffers.setdefault(int(parameter), {})[buffer] = file.get_tensor(name)
-        self.model.load_state_dict(model)
-        self.optimizer.load_state_dict({"state": buffers, "param_groups": numbers["groups"]})
-        for name, other in self.others.items():
-            other.load_state_dict(numbers["others"][name])
-        return int(numbers["epoch"]), numbers.get("mixers", [])
+            return int(json.loads(file.metadata()["numbers"])["epoch"])
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError):
+        return 0
+
+
+@contextmanager
+def noting_what_is_saved(out: Path, epochs: int) -> Iterator[None]:
+    """Add to whatever ends a run what of its epochs is saved, and how to go on."""
+    try:
+        yield
+    except BaseException as error:
+        done = epochs_saved(out / CHECKPOINT)
+        error.add_note(
+            f"{done} of {epochs} epochs are saved in {out}: add --resume to the same command to go on from there"
+        )
+        raise
+
+
+def read_model(path: Path) -> tuple[int, dict[str, Tensor]]:
+    """The number of finished epochs of a checkpoint, and parameters and buffers of its model by name, on the CPU."""
+    with safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118 (not a dictionary)
+        epoch = int(json.loads(file.metadata()["numbers"])["epoch"])
+        return epoch, {name.removeprefix("model."): file.get_tensor(name) for name in names}
 
 
 def load_mixers(mixers: Sequence[Draws], saved: Sequence[Sequence[Mapping[str, Any]]], process: int, of: int) -> None:
@@ -104,44 +161,98 @@ def load_mixers(mixers: Sequence[Draws], saved: Sequence[Sequence[Mapping[str, A
 
 
 def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:
-    """Make the folder of a run and write `config.json`.
+    """Make the folder of a run and write `config.json`; the result of a run that is now trained longer is removed.
 
     Raises:
-        FileExistsError: it holds a run, and `resume` is not set.
+        FileExistsError: it holds a run, and `resume` is not set; or files of a run without its settings.
         ValueError: it holds a run with other settings.
     """
     path = out / "config.json"
     if path.exists():
         if not resume:
             raise FileExistsError(f"--out {out} holds a run already: add --resume to go on with it, or choose another")
-        old = json.loads(path.read_text(encoding="utf-8"))
-        for key in sorted((old.keys() | config.keys()) - BOOKKEEPING):
-            if old.get(key) != json.loads(json.dumps(config.get(key))):
-                raise ValueError(
-                    f"--resume: {key} is {config.get(key)!r} now and was {old.get(key)!r} in {path}; give it the same "
-                    f"value, or choose another --out"
+        try:
+            old = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"--resume: {path} is damaged ({error}): put it back, or choose another --out") from error
+        check_same(old, config, path)
+        if old.get("epochs") != config.get("epochs"):
+            (out / "result.json").unlink(missing_ok=True)
+    else:
+        for name in (CHECKPOINT, METRICS, "result.json"):
+            if (out / name).exists():
+                raise FileExistsError(
+                    f"--out {out} holds {name} and no config.json, so that nothing tells whose it is: put the settings "
+                    f"of its run back, or choose another"
                 )
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, config)
 
 
+def check_same(old: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
+    """Compare settings with those that a file has; more epochs are none of a run whose learning rate is as it was.
+
+    Raises:
+        ValueError: they differ.
+    """
+    for key in sorted((old.keys() | config.keys()) - BOOKKEEPING):
+        was, now = old.get(key), json.loads(json.dumps(config.get(key)))
+        if was == now:
+            continue
+        reason = ""
+        if key == "epochs" and isinstance(was, int) and now > was:
+            if config.get("schedule") in LONGER:
+                continue
+            reason = (
+                f" (the {config.get('schedule')} schedule ends with the last epoch, so that every rate would differ)"
+            )
+        raise ValueError(
+            f"--resume: {key} is {now!r} now and was {was!r} in {path}{reason}; give it the same value, or choose "
+            f"another --out"
+        )
+
+
 def read_entries(out: Path, epochs: int) -> list[dict[str, Any]]:
-    """The first `epochs` lines of `metrics.jsonl`; later ones, of an epoch without a checkpoint, are dropped."""
-    path = out / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines()[:epochs] if path.exists() else []
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    return [json.loads(line) for line in lines]
+    """The first `epochs` lines of `metrics.jsonl`; later ones, of an epoch without a checkpoint, are dropped.
+
+    Raises:
+        ValueError: there are fewer, or they are damaged.
+    """
+    path = out / METRICS
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    kept = text.splitlines()[:epochs]
+    try:
+        entries = [dict(json.loads(line)) for line in kept]
+        if [entry["epoch"] for entry in entries] != list(range(1, epochs + 1)):
+            raise ValueError(f"it has epochs {[entry['epoch'] for entry in entries]}")
+    except (ValueError, TypeError, LookupError) as error:
+        raise ValueError(
+            f"--resume: {path} does not have each of the {epochs} epochs of the checkpoint ({error}): put it back, or "
+            f"remove the folder and start anew"
+        ) from error
+    write_text(path, "".join(line + "\n" for line in kept))
+    return entries
 
 
 def append_entry(out: Path, entry: Mapping[str, Any]) -> None:
     """Add a line to `metrics.jsonl`."""
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    path = out / METRICS
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, which is there as a whole or as it was."""
+    with whole(path) as place:
+        place.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object, one key a line."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def environment() -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""What a recipe scores a test set by, in percent."""
+"""What a recipe scores a test set by: percentages, and the negative log-likelihood in nats."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
@@ -29,6 +30,24 @@ def roc_auc(preds: Tensor, y: Tensor) -> float:
         if 0 < label.sum() < len(label)
     ]
     return 100 * torch.stack(areas).double().mean().item() if areas else float("nan")
+
+
+def nll(preds: Tensor, y: Tensor) -> float:
+    """Negative log-likelihood in nats, the mean over rows of logits `preds` (N, C) with classes `y` (N,).
+
+    >>> round(nll(torch.tensor([[0.0, 0.0], [100.0, 0.0]]), torch.tensor([0, 0])), 4)  # half of log 2
+    0.3466
+    """
+    return F.cross_entropy(preds.double(), y).item()
+
+
+def label_nll(preds: Tensor, y: Tensor) -> float:
+    """Negative log-likelihood in nats, the mean over logits `preds` (N, L) of labels `y` (N, L), 0 or 1.
+
+    >>> round(label_nll(torch.tensor([[0.0], [100.0]]), torch.tensor([[0.0], [1.0]])), 4)
+    0.3466
+    """
+    return F.binary_cross_entropy_with_logits(preds.double(), y.double()).item()
 
 
 def mixed_label_accuracy(mix: Mix, preds: Tensor, y: Tensor) -> Tensor:

@@ -606,6 +606,8 @@ EXAMPLES = [
     mm.NoMix(),
     mm.OneOf([mm.FMix(), mm.NoMix()], p=[0.25, 0.75]),
     mm.OneOf([mm.FMix(), mm.MixUp(), mm.CutMix()]),
+    mm.OneOf([mm.FMix(), mm.MixUp(), mm.CutMix()], per_sample=True),
+    mm.InPairs(mm.CutMix()),
 ]
 
 

@@ -111,6 +111,7 @@ def test_labels_stay_for_a_loss_and_draws_repeat_from_a_generator() -> None:
         ({"inputs": {0: None, 1: "b *"}}, None, ValueError, "field 1 is named twice"),
         ({"label_smoothing": 0.1}, None, ValueError, "label_smoothing=0.1 is for class labels"),
         ({"label_smoothing": 1.5, "num_classes": 3}, None, ValueError, r"label_smoothing=1.5 must lie in \[0, 1\]"),
+        ({"label_smoothing": "0.1", "num_classes": 3}, None, ValueError, r"label_smoothing='0.1' must lie in \[0, 1\]"),
         ({"labels": None, "num_classes": 3}, None, ValueError, "num_classes=3 is for one field"),
         ({"lengths": "lengths"}, None, ValueError, "lengths='lengths' needs valid="),
         ({"carried": "path"}, None, ValueError, r"carried='path' must be several names.*\('path',\)"),

@@ -76,6 +76,26 @@ def test_table_by_hand(runs: Path) -> None:
     assert cells(text, "dropblock") == ["dropblock", "3", "79.00 ± 0.50", "89.00", "−1.17 ± 0.17"]
 
 
+def test_the_likelihood_has_a_column_where_it_is_known(runs: Path) -> None:
+    assert "NLL" not in report(runs)[0]  # runs of before it was measured
+    for seed, nll in enumerate([0.5, 0.7, 0.9]):
+        path = runs / "fmix" / str(seed) / "result.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": nll}))
+    text, rows = report(runs)
+    assert "| difference to baseline | test NLL (nats) |" in text
+    assert cells(text, "fmix")[4:] == ["+1.50 ± 0.58", "0.700 ± 0.200"]
+    assert cells(text, "cutmix")[4:] == ["+0.50 ± 0.87 (unresolved)", "–"]
+    by_method = {row["method"]: (row["nll_mean"], row["nll_std"]) for row in rows}
+    assert [float(each) for each in by_method["fmix"]] == pytest.approx([0.7, 0.2])
+    assert by_method["cutmix"] == ("", "")
+    path = runs / "cutmix" / "0" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": 1.0}))
+    assert cells(report(runs)[0], "cutmix")[5] == "–"  # not the mean of one of three
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": None}))
+    with pytest.raises(ReportError, match="nll is None, not a finite number"):
+        report(runs)
+
+
 def test_csv_against_numpy(runs: Path) -> None:
     _, rows = report(runs)
     for row in rows:
@@ -220,11 +240,18 @@ def test_arguments_at_fault_are_named(runs: Path, tmp_path: Path) -> None:
         ("result.json", "[]", "holds a list"),
         ("config.json", "{}", "lacks method, seed"),
         ("config.json", None, "config.json is missing"),
+        ("result.json", b"\x89PNG\xff", "not valid JSON .*can't decode"),
+        ("result.json", b"[" * 10**6, "not valid JSON .*recursion"),
+        ("result.json", ..., r"cannot be read \(Is a directory\)"),
     ],
 )
-def test_broken_files_are_named(runs: Path, name: str, content: str | None, message: str) -> None:
+def test_broken_files_are_named(runs: Path, name: str, content: Any, message: str) -> None:
     path = runs / "fmix" / "0" / name
-    path.unlink() if content is None else path.write_text(content)
+    path.unlink()
+    if content is ...:
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ReportError, match=message) as caught:
         report(runs)
     assert str(path) in str(caught.value)
@@ -238,6 +265,54 @@ def test_scores_that_are_no_numbers_and_other_seeds_are_refused(runs: Path) -> N
     (folder / "result.json").write_text(json.dumps(result))
     with pytest.raises(ReportError, match=r"seed is 0 in config.json but 4 in result.json"):
         report(runs)
+
+
+@pytest.mark.parametrize(
+    "key", ["metric", "score", "train_score", "seed", "epochs", "wall_s", "versions", "git", "command"]
+)
+@pytest.mark.parametrize("value", [None, [1], True])
+def test_a_result_without_a_field_or_of_another_kind_is_refused(runs: Path, key: str, value: Any) -> None:
+    path = runs / "fmix" / "0" / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps(result | {key: value}))
+    with pytest.raises(ReportError, match=rf"result\.json has .* as {key}: run it again"):
+        report(runs)
+    del result[key]
+    path.write_text(json.dumps(result))
+    with pytest.raises(ReportError, match=rf"result\.json lacks {key}: run it again"):
+        report(runs)
+
+
+@pytest.mark.parametrize("score", [1e9, -0.5, 100.001, float("inf")])
+def test_a_score_is_a_percentage(runs: Path, score: float) -> None:
+    write_run(runs / "high", "mixup", 0, 80.0, result={"train_score": score})
+    with pytest.raises(ReportError, match=r"high: train_score is .*, not a finite number from 0 to 100"):
+        report(runs)
+
+
+def test_settings_of_other_epochs_are_refused_but_of_a_smoke_test(tmp_path: Path) -> None:
+    """As of a run that is being trained longer, beside its old result."""
+    write_run(tmp_path / "a" / "0", "baseline", 0, 80.0, smoke=True, result={"epochs": 2})
+    report(tmp_path / "a")
+    write_run(tmp_path / "b" / "0", "baseline", 0, 80.0, epochs=60)
+    with pytest.raises(ReportError, match=r"epochs is 60 in config\.json but 30 in result\.json: train it to its end"):
+        report(tmp_path / "b")
+
+
+@pytest.mark.parametrize("suffix", [".md", ".csv", ".png"])
+def test_a_report_that_cannot_be_written_ends_in_a_sentence(
+    runs: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = runs.parent / "results" / "name"
+    out.with_name(f"name{suffix}").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["report", str(runs), "--out", str(out)])
+    with pytest.raises(SystemExit, match=rf"recipes\.report: .*name\{suffix} cannot be written \(Is a directory\)"):
+        main()
+    assert not list(out.parent.glob("*.partial"))
+    (runs.parent / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["report", str(runs), "--out", str(runs.parent / "file" / "name")])
+    with pytest.raises(SystemExit, match=r"recipes\.report: .*Not a directory|File exists"):
+        main()
 
 
 def test_published_columns(runs: Path) -> None:

@@ -45,7 +45,7 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
 
 def check_of_samples(y: Tensor, mask: Tensor) -> None:
     """Raise ValueError where floats are of locations, by their number of axes, and a mask differs between locations."""
-    if y.ndim > 2 and (y.is_floating_point() or y.dtype == torch.bool) and mask[0].numel() > 1:
+    if y.ndim > 2 and (y.is_floating_point() or y.dtype == torch.bool) and mask.shape[1:].numel() > 1:
         raise ValueError(
             f"y holds {y.dtype} of shape {tuple(y.shape)}, and each location has a share of its own, by a mask on the "
             f"grid {tuple(mask.shape[1:])}: mix a label map like its sample, as mix(y, axes='b *') or, with channels, "

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DistributedSampler, Sampler, SequentialSampler
 
 from mixmodal.core.checks import is_whole, require
+from mixmodal.modalities.text.budgets import BudgetPlan, largest, plan_batches
 
 
 class LengthBucketBatchSampler(BatchSampler):
@@ -30,27 +31,41 @@ class LengthBucketBatchSampler(BatchSampler):
     - Without either, give `rank` and `world_size`, and iterate the loader as it is: a framework that deals out a share
       would leave the rest untrained.
 
+    With `max_tokens` batches have as many samples as fit: few long ones or many short ones. Which lengths come together
+    is drawn once, by the seed, and in every epoch samples change places with others of about their length. So all
+    epochs have the same number of batches, which trainers ask for only once.
+
     Args:
         lengths: length of each sample in any unit, integers of 0 or more, (N,): a list, an array or a tensor.
-        batch_size: samples in a batch, of each process; none is larger, and the last of an epoch may be smaller.
-        chunk: batches in a chunk; 1 does not sort at all but within a batch.
+        batch_size: samples in a batch, of each process; none is larger, and the last of an epoch may be smaller. None
+            where `max_tokens` alone limits a batch.
+        max_tokens: the number of samples of a batch, in each process, times its longest length is at most this; None
+            for no such limit. A length of 0 counts as 1, and with `shuffle` lengths count as up to an eighth longer.
+            The attribute `batch_size` is None then. If texts are padded to a multiple, give lengths that are rounded up
+            to it.
+        largest_first: whether each epoch begins with the batch that has the most padded tokens, so that it fails at
+            once where memory does not suffice; without `max_tokens` of those that are whole.
+        chunk: batches in a chunk, of a mean size where sizes differ; 1 does not sort at all but within a batch.
         shuffle: whether to shuffle; if False chunks and batches come in order.
         seed: seed of the order, of at most 64 bits.
-        drop_last: leave out the samples that do not fill a batch.
+        drop_last: leave out the samples that do not fill a batch; not with `max_tokens`, where sizes differ anyway.
         rank: number of this process; None for the batches of all processes in turn, which a framework deals out. The
-            attribute `batch_size` is None then: sizes differ by a sample at the end of an epoch.
+            attribute `batch_size` is None then: sizes differ by a sample.
         world_size: number of processes.
         sampler: says the rank, the number of processes and the epoch, in place of `rank` and `world_size`; its own
             order is not used.
 
     Raises:
         TypeError: `lengths` are no numbers; `sampler` has an order of its own that is no `DistributedSampler`.
-        ValueError: an argument out of range; fewer samples than processes; batches of one sample that do not come out
-            even; `sampler` is for another number of samples or other processes.
+        ValueError: an argument out of range; neither `batch_size` nor `max_tokens`; a sample longer than `max_tokens`;
+            fewer samples than processes; batches of one sample that do not come out even; `sampler` is for another
+            number of samples or other processes.
 
     >>> batches = LengthBucketBatchSampler([3, 9, 4, 8, 2], 2, shuffle=False)
     >>> list(batches)
     [[1, 3], [2, 0], [4]]
+    >>> list(LengthBucketBatchSampler([3, 9, 4, 8, 2], max_tokens=9, shuffle=False))
+    [[1], [3], [2, 0], [4]]
 
     Source: Harris et al., FMix (2020), section 5, by torchtext's BucketIterator.
     """
@@ -60,8 +75,10 @@ class LengthBucketBatchSampler(BatchSampler):
     def __init__(
         self,
         lengths: Sequence[int] | Tensor,
-        batch_size: int,
+        batch_size: int | None = None,
         *,
+        max_tokens: int | None = None,
+        largest_first: bool = False,
         chunk: int = 100,
         shuffle: bool = True,
         seed: int = 0,
@@ -70,8 +87,7 @@ class LengthBucketBatchSampler(BatchSampler):
         world_size: int = 1,
         sampler: Sampler[int] | None = None,
     ) -> None:
-        for name, value in {"batch_size": batch_size, "chunk": chunk, "world_size": world_size}.items():
-            require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
+        _check_numbers(batch_size, max_tokens, drop_last, {"chunk": chunk, "world_size": world_size})
         own = rank is None or (is_whole(rank) and 0 <= rank < world_size)
         require(own, "rank", rank, f"be one of {world_size} processes, from 0, or None for all of them")
         require(is_whole(seed) and -(2**63) <= seed < 2**64, "seed", seed, "be a whole number of at most 64 bits")
@@ -80,11 +96,12 @@ class LengthBucketBatchSampler(BatchSampler):
         if given is not None:
             _check_agrees(given, len(self.lengths), rank, world_size)
         share: Any = DistributedSampler(self.lengths, world_size, rank or 0) if given is None else given  # type: ignore[arg-type]
-        super().__init__(share, int(batch_size), drop_last)
+        self._most, self._resumed = int(batch_size or max(len(self.lengths), 1)), (0, 0)
+        super().__init__(share, self._most, drop_last)
+        self.max_tokens, self.largest_first = max_tokens, largest_first
         self.chunk, self.shuffle, self.seed = int(chunk), shuffle, int(seed)
         self.rank = rank if given is None else share.rank
-        self._most, self._resumed = int(batch_size), (0, 0)
-        if self.rank is None:
+        if self.rank is None or max_tokens is not None:
             self.batch_size = None  # type: ignore[assignment]
         if len(self.lengths) < self.world_size:
             raise ValueError(f"lengths has {len(self.lengths)} samples, fewer than the {self.world_size} processes")
@@ -94,9 +111,12 @@ class LengthBucketBatchSampler(BatchSampler):
                 f"{self.world_size} processes, which must have the same number of batches; set drop_last=True, or a "
                 f"batch_size of 2 or more"
             )
+        self._plan = None if max_tokens is None else self._planned(int(max_tokens))
         self._tell_lightning(
             lengths=self.lengths,
             batch_size=batch_size,
+            max_tokens=max_tokens,
+            largest_first=largest_first,
             chunk=chunk,
             shuffle=shuffle,
             seed=seed,
@@ -148,6 +168,8 @@ class LengthBucketBatchSampler(BatchSampler):
 
     def _sizes(self) -> list[int]:
         """Number of samples in the batches of all processes together, batch by batch."""
+        if self._plan is not None:
+            return self._plan.sizes
         whole = self._most * self.world_size
         count, left = divmod(len(self.lengths), whole)
         if self.drop_last or left == 0:
@@ -158,15 +180,46 @@ class LengthBucketBatchSampler(BatchSampler):
 
     def _rounds(self) -> list[Tensor]:
         """The samples of an epoch, batch by batch, of all processes together."""
-        size, whole, sizes = len(self.lengths), self._most * self.world_size, self._sizes()
-        generator = torch.Generator().manual_seed(_folded(self.seed * 1_000_003 + self.epoch))
-        order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
-        order = torch.cat([self._sorted(part) for part in torch.split(order, self.chunk * whole)])
+        sizes, generator = self._sizes(), self._generator(self.epoch)
+        order = self._order(generator)
         rounds = list(torch.split(order[: sum(sizes)], sizes)) if sizes else []
+        if self._plan is not None:
+            rounds, whole = [self._sorted(samples) for samples in rounds], len(sizes)
+        else:
+            whole = sizes.count(self._most * self.world_size)
         if self.shuffle:
-            turns = torch.randperm(sizes.count(whole), generator=generator).tolist()
-            rounds[: len(turns)] = [rounds[turn] for turn in turns]
+            turns = torch.randperm(whole, generator=generator).tolist()
+            rounds[:whole] = [rounds[turn] for turn in turns]
+        if self.largest_first and whole:
+            rounds.insert(0, rounds.pop(largest(rounds[:whole], self.lengths, self.world_size)))
         return rounds
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """All samples in the order of an epoch, from which batches are cut."""
+        if self._plan is not None:
+            return self._plan.shuffled(generator) if self.shuffle else self._plan.order
+        size = len(self.lengths)
+        order = torch.randperm(size, generator=generator) if self.shuffle else torch.arange(size)
+        parts = torch.split(order, self.chunk * self._most * self.world_size)
+        return torch.cat([self._sorted(part) for part in parts])
+
+    def _planned(self, max_tokens: int) -> BudgetPlan:
+        """Batches within a number of tokens, for all epochs."""
+        size = len(self.lengths)
+        drawn = torch.randperm(size, generator=self._generator(-1)) if self.shuffle else torch.arange(size)
+        return plan_batches(
+            self.lengths,
+            drawn,
+            max_tokens=max_tokens,
+            most=self._most,
+            chunk=self.chunk,
+            world_size=self.world_size,
+            exact=not self.shuffle,
+        )
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        """The source of an epoch's order."""
+        return torch.Generator().manual_seed(_folded(self.seed * 1_000_003 + epoch))
 
     def _sorted(self, samples: Tensor) -> Tensor:
         """Samples by falling length, those of the same length in their order."""
@@ -180,6 +233,18 @@ class LengthBucketBatchSampler(BatchSampler):
         """
         saved = {"args": (), "kwargs": arguments, "default_kwargs": {}, "arg_names": ()}
         vars(self).update({f"__pl_saved_{name}": value for name, value in saved.items()})
+
+
+def _check_numbers(batch_size: Any, max_tokens: Any, drop_last: bool, counts: dict[str, Any]) -> None:
+    """Raise ValueError unless what limits a batch, and other counts, are 1 or more."""
+    limits = {"batch_size": batch_size, "max_tokens": max_tokens}
+    given = {name: value for name, value in limits.items() if value is not None}
+    if not given:
+        raise ValueError("batch_size=None and max_tokens=None: nothing limits a batch; give one of them")
+    for name, value in (given | counts).items():
+        require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
+    if max_tokens is not None and drop_last:
+        raise ValueError(f"drop_last=True with max_tokens={max_tokens}: batches differ in size anyway; leave it out")
 
 
 def _whole_numbers(lengths: Any) -> Tensor:

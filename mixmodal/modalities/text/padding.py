@@ -1,14 +1,15 @@
 """Texts padded to one length, with marks of what is real."""
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from mixmodal.core.checks import is_whole, require
+from mixmodal.core.checks import is_number, is_whole, require
 
 
 class Padded(NamedTuple):
@@ -33,13 +34,21 @@ class Padded(NamedTuple):
 
 @dataclass(frozen=True)
 class PadCollate:
-    """A `collate_fn` that pads (token ids, label) samples on the right; picklable, so that workers can run it.
+    """A `collate_fn` that pads texts on the right; picklable, so that workers can run it.
+
+    Samples are pairs of token ids and a label; or mappings, as a tokeniser of `transformers` makes them and `datasets`
+    keeps them. Of these "input_ids", "attention_mask" and the fields of `per_token` are padded, and the others collated
+    under their names: numbers, or as many of them in each sample, to a tensor; texts to a list.
 
     A text without tokens has no valid location. A batch of such texts is one location wide.
 
     Args:
         pad_id: id of the pad token.
         multiple: make T a multiple of this, for tensor cores.
+        per_token: the fields of a mapping, beside its ids and mask, that have a value for each token, and the value
+            that pads them. {"labels": -100} where tokens are labelled: a loss with `ignore_index=-100` does not see the
+            padding. It says so of fields that a sample need not have, and adds to "token_type_ids", padded with 0, and
+            "special_tokens_mask", padded with 1.
 
     Raises:
         ValueError: `pad_id` is None, as for a tokeniser without a pad token.
@@ -48,11 +57,16 @@ class PadCollate:
     >>> ids, lengths
     (tensor([[5, 6, 7],
             [8, 0, 0]]), tensor([3, 1]))
+    >>> tokens = [{"input_ids": [5, 6], "labels": [1, 0]}, {"input_ids": [8], "labels": [2]}]
+    >>> PadCollate(0, per_token={"labels": -100})(tokens)["labels"]
+    tensor([[   1,    0],
+            [   2, -100]])
     """
 
     pad_id: int
     _: KW_ONLY
     multiple: int = 1
+    per_token: Mapping[str, int | float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.pad_id is None:
@@ -62,27 +76,120 @@ class PadCollate:
             )
         require(is_whole(self.multiple) and self.multiple > 0, "multiple", self.multiple, "be 1 or more")
         object.__setattr__(self, "multiple", int(self.multiple))
+        told = isinstance(self.per_token, Mapping) and all(
+            isinstance(pad, bool) or is_number(pad) for pad in self.per_token.values()
+        )
+        require(told, "per_token", self.per_token, "say by which number each field is padded, as in {'labels': -100}")
+        object.__setattr__(self, "per_token", dict(self.per_token))
 
-    def __call__(self, samples: Sequence[tuple[Sequence[int] | Tensor, Any]]) -> Padded:
+    @overload
+    def __call__(self, samples: Sequence[tuple[Sequence[int] | Tensor, Any]]) -> Padded: ...
+    @overload
+    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]: ...
+    def __call__(self, samples: Sequence[Any]) -> Any:
         """Pad and collate.
 
         Args:
-            samples: token ids, integers (T_i,), and labels.
+            samples: token ids, integers (T_i,), and labels; or mappings with "input_ids" (T_i,).
+
+        Returns:
+            The texts, and for mappings a dictionary of their fields: "input_ids" (B, T); "attention_mask" int64 (B, T),
+            1 where a token is real; those of `per_token` (B, T, ...); and the others.
 
         Raises:
-            TypeError: token ids that are no integers.
+            TypeError: token ids that are no integers; a field that cannot be collated.
+            ValueError: mappings of different fields; a field with another number of values than tokens, or with
+                different numbers of values and not named in `per_token`.
         """
-        texts = [torch.as_tensor(ids) for ids, _ in samples]
-        for text in texts:
-            if text.ndim != 1 or (text.is_floating_point() and len(text)):
-                raise TypeError(f"token ids must be integers (T,), got {text.dtype} of shape {tuple(text.shape)}")
+        if isinstance(samples[0], Mapping):
+            return self._fields(samples)
+        texts = [_token_ids(ids) for ids, _ in samples]
         lengths = torch.tensor([len(text) for text in texts])
-        width = -(-max(int(lengths.max()), 1) // self.multiple) * self.multiple
-        ids = torch.full((len(texts), width), self.pad_id)
-        for row, text in zip(ids.unbind(), texts, strict=True):
-            row[: len(text)] = text
+        width = self._width(texts)
         labels = default_collate([label for _, label in samples])
-        return Padded(ids, lengths, torch.arange(width) < lengths[:, None], labels)
+        return Padded(_padded(texts, width, self.pad_id), lengths, torch.arange(width) < lengths[:, None], labels)
+
+    def _fields(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A batch of mappings."""
+        _check_fields(samples)
+        texts = [_token_ids(sample["input_ids"]) for sample in samples]
+        width = self._width(texts)
+        pads = {**TOKENIZERS_OWN, **self.per_token, "input_ids": self.pad_id, "attention_mask": 0}
+        masks = {} if "attention_mask" in samples[0] else {"attention_mask": [torch.ones_like(ids) for ids in texts]}
+        batch = {}
+        for name in [*samples[0], *masks]:
+            values = masks[name] if name in masks else [sample[name] for sample in samples]
+            if name in pads:
+                rows = texts if name == "input_ids" else [torch.as_tensor(value) for value in values]
+                _check_per_token(name, rows, texts)
+                batch[name] = _padded(rows, width, pads[name])
+            else:
+                batch[name] = _collated(name, values)
+        return batch
+
+    def _width(self, texts: Sequence[Tensor]) -> int:
+        return -(-max(1, *map(len, texts)) // self.multiple) * self.multiple
+
+
+TOKENIZERS_OWN: Mapping[str, int] = {"token_type_ids": 0, "special_tokens_mask": 1}
+"""Fields of a tokeniser with a value for each token, and what its own `pad` pads them with."""
+
+
+def _token_ids(ids: Sequence[int] | Tensor) -> Tensor:
+    """Token ids as int64 (T,)."""
+    text = torch.as_tensor(ids)
+    if text.ndim != 1 or (text.is_floating_point() and len(text)):
+        raise TypeError(f"token ids must be integers (T,), got {text.dtype} of shape {tuple(text.shape)}")
+    return text.long()
+
+
+def _padded(rows: Sequence[Tensor], width: int, pad: int | float) -> Tensor:
+    """Values (T_i, ...) as one tensor (B, width, ...)."""
+    filled = [row for row in rows if len(row)]  # an empty list says nothing of its type
+    types = [torch.result_type(row, pad) for row in filled]
+    dtype = functools.reduce(torch.promote_types, types) if types else None
+    padded = torch.full((len(rows), width, *(filled[0].shape[1:] if filled else ())), pad, dtype=dtype)
+    for place, row in zip(padded.unbind(), rows, strict=True):
+        if len(row):
+            place[: len(row)] = row
+    return padded
+
+
+def _collated(name: str, values: Sequence[Any]) -> Any:
+    """Values that are not of tokens, as one tensor where they are numbers."""
+    if any(
+        isinstance(part, str) for value in values for part in (value if isinstance(value, list | tuple) else [value])
+    ):
+        return list(values)
+    if isinstance(values[0], list | tuple) or hasattr(values[0], "__array__"):
+        values = [torch.as_tensor(value) for value in values]
+    sizes = {tuple(value.shape) for value in values if isinstance(value, Tensor)}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{name} has the shapes {sorted(sizes)}, which make no batch: if it has a value for each token, say by "
+            f"which one it is padded, as in PadCollate(..., per_token={{{name!r}: -100}})"
+        )
+    return default_collate(list(values))
+
+
+def _check_fields(samples: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError unless all samples have the same fields, token ids among them."""
+    for place, sample in enumerate(samples):
+        if "input_ids" not in sample:
+            raise ValueError(f"sample {place} has no field 'input_ids' but {', '.join(map(repr, sample)) or 'none'}")
+        if sample.keys() != samples[0].keys():
+            odd = sorted(sample.keys() ^ samples[0].keys())
+            raise ValueError(f"samples 0 and {place} must have the same fields, and one of them lacks {odd}")
+
+
+def _check_per_token(name: str, rows: Sequence[Tensor], texts: Sequence[Tensor]) -> None:
+    """Raise ValueError unless a field has a value for each token."""
+    for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        if row.ndim == 0 or len(row) != len(text):
+            raise ValueError(
+                f"{name} of sample {place} has the shape {tuple(row.shape)}, and the text {len(text)} tokens: a field "
+                f"of `per_token` has a value for each"
+            )
 
 
 def from_torchtext(field: Tensor | tuple[Tensor, Tensor], *, pad_id: int, batch_first: bool = False) -> Padded:

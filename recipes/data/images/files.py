@@ -6,10 +6,9 @@ Source: https://www.cs.toronto.edu/~kriz/cifar.html, https://github.com/zalandor
 http://ufldl.stanford.edu/housenumbers.
 """
 
-import gzip
 import io
+import math
 import pickle
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,9 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.data.files import UNREADABLE, Examples, listed
+from recipes.data.files import UNREADABLE, Examples, listed, members, unzipped
 
 PIXELS = 3 * 32 * 32
+TOO_LARGE = (MemoryError, OverflowError, RecursionError)
+"""What a damaged pickle raises that claims sizes which it does not have."""
+MOST = 2**28
+"""Bytes that a published file unpacks to at most; the largest, of CIFAR-100, has 155 MB. Its archive has less than
+twice as many."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +70,64 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
     """Decode CIFAR's pickled form, a dict with the pixels under ``b"data"`` and the labels under ``labels``."""
     try:
         content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
-        pixels = np.asarray(content[b"data"])
-        targets = np.asarray(content[labels])
-    except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError) as error:
+        pixels, targets = content[b"data"], content[labels]
+    except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError, *TOO_LARGE) as error:
         raise ValueError(f"{file} is no CIFAR batch or is truncated ({error}): fetch it again") from error
-    if pixels.shape != (images, PIXELS) or targets.shape != (images,):
+    if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
+        raise ValueError(f"{file} is no CIFAR batch or is truncated (it has no array and list): fetch it again")
+    if any(type(label) is not int or not 0 <= label < 256 for label in targets):
+        raise ValueError(f"{file} has labels that are no numbers from 0 to 255: fetch it again")
+    if pixels.shape != (images, PIXELS) or len(targets) != images:
         raise ValueError(
-            f"{file} has pixels {pixels.shape} and labels {targets.shape}, expected {(images, PIXELS)} and {(images,)}"
+            f"{file} has pixels {pixels.shape} and labels {(len(targets),)}, expected {(images, PIXELS)} and "
+            f"{(images,)}: fetch it again"
         )
-    return torch.from_numpy(pixels.reshape(images, 3, 32, 32).copy()), torch.from_numpy(targets).long()
+    table = torch.frombuffer(bytearray(pixels.raw), dtype=torch.uint8)
+    return table.view(images, 3, 32, 32), torch.tensor(targets, dtype=torch.int64)
+
+
+class _Dtype:
+    """The type of an array in a pickle."""
+
+    def __init__(self, code: object, *_: object) -> None:
+        self.code = code
+
+    def __setstate__(self, state: object) -> None:
+        """Bytes have no order of bytes."""
+
+
+class _Pixels:
+    """An array of bytes in a pickle, which has what is there and takes memory for nothing that is only claimed."""
+
+    shape: tuple[int, ...] = (0,)
+    raw = b""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], _Dtype, bool, bytes]) -> None:
+        """Take the contents.
+
+        Raises:
+            ValueError: they are no bytes, or not as many as the shape claims.
+        """
+        _, shape, dtype, by_columns, raw = state
+        if dtype.code not in ("u1", b"u1") or by_columns or math.prod(shape) != len(raw):
+            raise ValueError(f"it claims {shape} of {dtype.code!r} and has {len(raw):,} bytes")
+        self.shape, self.raw = tuple(shape), bytes(raw)
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that builds numpy arrays and Python's plain types, and refuses to import anything else."""
+    """An unpickler that builds Python's plain types and arrays of bytes, and refuses to import anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return one of numpy's three array constructors."""
-        if (module, name) == ("numpy", "ndarray"):
-            return np.ndarray
+        """Return what stands for one of numpy's three array constructors."""
         if (module, name) == ("numpy", "dtype"):
-            return np.dtype
+            return _Dtype
+        if (module, name) == ("numpy", "ndarray"):
+            return _Pixels
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return np.empty(0).__reduce__()[0]
+            return _Pixels
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which an image file has no use for")
 
 
@@ -255,14 +295,8 @@ def _contents(place: Path, names: Mapping[str, int]) -> Iterator[tuple[str, byte
     if place.is_dir():
         yield from ((name, (place / name).read_bytes()) for name in names if (place / name).is_file())
         return
-    try:
-        with tarfile.open(place) as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                if file is not None and Path(member.name).name in names:
-                    yield Path(member.name).name, file.read()
-    except UNREADABLE as error:
-        raise ValueError(f"{place} cannot be read to its end ({error}): fetch it again") from error
+    for name, raw in members(place, lambda name: Path(name).name in names, most_each=MOST, most=2 * MOST):
+        yield Path(name).name, raw
 
 
 def _read_maybe_gzipped(base: Path, name: str) -> tuple[bytes, str]:
@@ -272,10 +306,7 @@ def _read_maybe_gzipped(base: Path, name: str) -> tuple[bytes, str]:
         return plain.read_bytes(), f"{plain}"
     if not zipped.is_file():
         raise FileNotFoundError(f"{base} lacks {name} and {name}.gz")
-    try:
-        return gzip.decompress(zipped.read_bytes()), f"{zipped}"
-    except UNREADABLE as error:
-        raise ValueError(f"{zipped} cannot be read to its end ({error}): fetch it again") from error
+    return unzipped(zipped, MOST), f"{zipped}"
 
 
 def _joined(parts: list[Examples]) -> Examples:

@@ -14,6 +14,8 @@ from http.client import HTTPException
 from pathlib import Path
 
 SPLITS = ("train", "test")
+MOST = 2**36
+"""Bytes that an archive unpacks to at most."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ def _unpack(archive: Path, folder: Path, facts: ModelNet) -> None:
         with zipfile.ZipFile(archive) as packed:
             names = [name for name in packed.namelist() if name.startswith(f"{facts.folder}/")]
             found = tuple(sum(f"/{split}/" in name and name.endswith(".off") for name in names) for split in SPLITS)
+            size = sum(packed.getinfo(name).file_size for name in names)
+            if size > MOST:
+                raise ValueError(
+                    f"{facts.url} gave an archive of {size:,} bytes, expected {MOST:,} at most: fetch it again"
+                )
             damaged = packed.testzip()
             if damaged is not None or found != facts.meshes:
                 reason = f"{damaged} is damaged" if damaged else f"it has {found} meshes, expected {facts.meshes}"

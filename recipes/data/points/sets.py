@@ -6,11 +6,12 @@ Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,6 +29,12 @@ PACKED = "modelnet10-voxels"
 SIDE = 32
 PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
 PER_CLASS = (40, 10)
+MOST_PACKED = 2**14
+"""Shapes in a file of packed voxels; the largest published has 889."""
+UNREADABLE_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, LookupError, ValueError, TypeError),
+    *(RuntimeError, MemoryError),  # of a password, a method that is unknown, and a header of many brackets
+)
 READER = 2
 """Of what the cache holds: another number where meshes are read or sampled otherwise."""
 
@@ -255,16 +262,28 @@ def _unpacked(paths: list[Path]) -> Examples:
     for path in paths:
         if not path.is_file():
             raise ValueError(f"{path.parent} lacks {path.name}: unpack it again")
-        try:
-            with path.open("rb") as file, np.load(file) as content:
-                packed = content["packed"]
-        except (zipfile.BadZipFile, OSError, EOFError, LookupError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read ({error}): unpack it again") from error
-        if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != SIDE**3 // 8:
-            raise ValueError(f"{path} has {packed.dtype} {packed.shape}, expected uint8 (N, {SIDE**3 // 8})")
+        packed = _packed_bits(path)
         bits = np.unpackbits(packed, axis=1).astype(bool)
         grids.append(torch.from_numpy(bits).view(-1, 1, SIDE, SIDE, SIDE))
     return torch.cat(grids), torch.arange(len(grids)).repeat_interleave(torch.tensor([len(grid) for grid in grids]))
+
+
+def _packed_bits(path: Path) -> np.ndarray[Any, Any]:
+    """The packed voxels of a class; what its header promises is checked before any memory is taken for it."""
+    width = SIDE**3 // 8
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("packed.npy") as file:
+            version = np.lib.format.read_magic(file)
+            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, fortran, dtype = header(file)
+            if dtype != np.uint8 or len(shape) != 2 or shape[1] != width or not 0 <= shape[0] <= MOST_PACKED or fortran:
+                raise ValueError(f"it has {dtype} {shape}, expected uint8 (N, {width}) with N up to {MOST_PACKED:,}")
+            raw = file.read(shape[0] * width)
+            if len(raw) < shape[0] * width or file.read(1):
+                raise ValueError(f"it promises {shape[0]:,} shapes and has another number")
+    except UNREADABLE_ZIP as error:
+        raise ValueError(f"{path} cannot be read ({error}): unpack it again") from error
+    return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 def _synthetic(make: Callable[[Mesh, str], Tensor], seed: int) -> ShapeSet:

@@ -5,14 +5,13 @@ test examples: texts, and labels (N,) int64 or (N, L) float32 of zeros and ones.
 """
 
 import re
-import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from recipes.data.files import UNREADABLE, is_hidden, listed, text_of
+from recipes.data.files import is_hidden, listed, members, text_of
 from recipes.data.text.rows import Quoted, Tabbed, binary, expect, folder_with, label_of, rows_of, table
 
 Examples = tuple[tuple[str, ...], Tensor]
@@ -20,6 +19,8 @@ Examples = tuple[tuple[str, ...], Tensor]
 SIDES = ("neg", "pos")
 REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_\d+\.txt")
 SENTENCE = re.compile(r"([^\t]+)\t([01])")
+MOST_REVIEW, MOST = 2**20, 2**31
+"""Bytes of a review and of the unpacked archive at most; the longest published review has 14 kB, the archive 500 MB."""
 TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 EMOTIONS = (
     "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
@@ -197,15 +198,13 @@ def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
         for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt") if not is_hidden(path)):
             yield path.relative_to(place).as_posix(), path.read_bytes()
         return
-    try:
-        with tarfile.open(place) as archive:
-            for member in archive:
-                name = member.name.partition("aclImdb/")[2]
-                file = archive.extractfile(member) if name.split("/")[1:2] in (["neg"], ["pos"]) else None
-                if file is not None and not is_hidden(Path(name)):
-                    yield name, file.read()
-    except UNREADABLE as error:
-        raise ValueError(f"{place} cannot be read to its end ({error}): fetch it again") from error
+
+    def is_review(name: str) -> bool:
+        within = name.partition("aclImdb/")[2]
+        return within.split("/")[1:2] in (["neg"], ["pos"]) and not is_hidden(Path(within))
+
+    for name, raw in members(place, is_review, most_each=MOST_REVIEW, most=MOST):
+        yield name.partition("aclImdb/")[2], raw
 
 
 def _sorted_reviews(reviews: list[tuple[int, int, str]], place: str, split: str) -> Examples:

@@ -9,6 +9,9 @@ from typing import Any
 
 from recipes.data.files import UTF8, check_encoding, check_text
 
+MOST = 2**20
+"""Characters of a line: those of a published vector are some thousand."""
+
 
 def vector_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Yield the place, which is file and line, the word and the unread numbers of every vector.
@@ -53,7 +56,10 @@ def _lines(path: Path) -> Iterator[str]:
         with opened(path, "rb") as file:
             check_encoding(file.read(4), f"{path}")
         with opened(path, "rt", encoding=UTF8, errors="surrogateescape", newline="\n") as file:
-            yield from file
+            while line := file.readline(MOST):
+                if len(line) == MOST and not line.endswith("\n"):
+                    raise ValueError(f"{path} has a line of {MOST:,} characters or more: fetch it again")
+                yield line
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from recipes.reporting import pages
 
@@ -18,10 +19,10 @@ class Settings:
     """File for the page."""
 
 
-def made(settings: Settings, command: str) -> str:
+def made(settings: Settings, command: str) -> pages.Page:
     if settings.count < 0:
         raise ValueError(f"count={settings.count} must be 0 or more")
-    return f"{settings.count} by {command}\n"
+    return pages.Page(f"{settings.count} by {command}\n")
 
 
 @pytest.mark.parametrize("count", [[], ["--count", "3"]])
@@ -53,3 +54,29 @@ def test_a_page_that_cannot_be_written_is_not_measured(tmp_path: Path) -> None:
 def test_a_mistake_is_a_sentence() -> None:
     with pytest.raises(SystemExit, match=r"^recipes.counted: count=-1 must be 0 or more$"):
         pages.main("counted", Settings, made, ["--count", "-1"])
+
+
+def test_what_is_beside_a_page_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Figure(figsize=(1, 1))
+    page = pages.Page("# Ä\n", {"-maps.png": figure}, {".csv": "a\n"})
+    out = tmp_path / "v1.0.md"
+    pages.write(page, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v1.0-maps.png", "v1.0.csv", "v1.0.md"]
+    assert out.read_bytes() == "# Ä\n".encode()
+    assert (tmp_path / "v1.0.csv").read_bytes() == b"a\n"
+    assert (tmp_path / "v1.0-maps.png").read_bytes().startswith(b"\x89PNG")
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:1])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="no space"):
+        pages.write(pages.Page("another"), out)
+    assert out.read_text(encoding="utf-8") == "# Ä\n"
+
+
+def test_a_page_is_markdown(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"out='.*page.csv' must end in .md"):
+        pages.main("counted", Settings, made, ["--out", str(tmp_path / "page.csv")])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -145,6 +146,27 @@ def test_the_score_is_the_last_epochs(tmp_path: Path) -> None:
     assert (result["score"], result["train_score"]) == (60, 99)
 
 
+def test_the_likelihood_is_that_of_the_last_epoch_on_the_test_set(tmp_path: Path) -> None:
+    task = toy()
+    result = fit(task, training(), tmp_path)
+    x, y = next(iter(ordered_loader(*task.test.dataset.tensors, batch_size=100)))  # type: ignore[attr-defined]
+    with torch.no_grad():
+        odds = task.model.eval()(x).double().numpy()
+    of_label = odds[np.arange(len(y)), y.numpy()]
+    assert result["nll"] == pytest.approx((np.log(np.exp(odds).sum(1)) - of_label).mean(), rel=1e-6)
+    assert entries(tmp_path)[-1]["test_nll"] == result["nll"]
+
+
+def test_a_task_need_not_have_a_likelihood(tmp_path: Path) -> None:
+    assert "nll" not in fit(toy(nll=None), training(), tmp_path)
+    assert not any("test_nll" in entry for entry in entries(tmp_path))
+
+
+def test_a_run_from_before_the_likelihood_is_resumed(tmp_path: Path) -> None:
+    fit(toy(nll=None), training(median_of=2), tmp_path)
+    assert "nll" not in fit(toy(), training(median_of=2, resume=True), tmp_path)
+
+
 def test_test_scores_can_be_left_to_the_last_epoch(tmp_path: Path) -> None:
     fit(toy(), training(evaluate_every=0), tmp_path)
     assert ["test_accuracy" in entry for entry in entries(tmp_path)] == [False, False, False, True]
@@ -188,6 +210,7 @@ def test_batches_that_are_mixed_have_their_weight(tmp_path: Path, mixer: mm.Mixe
 def test_the_folder_of_a_run(tmp_path: Path) -> None:
     result = fit(toy(), training(), tmp_path)
     names = {"config.json", "metrics.jsonl", "result.json", "curves.png", "samples.png", "checkpoint.safetensors"}
+    names.add(".lock")
     assert {path.name for path in tmp_path.iterdir()} == names
     assert json.loads((tmp_path / "result.json").read_text()) == result
     assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
@@ -229,7 +252,7 @@ def test_a_resumed_run_has_the_same_settings(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     broken = toy(prepare=lambda batch, train: (batch[0] * float("nan"), batch[1]))
-    with pytest.raises(FloatingPointError, match=r"the loss of epoch 1 is nan; lower --lr"):
+    with pytest.raises(FloatingPointError, match=r"the loss of epoch 1 is nan from step 1 on, .*; lower --lr"):
         fit(broken, training(), tmp_path)
     assert not (tmp_path / "checkpoint.safetensors").exists()
 

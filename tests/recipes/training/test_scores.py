@@ -1,5 +1,7 @@
 """Scores against scikit-learn's and by hand."""
 
+import math
+
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -31,3 +33,12 @@ def test_accuracies_by_hand() -> None:
     assert scores.mixed_label_accuracy(mix, preds, y).item() == pytest.approx((1 + 0 + 0 + 1) / 4)
     mix = mm.Mix(index=torch.tensor([3, 2, 1, 0]), mask=torch.ones(1, 1), lam=torch.full((4,), 0.75))
     assert scores.mixed_label_accuracy(mix, preds, y).item() == pytest.approx((0.75 + 0.25 + 0.25 + 0.75) / 4)
+
+
+def test_likelihoods_by_hand() -> None:
+    odds = torch.tensor([[1.0, 3.0], [9.0, 1.0]]).log()  # probabilities 0.25, 0.75 and 0.9, 0.1
+    expected = -(math.log(0.75) + math.log(0.1)) / 2
+    assert scores.nll(odds, torch.tensor([1, 1])) == pytest.approx(expected, rel=1e-6)
+    flags = torch.tensor([[3.0], [9.0]]).log()  # probabilities 0.75 and 0.9 of 1
+    assert scores.label_nll(flags, torch.tensor([[1.0], [0.0]])) == pytest.approx(expected, rel=1e-6)
+    assert scores.nll(torch.tensor([[200.0, 0.0]]), torch.tensor([1])) == 200  # beyond what float32 has exponentials of

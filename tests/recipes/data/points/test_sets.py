@@ -356,7 +356,7 @@ def test_bad_packed_voxels_are_named(tmp_path: Path) -> None:
     np.savez(path, other=np.zeros(3))
     refused("sofa_test.npz cannot be read")
     np.savez(path, packed=np.zeros((2, 100), np.uint8))
-    refused(r"sofa_test.npz has uint8 \(2, 100\), expected uint8 \(N, 4096\)")
+    refused(r"sofa_test.npz cannot be read \(it has uint8 \(2, 100\), expected uint8 \(N, 4096\)")
     path.unlink()
     refused("lacks sofa_test.npz")
 

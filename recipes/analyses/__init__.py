@@ -1,0 +1,1 @@
+"""The papers' analyses of trained networks: `python -m recipes.analyses.NAME --help`."""

@@ -1,0 +1,1 @@
+"""What analyses have in common: trained networks, and the settings that choose them."""

@@ -1,0 +1,119 @@
+"""Whole commands, as they are typed: a signal, a kill at any moment, two at once, and several processes of one run."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+SMALL = ["--points", "32", "--resolution", "8", "--width", "4", "--batch-size", "8", "--device", "cpu"]
+SMALL += ["--epochs", "6", "--method", "fmix", "--out"]
+KILLS = int(os.environ.get("MIXMODAL_KILLS", "4"))
+
+
+def started(out: Path, *words: str, by: Sequence[str] = ("-m",)) -> "subprocess.Popen[str]":
+    """The points recipe, in a moment."""
+    command = [sys.executable, *by, "recipes.points", *SMALL, str(out), *words]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def finish(run: "subprocess.Popen[str]") -> None:
+    """Wait for the end of a run that nothing happens to."""
+    _, said = run.communicate()
+    assert (run.returncode, said) == (0, "")
+
+
+def epochs(out: Path) -> int:
+    """Lines of the log."""
+    path = out / "metrics.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def wait_for(process: "subprocess.Popen[str]", out: Path, count: int) -> None:
+    """Wait until a run has some epochs."""
+    while epochs(out) < count and process.poll() is None:
+        time.sleep(0.01)
+
+
+def same(out: Path, other: Path) -> bool:
+    """Whether two runs ended with the same weights and scores."""
+    one, two = (load_file(each / "checkpoint.safetensors") for each in (out, other))
+    scores = [json.loads((each / "result.json").read_text())["score"] for each in (out, other)]
+    return scores[0] == scores[1] and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing happens to."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    finish(started(out))
+    return out
+
+
+def test_ctrl_c_says_what_is_saved(tmp_path: Path, whole: Path) -> None:
+    run = started(tmp_path)
+    wait_for(run, tmp_path, 2)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate()
+    assert run.returncode == 130
+    expected = (
+        rf"recipes\.points: stopped; \d of 6 epochs are saved in {tmp_path}: add --resume to the same command .*\n"
+    )
+    assert re.fullmatch(expected, said), said
+    finish(started(tmp_path, "--resume"))
+    assert same(tmp_path, whole)
+
+
+def test_kills_at_any_moment(tmp_path: Path, whole: Path) -> None:
+    """The seed of the moments is fixed, what a machine makes of them is not."""
+    moments = random.Random(0)
+    for number in range(KILLS):
+        out = tmp_path / str(number)
+        run = started(out)
+        wait_for(run, out, moments.randrange(5))
+        time.sleep(moments.random() * 0.3)
+        run.kill()
+        run.communicate()
+        finish(started(out, "--resume"))
+        assert same(out, whole)
+        assert [json.loads(line)["epoch"] for line in (out / "metrics.jsonl").open()] == [1, 2, 3, 4, 5, 6]
+        assert not [path for path in out.iterdir() if path.suffix == ".partial"]
+
+
+def test_two_that_resume_at_once(tmp_path: Path, whole: Path) -> None:
+    run = started(tmp_path)
+    wait_for(run, tmp_path, 1)
+    run.kill()
+    run.communicate()
+    both = [started(tmp_path, "--resume") for _ in range(2)]
+    said = [each.communicate()[1] for each in both]
+    codes = [each.returncode for each in both]
+    assert 0 in codes
+    if 1 in codes:  # else the second began when the first had ended
+        loser = said[codes.index(1)]
+        assert re.fullmatch(r"recipes\.points: --out .* is in use by process \d+ on \S+: wait until .*\n", loser), loser
+    assert same(tmp_path, whole)
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").open()] == [1, 2, 3, 4, 5, 6]
+
+
+def test_several_processes_say_it_once(whole: Path) -> None:
+    """A folder that holds a run, in a run of two processes."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
+    run = started(whole, by=launcher)
+    _, said = run.communicate()
+    assert run.returncode == 1
+    assert said.count("holds a run already: add --resume to go on with it, or choose another") == 1
+    assert "recipes/training" not in said  # of a traceback of ours; the launcher adds its own
