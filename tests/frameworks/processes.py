@@ -27,7 +27,7 @@ def in_two_processes(task: Callable[..., None], folder: Path, *given: Any) -> li
         process.start()
     for process in processes:
         process.join(120)
-        assert process.exitcode == 0
+        assert process.exitcode == 0, f"a process ended with {process.exitcode}, None for one that takes too long"
     return [torch.load(folder / f"{rank}.pth") for rank in range(2)]
 
 
@@ -42,6 +42,7 @@ def _one_of_two(rank: int, port: int, task: Callable[..., None], *given: Any) ->
     try:
         task(rank, *given)
         assert torch.distributed.get_world_size() == 2
+        torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     except BaseException:
         traceback.print_exc()

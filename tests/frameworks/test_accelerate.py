@@ -199,6 +199,7 @@ def two_epochs(rank: int, folder: Path) -> None:
     state = mixing.state_dict()
     model(x)
     assert mixing.state_dict() != state
+    accelerator.wait_for_everyone()  # until the first process has written all
     accelerator.load_state(str(folder / "state"))
     assert mixing.state_dict() == state
     torch.save({"gradient": first, "seen": seen, "start": start}, folder / f"{rank}.pth")
