@@ -1,5 +1,6 @@
-"""What all tests share: a seed for each test, one thread, the profile of the property tests, and real data."""
+"""What all tests share: a seed, one thread, the profile of the property tests, real data, processes for what forks."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,21 @@ settings.register_profile(
 )
 settings.load_profile("laws")
 torch.set_num_threads(1)  # tensors are small here, and threads that wait for a busy core make FFTs 100 times slower
+
+
+ALONE = "MIXMODAL_TEST_ALONE"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that forks in a new process: autograd's threads, which other tests may start, do not go with forks."""
+    if pyfuncitem.get_closest_marker("forks") is None or ALONE in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", pyfuncitem.nodeid]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {ALONE: "1"}
+    done = subprocess.run(command, cwd=pyfuncitem.config.rootpath, env=own, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return True
 
 
 @pytest.fixture(autouse=True)

@@ -205,6 +205,7 @@ def two_epochs(rank: int, folder: Path) -> None:
     torch.save({"gradient": first, "seen": seen, "start": start}, folder / f"{rank}.pth")
 
 
+@pytest.mark.forks
 def test_two_processes_draw_apart_lose_no_sample_and_have_the_right_gradient(tmp_path: Path) -> None:
     first, second = in_two_processes(two_epochs, tmp_path)
     torch.testing.assert_close(first["gradient"], second["gradient"], rtol=0, atol=0)

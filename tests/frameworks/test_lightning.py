@@ -382,6 +382,7 @@ PROCESSES: dict[str, Any] = {"strategy": "ddp_fork", "devices": 2, "use_distribu
 """Two, which have the same batches."""
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize("kind", ["soft", "inside"])
 def test_two_processes_draw_differently_and_share_a_gradient(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(7)
@@ -410,6 +411,7 @@ class Tensors(L.strategies.DDPStrategy):
         return {"num_replicas": 1, "rank": 0}
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize("kind", ["soft", "inside"])
 def test_processes_that_share_their_batches_mix_them_alike(kind: str, tmp_path: Path) -> None:
     settings = PROCESSES | {"strategy": Tensors(start_method="fork")}
@@ -429,6 +431,7 @@ class Seeds(L.Callback):
         torch.manual_seed(self.seed + trainer.global_rank)
 
 
+@pytest.mark.forks
 def test_two_processes_resume(tmp_path: Path) -> None:
     """Each draws what it would have drawn, whatever the seeds of the processes are."""
     mixer = mm.OneOf([mm.MixUp(), mm.NoMix()])

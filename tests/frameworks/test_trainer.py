@@ -415,6 +415,7 @@ def six_steps(rank: int, folder: Path, checkpoint: str | None) -> None:
     torch.save([shares, hybrid.turn, model.state_dict()], folder / f"{rank}.pth")
 
 
+@pytest.mark.forks
 def test_two_processes_draw_apart_and_have_the_gradient_of_one_large_batch(tmp_path: Path) -> None:
     first, second = in_two_processes(one_step, tmp_path)
     torch.testing.assert_close(first["moved"], second["moved"], rtol=0, atol=0)
@@ -433,6 +434,7 @@ def test_two_processes_draw_apart_and_have_the_gradient_of_one_large_batch(tmp_p
     check_gradients(model, total / (labels != -100).sum(), first["moved"])
 
 
+@pytest.mark.forks
 @pytest.mark.slow
 def test_two_processes_go_on_each_with_its_own_turns(tmp_path: Path) -> None:
     (first, turn, weights), (second, other_turn, _) = in_two_processes(six_steps, tmp_path, None)

@@ -66,15 +66,14 @@ def test_what_is_beside_a_page_is_written_whole(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "v1.0.csv").read_bytes() == b"a\n"
     assert (tmp_path / "v1.0-maps.png").read_bytes().startswith(b"\x89PNG")
 
-    def full(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:1])
+    def full(_: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"v1.0.md cannot be written \(no space left\)"):
         pages.write(pages.Page("another"), out)
     assert out.read_text(encoding="utf-8") == "# Ä\n"
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_page_is_markdown(tmp_path: Path) -> None:
