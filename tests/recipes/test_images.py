@@ -43,6 +43,22 @@ def test_every_model_runs(tmp_path: Path, model: str, width: str) -> None:
     smoke(tmp_path, "--model", model, "--width", width, "--per-class", "10")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "densenet190 --depth 10 --width 8 --method patchup-soft",
+        "pyramid272 --depth 11 --width 4 --method patchup-soft",
+        "timm:resnet10t --method dropblock",
+        "torchvision:shufflenet_v2_x0_5 --method patchup-soft --sites input stage2 stage3",
+    ],
+)
+def test_networks_of_libraries_and_deeper_ones_run(tmp_path: Path, words: str) -> None:
+    if words.startswith(("densenet", "timm")):
+        pytest.importorskip("timm")
+    images.main(["--smoke", "--device", "cpu", "--per-class", "10", "--out", str(tmp_path), "--model", *words.split()])
+    assert 0 <= json.loads((tmp_path / "result.json").read_text())["score"] <= 100
+
+
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_training_learns_the_digits(tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -170,6 +186,9 @@ def test_puzzlemix_mixes_at_its_rate_by_the_saliency_of_the_batch(monkeypatch: p
         ("cifar100", "wrn28-10", 200, 128, (100, 150), 160),
         ("fashion-mnist", "preact18", 200, 128, (100, 150), 64),
         ("fashion-mnist", "wrn28-10", 300, 32, (100, 150, 225), 160),
+        ("cifar10", "densenet190", 300, 32, (100, 150, 225), 80),
+        ("fashion-mnist", "densenet190", 300, 32, (100, 150, 225), 80),
+        ("cifar10", "pyramid272", 1800, 64, (), 16),
     ],
 )
 def test_the_papers_settings(
@@ -179,11 +198,19 @@ def test_the_papers_settings(
     training = settings.training
     assert (training.epochs, training.batch_size, training.milestones) == (epochs, batch, milestones)
     assert (training.lr, training.momentum, training.nesterov, training.weight_decay) == (0.1, 0.9, False, 1e-4)
-    assert (training.optimizer, training.schedule, settings.width) == ("sgd", "step", width)
+    schedule = "step" if milestones else "cosine"
+    assert (training.optimizer, training.schedule, settings.width) == ("sgd", schedule, width)
+    if model == "densenet190":
+        pytest.importorskip("timm")
     with torch.device("meta"):
         network = MODELS[model](settings, 1 if data == "fashion-mnist" else 3, 100 if data == "cifar100" else 10)
     count = sum(parameter.numel() for parameter in network.parameters())
-    expected = {("cifar10", "preact18"): 11_171_274, ("cifar100", "wrn28-10"): 36_536_884}
+    expected = {
+        ("cifar10", "preact18"): 11_171_274,
+        ("cifar100", "wrn28-10"): 36_536_884,
+        ("cifar10", "densenet190"): 25_624_430,
+        ("cifar10", "pyramid272"): 26_210_842,
+    }
     assert count == expected.get((data, model), count)
 
 
@@ -269,6 +296,15 @@ def test_options_win_over_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--data", "cifar10", "--data-root", "/nowhere"], r"cifar10.*/nowhere.*--data-root"),
         (["--preset", "fmix-paper"], r"preset='fmix-paper' has no digits with preact18; it has cifar10 with preact18"),
         (["--width", "0"], r"width=0"),
+        (["--model", "resnet50", "--width", "64"], r"width=64 does not go with resnet50: leave it out"),
+        (["--model", "torchvision:resnet18", "--depth", "34"], r"depth=34 does not go with torchvision:resnet18"),
+        (["--model", "pyramid272", "--variant", "patchup"], r"variant='patchup' does not go with pyramid272"),
+        (["--model", "torchvision:resnet1"], r"model='torchvision:resnet1' is unknown to torchvision: did you mean"),
+        (["--model", "keras:vgg"], r"model='keras:vgg' names no library"),
+        (
+            ["--model", "torchvision:shufflenet_v2_x0_5", "--method", "patchup-soft"],
+            r"sites: no stages were found in torchvision:shufflenet_v2_x0_5; name modules after --sites, within conv1",
+        ),
         (["--model", "wrn28-10", "--width", "24"], r"width=24 must be a multiple of 16"),
         (["--preset", "patchup-paper"], r"preset='patchup-paper' has no digits with preact18; it has the data cifar10"),
         (["--prob", "1.5"], r"prob=1.5 must be in \[0, 1\]"),

@@ -192,6 +192,13 @@ def test_stages_are_found_by_name(model: str, expected: tuple[str, ...]) -> None
         assert libraries.stages(libraries.from_library(model)) == expected
 
 
+def test_stages_within_stages_are_none() -> None:
+    net = nn.Module()
+    net.layer1, net.layer2 = nn.Module(), nn.Identity()
+    net.layer1.layer1 = nn.Identity()
+    assert libraries.stages(net) == ("input", "layer1", "layer2")
+
+
 @pytest.mark.parametrize("model", ["torchvision:resnet18", "torchvision:shufflenet_v2_x0_5", "timm:resnet10t"])
 def test_networks_take_other_channels_and_classes(model: str) -> None:
     pytest.importorskip(model.partition(":")[0])
@@ -200,11 +207,12 @@ def test_networks_take_other_channels_and_classes(model: str) -> None:
 
 
 class Odd(nn.Module):
-    """Channels last, tokens and an unused module."""
+    """Channels last, tokens that are dropped at random, and an unused module."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.maps, self.last, self.tokens, self.unused = (nn.Identity() for _ in range(4))
+        self.maps, self.last, self.unused = nn.Identity(), nn.Identity(), nn.Identity()
+        self.tokens = nn.Dropout()
         self.head, self.norm = nn.Linear(3, 5), nn.BatchNorm2d(3)
 
     def forward(self, x: Tensor) -> Tensor:
