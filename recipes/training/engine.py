@@ -38,7 +38,7 @@ from recipes.training.faults.nonfinite import Step, Watch
 from recipes.training.faults.sentences import together
 from recipes.training.mixing import Mixing
 from recipes.training.processes.launch import check_launch
-from recipes.training.processes.sharing import gathered
+from recipes.training.processes.sharing import check_same_epoch, gathered
 from recipes.training.scores import accuracy, nll
 
 SMOKE_BATCHES = 2
@@ -133,6 +133,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     with ExitStack() as held:
         together(accelerator, partial(_open_folder, run, held, config))
         saved, entries = together(accelerator, partial(_load, run, state, config))
+        check_same_epoch(accelerator, out, saved.epoch)
         held.enter_context(records.noting_what_is_saved(out, training.last))
         for epoch in range(saved.epoch, training.last):
             entry = _epoch(run, epoch)

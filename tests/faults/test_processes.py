@@ -145,6 +145,17 @@ def test_one_of_two_workers_is_killed_and_then_both(tmp_path: Path) -> None:
         assert logged(out) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers as Linux lists them")
+def test_a_launcher_that_restarts_goes_on(tmp_path: Path) -> None:
+    finish_launched(started(tmp_path / "whole", by=LAUNCHER))
+    run = started(tmp_path / "run", "--resume", by=(*LAUNCHER[:-1], "--max-restarts=1", "-m"))
+    wait_for(run, tmp_path / "run", 2)
+    os.kill(workers(run)[0], signal.SIGKILL)
+    finish_launched(run)
+    assert same(tmp_path / "run", tmp_path / "whole")
+    assert logged(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
+
+
 def finish_launched(run: "subprocess.Popen[str]") -> None:
     """Wait for the end of a launcher that nothing happens to."""
     _, said = run.communicate()

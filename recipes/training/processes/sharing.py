@@ -1,10 +1,12 @@
 """What the processes of a run do together, and what one of them does for all."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from recipes.training.command import Training
@@ -34,6 +36,25 @@ def in_turn(training: Training, load: Callable[[], _Found]) -> _Found:
     turns = [load if state.is_local_main_process == first else _nothing for first in (True, False)]
     found = [together(state, turn) for turn in turns]
     return next(each for each in found if each is not None)
+
+
+def check_same_epoch(accelerator: Accelerator, out: Path, epoch: int) -> None:
+    """Raise in every process where they do not go on from the same epoch, as on hosts that do not share the folder.
+
+    Raises:
+        ValueError: they do not.
+        ElsewhereError: another process says so.
+    """
+    epochs = gather_object([epoch])
+
+    def check() -> None:
+        if len({*epochs}) > 1:
+            raise ValueError(
+                f"--resume: the processes find {', '.join(map(str, epochs))} epochs saved in --out {out}: give "
+                f"a folder that all hosts share"
+            )
+
+    together(accelerator, check)
 
 
 def say(training: Training, words: str) -> None:

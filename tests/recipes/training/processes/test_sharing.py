@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from recipes.training.command import Training
 from recipes.training.faults.sentences import ElsewhereError
-from recipes.training.processes.sharing import gathered, in_turn, say
+from recipes.training.processes.sharing import check_same_epoch, gathered, in_turn, say
 from tests.frameworks.processes import in_two_processes
 
 TRAINING = Training(device="cpu")
@@ -33,6 +33,11 @@ def share(rank: int, folder: Path) -> None:
     found = in_turn(TRAINING, load)
     with pytest.raises((ValueError, ElsewhereError)) as error:
         in_turn(TRAINING, broken)
+    check_same_epoch(accelerator, folder, 3)
+    with pytest.raises((ValueError, ElsewhereError)) as other:
+        check_same_epoch(accelerator, folder, 3 * rank)
+    assert rank == 1 or "the processes find 0, 3 epochs saved in" in str(other.value)
+    assert other.type is error.type
     with contextlib.redirect_stdout(io.StringIO()) as said:
         say(TRAINING, "once")
     torch.save([rows, found, error.type.__name__, said.getvalue()], folder / f"{rank}.pth")
@@ -52,5 +57,6 @@ def test_one_process_does_all_itself(capsys: pytest.CaptureFixture[str]) -> None
     rows = torch.rand(3, 2)
     assert gathered(Accelerator(cpu=True), rows) is rows
     assert in_turn(TRAINING, lambda: None) is None
+    check_same_epoch(Accelerator(cpu=True), Path("run"), 3)
     say(TRAINING, "once")
     assert capsys.readouterr().out == "once\n"
