@@ -140,7 +140,8 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
             mixers = gather_object([[mixer.state_dict() for mixer in task.mixing.mixers]])
             saved = replace(saved, epoch=epoch + 1, mixers=mixers)
             together(accelerator, partial(_save, run, state, saved, entries, entry))
-            accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
+            if run.writes:
+                print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
         run.train.set_epoch(training.last)
         train_score = _evaluate(run, run.train)[task.metric]
         result = together(accelerator, partial(_finish, run, saved, entries, train_score, command))

@@ -59,7 +59,8 @@ def check_same_epoch(accelerator: Accelerator, out: Path, epoch: int) -> None:
 
 def say(training: Training, words: str) -> None:
     """Print a line, in one of the processes."""
-    PartialState(cpu=training.device == "cpu").print(words)
+    if PartialState(cpu=training.device == "cpu").is_main_process:
+        print(words)
 
 
 def _nothing() -> None:

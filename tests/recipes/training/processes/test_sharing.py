@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import time
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def test_two_processes_share(tmp_path: Path) -> None:
     assert [end[1:] for end in ends] == [[10.0, "ValueError", "once\n"], [11.0, "ElsewhereError", ""]]
     assert (tmp_path / "both").read_text() == "01"
     assert (tmp_path / "broken").read_text() == "0"
+
+
+def on_two_hosts(rank: int, folder: Path) -> None:
+    os.environ["LOCAL_RANK"] = "0"  # each is the first of its host
+    found = in_turn(TRAINING, lambda: 10.0 + rank)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        say(TRAINING, "once")
+    torch.save([found, said.getvalue()], folder / f"{rank}.pth")
+
+
+def test_two_hosts_each_read_and_one_speaks(tmp_path: Path) -> None:
+    assert in_two_processes(on_two_hosts, tmp_path) == [[10.0, "once\n"], [11.0, ""]]
 
 
 def test_one_process_does_all_itself(capsys: pytest.CaptureFixture[str]) -> None:
