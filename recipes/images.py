@@ -31,7 +31,9 @@ from recipes.data.images.facts import PATCHUP_SPLITS
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.arguments import Variant, channels_last
+from recipes.models.images import libraries
 from recipes.models.images.preact_resnet import preact_resnet
+from recipes.models.images.pyramidnet import PyramidNet
 from recipes.models.images.wide_resnet import WideResNet
 from recipes.pictures import images as pictures
 from recipes.pictures.rows import Sample
@@ -66,11 +68,13 @@ class Settings:
     augment: Literal["crop-flip", "none"] = "crop-flip"
     """Random crop and flip as in the papers (digits are not flipped), or images as they are."""
     model: str = "preact18"
-    """preact18, preact34, preact101, preact152 or wrn28-10."""
+    """preact18, preact34, preact101, preact152, wrn28-10, densenet190, pyramid272, seresnext50, resnet50, resnet101;
+    or timm:NAME or torchvision:NAME for any of theirs."""
     variant: Variant = "fmix"
     """Whose network: the papers differ in stem and shortcuts."""
-    width: int = 16
-    """Channels of the first stage; the papers have 64 (PreAct-ResNet) and 160 (WRN)."""
+    width: int | None = None
+    """Channels of the first stage, 16 by default; the papers have 64 (PreAct-ResNet), 160 (WRN), 80 (the stem of
+    DenseNet) and 16 (that of PyramidNet). Networks of timm and torchvision have their own."""
     depth: int | None = None
     """Layers, if not those in the name of the model."""
     stem_stride: int = 1
@@ -98,9 +102,11 @@ MODELS: dict[str, Callable[[Settings, int, int], nn.Module]] = {
         stem_stride=s.stem_stride,
         variant=s.variant,
     ),
+    "densenet190": lambda s, channels, classes: _densenet(s, channels, classes),
+    "pyramid272": lambda s, channels, classes: _pyramidnet(s, channels, classes),
 }
-SITES = ("input", "layer1", "layer2")
-"""Where the methods of hidden sites mix: the input, after the stem and after the first stage."""
+WIDTH = 16
+"""Channels of the first stage where none are given."""
 LOSSES: dict[str, Criterion] = {"cross-entropy": F.cross_entropy, "softmax-bce": softmax_bce}
 
 
@@ -132,9 +138,31 @@ def network(settings: Settings, data: sets.ImageSet) -> nn.Module:
     Raises:
         ValueError: the model is unknown, or does not have such a width, depth or variant.
     """
-    if settings.model not in MODELS:
-        raise ValueError(f"model={settings.model!r} is unknown; choose {', '.join(MODELS)}")
-    return channels_last(MODELS[settings.model](settings, len(data.mean), len(data.classes)), settings.width)
+    model = libraries.PUBLISHED.get(settings.model, settings.model)
+    if model in MODELS:
+        net = MODELS[model](settings, len(data.mean), len(data.classes))
+        return channels_last(net, WIDTH if settings.width is None else settings.width)
+    if ":" not in model:
+        known = ", ".join([*MODELS, *libraries.PUBLISHED, "timm:NAME, torchvision:NAME"])
+        raise ValueError(f"model={model!r} is unknown; choose {known}")
+    _check_unset(settings, "width", "depth", "stem_stride", "variant")
+    net = libraries.from_library(model, channels=len(data.mean), classes=len(data.classes))
+    return channels_last(net, libraries.narrowest(net))
+
+
+def sites_of(settings: Settings, net: nn.Module) -> Sequence[str]:
+    """Names of the modules before which methods of hidden sites mix.
+
+    Raises:
+        ValueError: the method needs some, and they are neither named nor found.
+    """
+    if settings.mixing.sites is not None:
+        return settings.mixing.sites
+    found = libraries.stages(net)
+    if not found and settings.mixing.method in methods.AT_SITES:
+        known = ", ".join(name for name, _ in net.named_children())
+        raise ValueError(f"sites: no stages were found in {settings.model}; name modules after --sites, within {known}")
+    return found or ("input",)
 
 
 def run(settings: Settings, words: str) -> dict[str, Any]:
@@ -148,7 +176,10 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
         return pictures.samples(samples, y.cpu(), data.classes, mean=data.mean, std=data.std)
 
     model = network(settings, data)
-    sites = methods.named_sites(model, SITES if settings.mixing.sites is None else settings.mixing.sites)
+    names = sites_of(settings, model)
+    sites = methods.named_sites(model, names)
+    hidden = settings.mixing.method in methods.AT_SITES
+    libraries.check(model, settings.model, data.train_x.shape[1:], len(data.classes), names if hidden else ())
     task = engine.Task(
         model=model,
         train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
@@ -173,13 +204,34 @@ def _preact(s: Settings, depth: int, channels: int, classes: int) -> nn.Module:
         s.depth or depth,
         channels=channels,
         classes=classes,
-        width=s.width,
+        width=WIDTH if s.width is None else s.width,
         stem_stride=s.stem_stride,
         variant=s.variant,
     )
 
 
-def _widen(width: int) -> int:
+def _densenet(s: Settings, channels: int, classes: int) -> nn.Module:
+    _check_unset(s, "stem_stride", "variant")
+    width = WIDTH if s.width is None else s.width
+    return libraries.densenet(s.depth or 190, channels=channels, classes=classes, width=width)
+
+
+def _pyramidnet(s: Settings, channels: int, classes: int) -> nn.Module:
+    _check_unset(s, "stem_stride", "variant")
+    width = WIDTH if s.width is None else s.width
+    return PyramidNet(depth=s.depth or 272, channels=channels, classes=classes, width=width)
+
+
+def _check_unset(settings: Settings, *names: str) -> None:
+    """Refuse options that the model does not read."""
+    usual = Settings()
+    for name in names:
+        if getattr(settings, name) != getattr(usual, name):
+            raise ValueError(f"{name}={getattr(settings, name)!r} does not go with {settings.model}: leave it out")
+
+
+def _widen(width: int | None) -> int:
+    width = WIDTH if width is None else width
     if width < 16 or width % 16:
         raise ValueError(f"width={width} must be a multiple of 16 for this model, such as 160")
     return width // 16

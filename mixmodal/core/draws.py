@@ -171,7 +171,9 @@ class Draws(ABC):
 
 
 def without_saliency(mixer: Draws, who: str) -> None:
-    """Raise TypeError if a mixer needs saliency, which `who` cannot give it."""
+    """Raise TypeError unless it is a mixer or a policy, and one that needs no saliency, which `who` cannot give it."""
+    if not isinstance(mixer, Draws):
+        raise TypeError(f"mixer is {type(mixer).__name__} and must be a mixer or a policy, such as FMix()")
     if mixer.needs_saliency:
         raise TypeError(
             f"{mixer!r} needs saliency, which {who} cannot give it: mix the batch in the training step, as in "

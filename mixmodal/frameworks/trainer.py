@@ -41,6 +41,7 @@ class MixTrainer(Trainer):  # type: ignore[misc]
         kwargs: those of `Trainer`, by name, but for `compute_loss_func` and `model_init`.
 
     Raises:
+        TypeError: `mixing` is another object.
         ValueError: `compute_loss_func` or `model_init` is given; `mixing` mixes another model; processes share a batch;
             see also `mm.trainer_loss`.
 
@@ -84,6 +85,11 @@ class MixTrainer(Trainer):  # type: ignore[misc]
 
     def _check(self) -> None:
         """Raise ValueError where a batch would be mixed wrongly, or its loss be another one."""
+        if not isinstance(self.mixing, HiddenMix | TokenMix):
+            raise TypeError(
+                f"mixing={self.mixing!r} must be what mixes the model, a HiddenMix or a TokenMix, as in "
+                f"mm.HiddenMix(model, {{(model, 'pixel_values'): mm.FMix()}})"
+            )
         if self.compute_loss_func is not None:
             raise ValueError("compute_loss_func is given, and a MixTrainer has one of its own; give criterion=")
         if self.model_init is not None:

@@ -203,6 +203,10 @@ class HiddenMix:
         """Take all hooks away; the model is as it was before."""
         self.acting.hooks.remove()
 
+    def __repr__(self) -> str:
+        at = ", ".join(f"{name_of(self.model, site)}: {mixer!r}" for site, mixer in self.at.items())
+        return f"{type(self).__name__}({type(self.model).__name__}, {{{at}}})"
+
     def __enter__(self) -> "HiddenMix":
         return self
 
@@ -229,6 +233,8 @@ def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
     """Raise unless these sites of a model can be mixed."""
     modules = set(model.modules())
     for site, mixer in at.items():
+        if isinstance(site, str):
+            raise ValueError(f"site {site!r} is a name; give the module, model.get_submodule({site!r})")
         if module_of(site) not in modules:
             raise ValueError(
                 f"site {name_of(model, site)} is not in {type(model).__name__}; give one of its modules, "

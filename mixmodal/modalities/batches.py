@@ -60,9 +60,11 @@ class _Fields:
                 )
 
     def _mixed(self, batch: _Batch, generator: torch.Generator | None = None) -> tuple[_Batch, Mix]:
-        inputs, told = self._input_fields(), set(self._told())
+        inputs, told = self._input_fields(), self._told()
+        for key in told[: len(told) - len(self.carried)]:
+            _field(batch, key)  # a name that is not there, before what is there and not named
         for names in _keys(batch):
-            if told.isdisjoint(names):
+            if set(told).isdisjoint(names):
                 raise ValueError(
                     f"the batch has a field {names[-1]!r}, and nothing says what becomes of it: name it in inputs if "
                     f"it is to be mixed, in labels if it is to be a soft target, else carried=({names[-1]!r},)"

@@ -18,8 +18,14 @@ FMIX: dict[tuple[str, str], dict[str, Any]] = {
     ("cifar10", "wrn28-10"): SHORT,
     ("cifar100", "wrn28-10"): SHORT,
     ("fashion-mnist", "wrn28-10"): LONG,
+    ("cifar10", "densenet190"): LONG,
+    ("cifar100", "densenet190"): LONG,
+    ("fashion-mnist", "densenet190"): LONG,
+    ("cifar10", "pyramid272"): {"epochs": 1800, "batch_size": 64, **STEPS | {"schedule": "cosine"}},
 }
 """Training in the FMix paper."""
+WIDTHS = {"wrn28-10": 160, "densenet190": 80, "pyramid272": 16}
+"""Widths in the papers that are not 64."""
 
 PATCHUP_TRAINING = {"batch_size": 100, "nesterov": True, **STEPS}
 PATCHUP: dict[str, dict[str, Any]] = {
@@ -46,7 +52,7 @@ CUTOUT = {"svhn": 20, "wrn28-10": 8}
 
 
 def fmix_paper(choice: Choice) -> Mapping[str, Any]:
-    """Settings of the FMix paper (its Table II).
+    """Settings of the FMix paper (its Table II), but that its PyramidNet had Fast AutoAugment's images too.
 
     Raises:
         ValueError: the paper has no such experiment.
@@ -55,7 +61,7 @@ def fmix_paper(choice: Choice) -> Mapping[str, Any]:
     if (data, model) not in FMIX:
         known = ", ".join(f"{data} with {model}" for data, model in FMIX)
         raise ValueError(f"preset='fmix-paper' has no {data} with {model}; it has {known}")
-    return {"width": 160 if model == "wrn28-10" else 64, "training": Training(**FMIX[data, model])}
+    return {"width": WIDTHS.get(model, 64), "training": Training(**FMIX[data, model])}
 
 
 def patchup_paper(choice: Choice) -> Mapping[str, Any]:
@@ -74,7 +80,7 @@ def patchup_paper(choice: Choice) -> Mapping[str, Any]:
     if tiny and method in TINY_ALPHA:
         chosen["alpha"] = TINY_ALPHA[method]
     return {
-        "width": 160 if model == "wrn28-10" else 64,
+        "width": WIDTHS.get(model, 64),
         "variant": "patchup",
         "stem_stride": 2 if tiny else 1,
         "facts": "patchup",

@@ -441,6 +441,7 @@ def test_outputs_and_named_arguments_are_sites() -> None:
     [
         (lambda net: {nn.Linear(2, 2): mm.MixUp()}, r"site Linear is not in Net; give one of its modules"),
         (lambda net: {(nn.Linear(2, 2), "output"): mm.MixUp()}, r"site Linear \(output\) is not in Net"),
+        (lambda net: {"layer": mm.MixUp()}, r"site 'layer' is a name; give the module, model.get_submodule\('layer'\)"),
         (lambda net: {net.stem: "mixup"}, r"at\[stem\] is 'mixup' and must be a mixer or a policy"),
     ],
 )
@@ -757,3 +758,10 @@ def test_masks_of_another_kind_than_tensors_raise() -> None:
     hidden = mm.HiddenMix(net, {net.layer: mm.MixUp(axes="b * d")}, valid="attention_mask")
     with pytest.raises(TypeError, match="attention_mask of layer is dict, which cannot follow a mix"):
         hidden(torch.rand(2, 3, 4), torch.ones(2, 3))
+
+
+def test_its_name_says_what_is_mixed_and_where() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Identity())
+    hidden = mm.HiddenMix(net, {net: mm.MixUp(alpha=0.5), (net[0], "output"): mm.NoMix()})
+    said = "{the model itself: MixUp(axes='b c *', per_sample=False, alpha=0.5), 0 (output): NoMix(axes='b c *', "
+    assert repr(hidden).startswith(f"HiddenMix(Sequential, {said}")

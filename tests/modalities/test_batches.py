@@ -24,6 +24,7 @@ def batch_of(kind: str) -> Any:
         "named tuple": Pair(x, y),
         "tuple": (x, y),
         "list": [x, y],
+        "triple": (x, y, y),
     }[kind]
 
 
@@ -99,7 +100,8 @@ def test_labels_stay_for_a_loss_and_draws_repeat_from_a_generator() -> None:
 @pytest.mark.parametrize(
     ("settings", "batch", "error", "message"),
     [
-        ({}, {"image": 0}, ValueError, "a field 'image', and nothing says"),
+        ({}, {"image": 0}, KeyError, "no field 0 but 'image'"),
+        ({"num_classes": 3}, "triple", ValueError, "a field 2, and nothing says"),
         (
             {"inputs": "picture", "carried": ["image", "label"]},
             "dict",
@@ -121,3 +123,16 @@ def test_labels_stay_for_a_loss_and_draws_repeat_from_a_generator() -> None:
 def test_wrong_fields(settings: dict[str, Any], batch: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         mm.MixBatch(mm.MixUp(), **settings)(batch_of(batch) if isinstance(batch, str) else batch)
+
+
+def test_a_name_that_is_not_there_is_told_before_a_field_that_is_not_named() -> None:
+    batch = {"image": torch.rand(2, 3, 4, 4), "label": torch.tensor([0, 1])}
+    for settings in ({"inputs": "images", "labels": {"label": 2}}, {"inputs": "image", "labels": {"lable": 2}}):
+        with pytest.raises(KeyError, match=r"no field '(images|lable)' but 'image', 'label'"):
+            mm.MixBatch(mm.CutMix(), **settings)(batch)  # type: ignore[arg-type]
+
+
+def test_what_is_no_mixer_is_told() -> None:
+    for make in (mm.MixBatch, mm.MixCollate, mm.KeepEnds, mm.OnPoints, mm.InPairs):
+        with pytest.raises(TypeError, match=r"mixer is Identity and must be a mixer or a policy, such as FMix"):
+            make(torch.nn.Identity())  # type: ignore[arg-type]

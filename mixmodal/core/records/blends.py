@@ -242,6 +242,6 @@ def check_chosen(x: Tensor, hard: bool) -> None:
     if not hard:
         raise TypeError(
             f"x is {x.dtype} and integers are chosen, never blended, but this mask is soft: use a method with a hard "
-            f"mask (CutMix, FMix with max_soft=0), mix embeddings or one-hot floats, or weigh the losses of dense "
-            f"labels with mix.loss(preds, y, axes=...)"
+            f"mask (CutMix, FMix with max_soft=0), make an image of integers floats first, mix embeddings or one-hot "
+            f"floats, or weigh the losses of dense labels with mix.loss(preds, y, axes=...)"
         )

@@ -38,8 +38,9 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
     if axes is None and y.ndim > (2 if y.is_floating_point() else 1):
         raise ValueError(
             f"y holds {'floats' if y.is_floating_point() else 'integers'} of shape {tuple(y.shape)}, and the mask has "
-            f"the grid {tuple(grid)}: give the axes of y, for example axes='b *', so that each location is weighted by "
-            f"its own mask; or give one target per sample, as preds.flatten(1) and y.flatten(1)"
+            f"the grid {tuple(grid)}: give the axes of y, for example axes='b *', or axes='b c *' where it has "
+            f"channels, so that each location is weighted by its own mask; or give one target per sample, as "
+            f"preds.flatten(1) and y.flatten(1)"
         )
 
 
@@ -91,8 +92,9 @@ def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0
         return y.to(torch.promote_types(y.dtype, torch.float32))
     if y.ndim > 1:
         raise ValueError(
-            f"y holds integers of shape {tuple(y.shape)}: pass y.float() if they are multi-label targets; mix a label "
-            f"map as mix(y, axes='b *') or weigh its losses with mix.loss(preds, y, axes='b *')"
+            f"y holds integers of shape {tuple(y.shape)}: pass floats, y.float(), if they are multi-label targets; mix "
+            f"a label map as mix(y, axes='b *'), with axes='b c *' where it has channels, as one of the inputs of a "
+            f"batch of fields; or weigh its losses with mix.loss(preds, y, axes='b *')"
         )
     if num_classes is None:
         raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")

@@ -80,8 +80,6 @@ class OnPoints(Draws):
     axes: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.mixer, Draws):
-            raise TypeError(f"mixer is {type(self.mixer).__name__} and must be a mixer or a policy, such as FMix()")
         without_saliency(self.mixer, "OnPoints")
         with_realised_share(self.mixer, "OnPoints")
         _check_hard(_all_hard(self.mixer), self.mixer)

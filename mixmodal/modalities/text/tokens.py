@@ -122,6 +122,10 @@ class TokenMix:
         self.hidden.remove()
         self._hooks.remove()
 
+    def __repr__(self) -> str:
+        (mixer,) = self.hidden.at.values()
+        return f"{type(self).__name__}({type(self.hidden.model).__name__}, {mixer!r}, ids={self._table is None})"
+
     def __enter__(self) -> "TokenMix":
         return self
 

@@ -60,9 +60,10 @@ def made_by(command: str, first: Trained, runs: int) -> str:
     """
     s, revisions = first.settings, first.result.get("git", "unknown")
     smoke = " (a smoke test, which says nothing about the methods)" if s.training.smoke else ""
+    network = s.model if s.width is None else f"{s.model}, width {s.width}"
     return (
         f"Made by `{command}` at {records.environment()['git']} on {records.device_name(first.device)}: {runs} runs of "
-        f"{s.model}, width {s.width}, trained for {first.result['epochs']} epochs on {len(first.data.train_x)} images "
+        f"{network}, trained for {first.result['epochs']} epochs on {len(first.data.train_x)} images "
         f"of {s.data}{smoke}, the first of them at {revisions}, and analysed in float32 on {len(first.data.test_x)} "
         f"{s.score_on} images."
     )

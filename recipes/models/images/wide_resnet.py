@@ -91,7 +91,7 @@ class WideResNet(nn.Module):
         self.bn = nn.BatchNorm2d(4 * width, momentum=0.9 if patchup else 0.1)
         self.head = nn.Linear(4 * width, classes)
         if not patchup:
-            _init_fmix(self)
+            init_fmix(self, self.head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, channels, H, W) to logits (B, classes)."""
@@ -107,10 +107,10 @@ def _stage(blocks: int, inputs: int, outputs: int, *, stride: int, variant: Vari
     return nn.Sequential(first, *rest)
 
 
-def _init_fmix(net: WideResNet) -> None:
+def init_fmix(net: nn.Module, head: nn.Linear) -> None:
     """Draw every convolution from N(0, 2 / (k^2 outputs)) and zero the bias of the head, in place."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = math.prod(module.kernel_size) * module.out_channels
             nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-    nn.init.zeros_(net.head.bias)
+    nn.init.zeros_(head.bias)
