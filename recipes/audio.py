@@ -10,6 +10,7 @@ and `python -m recipes.audio` alone trains a small network on synthetic tones.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from recipes.pictures import audio as pictures
 from recipes.pictures.rows import Sample
 from recipes.training import command, engine, methods, presets
 from recipes.training.mixing import Mixing
+from recipes.training.processes.sharing import in_turn, say
 
 SITES = ("input", "layer1", "layer2")
 """Where the methods of hidden sites mix: the input, after the stem and after the first stage."""
@@ -116,9 +118,9 @@ def place(settings: Settings, net: nn.Module, front: LogMel) -> tuple[nn.Module,
 def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    data = load(settings)
+    data = in_turn(training, partial(load, settings))
     if data.broken:
-        print(f"{len(data.broken)} files left out: {', '.join(data.broken)}")
+        say(training, f"{len(data.broken)} files left out: {', '.join(data.broken)}")
     engine.seed(training.seed)
     front = LogMel()
     waves = TrainWaves(front, sets.background(settings.data_root) if settings.noise else None)

@@ -15,6 +15,7 @@ and `python -m recipes.images` alone trains a small network on scikit-learn's di
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ from recipes.pictures import images as pictures
 from recipes.pictures.rows import Sample
 from recipes.training import command, engine, methods, presets
 from recipes.training.losses import softmax_bce
+from recipes.training.processes.sharing import in_turn
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def sites_of(settings: Settings, net: nn.Module) -> Sequence[str]:
 def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    data = load(settings)
+    data = in_turn(training, partial(load, settings))
     augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
     engine.seed(training.seed)
 

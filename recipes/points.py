@@ -11,6 +11,7 @@ their code's 128 points in (-1/2, 1/2)). `python -m recipes.points` alone trains
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from recipes.models.points import FromVoxels, PointNet, VoxNet
 from recipes.pictures import points as pictures
 from recipes.pictures.rows import Sample
 from recipes.training import command, engine, methods, presets
+from recipes.training.processes.sharing import in_turn
 
 PUBLISHED_POINTS = 128
 
@@ -140,7 +142,7 @@ def _place(settings: Settings, net: nn.Module, sites: Sequence[str]) -> methods.
 def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    train, test = load(settings)
+    train, test = in_turn(training, partial(load, settings))
     engine.seed(training.seed)
     model, at = build(settings, train)
 

@@ -12,6 +12,7 @@ of 2e-5, 4 epochs and batches of 32. `python -m recipes.text` alone trains a sma
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,10 +31,10 @@ from recipes.models.text.reader import FromIds, Reader
 from recipes.pictures import text as pictures
 from recipes.pictures.rows import Sample
 from recipes.training import command, engine, methods, presets, scores
+from recipes.training.processes.sharing import in_turn, say
 
 PAD_ID = 0
 """Of the pad token of every vocabulary of words."""
-
 
 SITES = {
     "cnn": ("input", "layer2", "layer3"),
@@ -206,12 +207,12 @@ def measure(data: sets.TextSet) -> Measure:
 def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    data = sets.load(settings.data, root=settings.data_root, hub=settings.hub)
+    data = in_turn(training, partial(sets.load, settings.data, root=settings.data_root, hub=settings.hub))
     if settings.size is not None:
         data = sets.subset(data, settings.size)
     engine.seed(training.seed)
     read, encoder = build(settings, data)
-    print(f"{data.name}: {len(data.train_x)} training and {len(data.test_x)} test texts, {read.note}")
+    say(training, f"{data.name}: {len(data.train_x)} training and {len(data.test_x)} test texts, {read.note}")
     reader = Reader(read.table, encoder)
 
     def prepare(batch: Any, _: bool) -> tuple[Tensor, Tensor]:

@@ -1,11 +1,18 @@
 """Whole batches by index, in an order that follows from seed and epoch alone."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+
+KEPT = (
+    *("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator"),
+    *("prefetch_factor", "persistent_workers", "pin_memory_device", "in_order"),
+)
+"""What a loader keeps where its batches are dealt out."""
 
 
 class Tensors(Dataset[tuple[Tensor, ...]]):
@@ -72,6 +79,60 @@ class ShuffledBatches(BatchSampler):
     def set_epoch(self, epoch: int) -> None:
         """Give the batches the order of this epoch."""
         self.sampler.set_epoch(epoch)
+
+
+class Dealt(BatchSampler):
+    """The batches of a batch sampler for several processes, in turn: no sample is lost or repeated.
+
+    Each round of a batch for every process is shared out evenly, the last ones too. If those would leave a process less
+    than two samples, which batch norm needs, they become two rounds of half their size. The attribute `batch_size` is
+    None, which is how Accelerate is told that sizes differ; the epoch is that of the given sampler.
+
+    Args:
+        batches: batches of one process.
+        processes: number of processes.
+
+    Raises:
+        ValueError: fewer samples than processes, or batches of one sample that do not come out even.
+
+    >>> list(Dealt(BatchSampler(range(8), 3, drop_last=False), 2))
+    [[0, 1], [2, 3], [4, 5], [6, 7]]
+    """
+
+    def __init__(self, batches: BatchSampler, processes: int) -> None:
+        self.batches, self.processes = batches, processes
+        self.sampler, self.drop_last = batches.sampler, False
+        self.batch_size = None  # type: ignore[assignment]
+        samples = len(batches.sampler)  # type: ignore[arg-type]
+        if samples < processes:
+            raise ValueError(f"{samples} samples are fewer than the {processes} processes: start fewer of them")
+        if batches.batch_size == 1 and samples % processes:
+            raise ValueError(
+                f"batch_size=1 with {samples} samples does not give each of {processes} processes as many batches: set "
+                f"--batch-size to 2 or more"
+            )
+
+    def __len__(self) -> int:
+        return -(-len(self.batches) // self.processes) * self.processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        single = list(self.batches)
+        starts = range(0, len(single), self.processes)
+        rounds = [list(chain.from_iterable(single[start : start + self.processes])) for start in starts]
+        if len(rounds) > 1 and len(rounds[-1]) < 2 * self.processes:
+            left = rounds[-2] + rounds[-1]
+            rounds[-2:] = [left[: -(-len(left) // 2)], left[-(-len(left) // 2) :]]
+        for samples in rounds:
+            ends = [len(samples) * process // self.processes for process in range(self.processes + 1)]
+            yield from (samples[start:end] for start, end in pairwise(ends))
+
+
+def dealt(loader: DataLoader[Any], processes: int) -> DataLoader[Any]:
+    """A loader for the batches of several processes, which Accelerate deals out; the same loader for one."""
+    if processes == 1:
+        return loader
+    kept = {name: getattr(loader, name) for name in KEPT}
+    return DataLoader(loader.dataset, batch_sampler=Dealt(loader.batch_sampler, processes), **kept)  # type: ignore[arg-type]
 
 
 def shuffled_loader(

@@ -2,7 +2,7 @@
 
 What is random in an epoch follows from the seed, the epoch and the process alone, and so does the order of the samples.
 So a checkpoint needs no random state, and a run that is resumed goes on bit for bit as if it had not stopped, in as
-many processes as before. In several of them Accelerate repeats samples of an epoch until its last batches are whole.
+many processes as before. Several of them share the samples of an epoch and of an evaluation; none is repeated.
 """
 
 import itertools
@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from mixmodal import Mix
 from mixmodal.core.records.losses import Criterion
+from recipes.data.loading import dealt
 from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample
 from recipes.training import records
@@ -36,6 +37,8 @@ from recipes.training.faults.files import alone, whole
 from recipes.training.faults.nonfinite import Step, Watch
 from recipes.training.faults.sentences import together
 from recipes.training.mixing import Mixing
+from recipes.training.processes.launch import check_launch
+from recipes.training.processes.sharing import check_same_epoch, gathered
 from recipes.training.scores import accuracy, nll
 
 SMOKE_BATCHES = 2
@@ -114,26 +117,31 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     Raises:
         FileExistsError: the folder holds a run, and `resume` is not set; or files of a run without its settings.
         BlockingIOError: another run is in the folder.
-        ValueError: the run in the folder has other settings, or its files are damaged.
+        ValueError: the run in the folder has other settings, or its files are damaged; the launcher was told what the
+            loop does not do; there are fewer samples than processes.
         FloatingPointError: the loss, the weights or what the network predicts is no longer finite.
         OSError: something cannot be written.
         ElsewhereError: one of these was raised in another process of the run.
     """
     accelerator = Accelerator(mixed_precision=training.precision, cpu=training.device == "cpu")
-    prepared = accelerator.prepare(task.model, _optimizer(task.model, training), task.train, task.test)
+    check_launch(accelerator)
+    loaders = [dealt(loader, accelerator.num_processes) for loader in (task.train, task.test)]
+    prepared = accelerator.prepare(task.model, _optimizer(task.model, training), *loaders)
     run = _Run(task, training, out, accelerator, *prepared)
     others = {"scaler": accelerator.scaler} if accelerator.scaler else {}
     state = records.State(accelerator.unwrap_model(run.model), run.optimizer, others)
     with ExitStack() as held:
         together(accelerator, partial(_open_folder, run, held, config))
         saved, entries = together(accelerator, partial(_load, run, state, config))
+        check_same_epoch(accelerator, out, saved.epoch)
         held.enter_context(records.noting_what_is_saved(out, training.last))
         for epoch in range(saved.epoch, training.last):
             entry = _epoch(run, epoch)
             mixers = gather_object([[mixer.state_dict() for mixer in task.mixing.mixers]])
             saved = replace(saved, epoch=epoch + 1, mixers=mixers)
             together(accelerator, partial(_save, run, state, saved, entries, entry))
-            accelerator.print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
+            if run.writes:
+                print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
         run.train.set_epoch(training.last)
         train_score = _evaluate(run, run.train)[task.metric]
         result = together(accelerator, partial(_finish, run, saved, entries, train_score, command))
@@ -237,7 +245,13 @@ def _train(run: _Run, epoch: int) -> dict[str, float]:
     batches = min(SMOKE_BATCHES, len(run.train)) if training.smoke else len(run.train)
     loss_sum = hit_sum = torch.zeros((), device=accelerator.device)
     samples, start, watch = 0, time.perf_counter(), Watch()
-    bar = tqdm(_some(run.train, training), total=batches, desc=f"epoch {epoch + 1}", leave=False, disable=None)
+    bar = tqdm(
+        _some(run.train, training),
+        total=batches,
+        desc=f"epoch {epoch + 1}",
+        leave=False,
+        disable=not run.writes or None,
+    )
     for step, batch in enumerate(bar):
         rate = training.lr_at(epoch + step / batches)
         for group in run.optimizer.param_groups:
@@ -277,9 +291,8 @@ def _evaluate(run: _Run, loader: Any) -> dict[str, float]:
     preds, targets = [], []
     for batch in _some(loader, run.training):
         x, y = run.task.prepare(batch, False)
-        some_preds, some_targets = run.accelerator.gather_for_metrics((run.model(x), y))
-        preds.append(some_preds.float().cpu())
-        targets.append(some_targets.cpu())
+        preds.append(gathered(run.accelerator, run.model(x)).float().cpu())
+        targets.append(gathered(run.accelerator, y).cpu())
     answers, labels = torch.cat(preds), torch.cat(targets)
     nonfinite.check_answers(run.accelerator, answers)
     of = run.task

@@ -114,10 +114,65 @@ def test_two_that_resume_at_once(tmp_path: Path, whole: Path) -> None:
     assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
+LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
+
+
+def finish_launched(run: "subprocess.Popen[str]") -> None:
+    """Wait for the end of a launcher that nothing happens to."""
+    _, said = run.communicate()
+    assert run.returncode == 0, said
+
+
+@pytest.fixture(scope="module")
+def whole_of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that nothing happens to."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    finish_launched(started(out, by=LAUNCHER))
+    return out
+
+
+def workers(launcher: "subprocess.Popen[str]") -> list[int]:
+    """The processes that a launcher has started."""
+    listed = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    return [each for each in map(int, listed) if b"recipes.points" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers as Linux lists them")
+
+
+@LINUX
+@pytest.mark.parametrize("which", [(0,), (1,), (0, 1)])
+def test_workers_of_two_are_killed(which: tuple[int, ...], tmp_path: Path, whole_of_two: Path) -> None:
+    """The launcher ends the other; the run goes on in two processes as if nothing had happened."""
+    moments = random.Random(str(which))
+    run = started(tmp_path, by=LAUNCHER)
+    wait_for(run, tmp_path, 1 + moments.randrange(3))
+    time.sleep(moments.random() * 0.1)
+    both = workers(run)
+    assert len(both) == 2
+    for each in which:
+        os.kill(both[each], signal.SIGKILL)
+    run.communicate()
+    assert run.returncode == 1
+    assert 1 <= epochs(tmp_path) < 6
+    finish_launched(started(tmp_path, "--resume", by=LAUNCHER))
+    assert same(tmp_path, whole_of_two)
+    assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+@LINUX
+def test_a_launcher_that_restarts_goes_on(tmp_path: Path, whole_of_two: Path) -> None:
+    run = started(tmp_path / "run", "--resume", by=(*LAUNCHER[:-1], "--max-restarts=1", "-m"))
+    wait_for(run, tmp_path / "run", 2)
+    os.kill(workers(run)[0], signal.SIGKILL)
+    finish_launched(run)
+    assert same(tmp_path / "run", whole_of_two)
+    assert logged(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
+
+
 def test_several_processes_say_it_once(whole: Path) -> None:
     """A folder that holds a run, in a run of two processes."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
-    run = started(whole, by=launcher)
+    run = started(whole, by=LAUNCHER)
     _, said = run.communicate()
     assert run.returncode == 1
     assert said.count("holds a run already: add --resume to go on with it, or choose another") == 1

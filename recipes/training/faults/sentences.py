@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 
 FORESEEN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
@@ -43,7 +43,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
-def together(accelerator: Accelerator, do: Callable[[], _Done]) -> _Done:
+def together(accelerator: Accelerator | PartialState, do: Callable[[], _Done]) -> _Done:
     """Do something in every process, and go on only where all of them could.
 
     Raises:

@@ -1,0 +1,37 @@
+"""What a launcher may be told."""
+
+import os
+
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+
+DATA_PARALLEL = (
+    *(DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU),
+    *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU),
+)
+
+
+def check_launch(accelerator: Accelerator) -> None:
+    """Raise where a launcher was told what the loop does not do.
+
+    Raises:
+        ValueError: the network is to be sharded, gradients are to be accumulated, or the precision is not the run's.
+    """
+    sharded = "FSDP" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else ""
+    if sharded or accelerator.distributed_type not in DATA_PARALLEL:
+        raise ValueError(
+            f"the launcher asks for {sharded or accelerator.distributed_type.value}, and the loop keeps the whole "
+            f"network on each device: launch it for several processes and nothing else"
+        )
+    parts = accelerator.gradient_accumulation_steps
+    if parts != 1:
+        raise ValueError(
+            f"the launcher asks for gradient_accumulation_steps={parts}, and the loop steps after every batch: "
+            f"leave it out, and choose --batch-size"
+        )
+    asked, precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), accelerator.mixed_precision
+    if asked not in ("no", precision):
+        raise ValueError(
+            f"the launcher asks for mixed_precision={asked}, and the run has --precision {precision}: "
+            f"leave it out of the launcher, and set --precision"
+        )
