@@ -114,9 +114,8 @@ def load(settings: Settings) -> sets.SpeechSet:
     Raises:
         ValueError: a download of a set that is not downloaded, or without a folder for it.
     """
-    data = {"synthetic": lambda _: sets.synthetic(), "folder": _own, "speech-commands": _recorded}[settings.data](
-        settings
-    )
+    read = {"synthetic": _sung, "folder": _own, "speech-commands": _recorded}
+    data = read[settings.data](settings)
     return data if settings.per_class is None else subset(data, settings.per_class)
 
 
@@ -126,6 +125,10 @@ def _recorded(settings: Settings) -> sets.SpeechSet:
             raise ValueError(f"download={settings.download!r} needs a folder for it: give --data-root DIR")
         sets.download(settings.data_root, settings.download)
     return sets.load(settings.data_root, words=settings.words, cache=settings.cache, skip_broken=settings.skip_broken)
+
+
+def _sung(_: Settings) -> sets.SpeechSet:
+    return sets.synthetic()
 
 
 def _own(settings: Settings) -> sets.SpeechSet:

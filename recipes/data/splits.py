@@ -123,7 +123,7 @@ def files_by_class(root: Path, suffixes: Sequence[str], group: str | None = None
     return found
 
 
-def tested(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
+def held_out(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
     """Tell which samples are for testing.
 
     By the side that their places tell, or the list, or the hash of the group, without groups of the content, so that
@@ -138,7 +138,7 @@ def tested(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
         ValueError: a side is empty, a group is on both, a class is tested that no training sample has, the list names
             what is not there, or options contradict each other.
 
-    >>> tested([Entry("a", ("x",), "1", "ann"), Entry("b", ("x",), "2", "bob")], Split(test_share=0.5), "here")
+    >>> held_out([Entry("a", ("x",), "1", "ann"), Entry("b", ("x",), "2", "bob")], Split(test_share=0.5), "here")
     [True, False]
     """
     if any(entry.side for entry in entries):

@@ -7,7 +7,7 @@ import torch
 
 from recipes.data.audio.files import RATE, cached
 from recipes.data.audio.sets import SpeechSet, without_broken
-from recipes.data.splits import Split, files_by_class, tested
+from recipes.data.splits import Split, files_by_class, held_out
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".w64", ".au")
 LONGEST = 60.0
@@ -46,7 +46,7 @@ def load(
     entries = [entry for entry, _ in found if entry.name in good]
     classes = tuple(sorted({entry.classes[0] for entry in entries}))
     y = torch.tensor([classes.index(entry.classes[0]) for entry in entries], dtype=torch.int64)
-    test = torch.tensor(tested(entries, split, f"{root}"), dtype=torch.bool)
+    test = torch.tensor(held_out(entries, split, f"{root}"), dtype=torch.bool)
     train = waves[~test], y[~test]
     name = f"folder-{root.resolve().name}"
     return SpeechSet(name, *train, waves[:0], y[:0], waves[test], y[test], classes, tuple(broken))

@@ -25,7 +25,7 @@ from mixmodal.modalities.points.voxels import voxelize
 from recipes.data.files import Examples, files_in, is_hidden, listed
 from recipes.data.points.modelnet import MODELNETS, SPLITS, temporary
 from recipes.data.points.shapes import SUFFIXES, Shape, read_shape
-from recipes.data.splits import Split, files_by_class, tested
+from recipes.data.splits import Split, files_by_class, held_out
 
 Form = Literal["points", "voxels"]
 PACKED = "modelnet10-voxels"
@@ -149,7 +149,7 @@ def _own(root: Path | None, split: Split) -> tuple[Path, Listing]:
     if root is None:
         raise FileNotFoundError("no folder was given for 'folder': give --data-root DIR with shapes in DIR/CLASS")
     found = files_by_class(root, SUFFIXES, split.group)
-    tests = tested([entry for entry, _ in found], split, f"{root}")
+    tests = held_out([entry for entry, _ in found], split, f"{root}")
     sides = zip(SPLITS, (False, True), strict=True)
     return root, {
         side: {path: entry.classes[0] for (entry, path), each in zip(found, tests, strict=True) if each is test}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recipes.data.files import text_of
-from recipes.data.splits import SIDES, Entry, Split, tested
+from recipes.data.splits import SIDES, Entry, Split, held_out
 from recipes.data.text.files import Examples, many_hot
 from recipes.data.text.rows import Quoted, expect, rows_of
 from recipes.data.text.sets import TextSet
@@ -95,7 +95,7 @@ def load(kind: str, root: Path | None, columns: Columns, split: Split) -> TextSe
             entries.append(Entry(place, _classes_of(row, columns), row.text, group, side))
     if not rows:
         raise ValueError(f"{files[0][1]} has no rows: give one with texts")
-    tests = tested(entries, split, f"{root}")
+    tests = held_out(entries, split, f"{root}")
     classes = columns.labels if len(columns.labels) > 1 else _sorted({row.labels[0] for row in rows})
     if len(classes) < 2:
         raise ValueError(

@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mixmodal.modalities.points.off import Mesh
 from recipes.data.points import sets
 from recipes.data.points.modelnet import MODELNETS, ModelNet, download
 from recipes.data.points.sets import ShapeSet, load
