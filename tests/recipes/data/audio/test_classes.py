@@ -110,7 +110,7 @@ def test_the_recipe_runs_on_them(tmp_path: Path, words: tuple[str, ...]) -> None
         "--test-share",
         "0.4",
         "--seconds",
-        "0.75",
+        "1.25",
     ]
     audio.main([*small, *own, "--out", str(tmp_path / "run"), "--method", "fmix", *words])
     result: dict[str, Any] = json.loads((tmp_path / "run" / "result.json").read_text())
