@@ -70,7 +70,7 @@ def load(kind: str, root: Path | None, columns: Columns, split: Split) -> TextSe
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "a.csv"
-    ...     size = path.write_text("text,mood,who\\nso good,up,1\\nso bad,down,1\\nfine,up,2\\n")
+    ...     size = path.write_text("text,mood,who\nso good,up,1\nso bad,down,1\nfine,up,2\n")
     ...     list_of_groups = Path(folder) / "test.txt"
     ...     size = list_of_groups.write_text("2")
     ...     data = load("csv", path, Columns("text", ("mood",)), Split(test_list=list_of_groups, group="who"))
