@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mixmodal import LogMel
-from recipes.data.audio import sets
+from recipes.data import splits
+from recipes.data.audio import classes, sets
 from recipes.data.audio.files import SAMPLES
 from recipes.data.audio.waves import TrainWaves
 from recipes.data.loading import ordered_loader, shuffled_loader
@@ -43,10 +44,15 @@ class Settings:
 
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
-    data: Literal["speech-commands", "synthetic"] = "synthetic"
-    """Speech Commands, or synthetic for sung tones, which serve to see that it runs and nothing else."""
+    data: Literal["speech-commands", "folder", "synthetic"] = "synthetic"
+    """Speech Commands; folder for your own clips, at any sampling rate, in DIR/CLASS, or in DIR/train/CLASS and
+    DIR/test/CLASS; or synthetic for sung tones, which serve to see that it runs and nothing else."""
     data_root: Path | None = None
-    """Folder of Speech Commands, or its parent."""
+    """Folder of Speech Commands, or its parent; or the folder of your own clips."""
+    seconds: float | None = None
+    """Length that your own clips are cut or padded with zeros to; 1 by default."""
+    split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
+    """How your own data is split."""
     download: Literal["v0.01", "v0.02"] | None = None
     """Fetch this version of Speech Commands into the folder first."""
     words: sets.Words = "ten"
@@ -85,6 +91,23 @@ class Settings:
             raise ValueError("mix='waveform' needs --augment none: the changes of the paper are made on spectra")
         if self.noise and self.augment == "none":
             raise ValueError("noise=True needs --augment paper, of which it is a part")
+        if self.data == "folder":
+            self._check_folder()
+        else:
+            splits.refuse_split(self.split, self.data)
+            splits.refuse_unread(self, ["seconds"], self.data)
+
+    def _check_folder(self) -> None:
+        """Raise where a setting is for Speech Commands alone."""
+        if self.words != "ten" or self.noise or self.download is not None:
+            raise ValueError(
+                "data='folder' has all its classes, and no noise of its own: leave out --words, --noise and --download"
+            )
+        if self.score_on == "validation":
+            raise ValueError(
+                "score_on='validation' needs --data speech-commands: to tune on your own clips, give the "
+                "training clips alone as --data-root, and leave the test clips for the end"
+            )
 
 
 def load(settings: Settings) -> sets.SpeechSet:
@@ -93,7 +116,8 @@ def load(settings: Settings) -> sets.SpeechSet:
     Raises:
         ValueError: a download of a set that is not downloaded, or without a folder for it.
     """
-    data = sets.synthetic() if settings.data == "synthetic" else _recorded(settings)
+    read = {"synthetic": _sung, "folder": _own, "speech-commands": _recorded}
+    data = read[settings.data](settings)
     return data if settings.per_class is None else subset(data, settings.per_class)
 
 
@@ -105,14 +129,28 @@ def _recorded(settings: Settings) -> sets.SpeechSet:
     return sets.load(settings.data_root, words=settings.words, cache=settings.cache, skip_broken=settings.skip_broken)
 
 
-def place(settings: Settings, net: nn.Module, front: LogMel) -> tuple[nn.Module, methods.Place]:
+def _sung(_: Settings) -> sets.SpeechSet:
+    return sets.synthetic()
+
+
+def _own(settings: Settings) -> sets.SpeechSet:
+    return classes.load(
+        settings.data_root,
+        settings.split,
+        seconds=1.0 if settings.seconds is None else settings.seconds,
+        cache=settings.cache,
+        skip_broken=settings.skip_broken,
+    )
+
+
+def place(settings: Settings, net: nn.Module, front: LogMel, samples: int = SAMPLES) -> tuple[nn.Module, methods.Place]:
     """The model, and where methods mix: spectrograms, or the waveforms that they are made of, and hidden layers."""
     chosen = SITES if settings.mixing.sites is None else settings.mixing.sites
     sites = methods.named_sites(net, chosen)
     if settings.mix == "spectrogram":
         return net, methods.Place(net, sites, "b c *", front.n_mels)
     model = Listener(front, net)
-    return model, methods.Place(model, [model if site is net else site for site in sites], "b c *", SAMPLES)
+    return model, methods.Place(model, [model if site is net else site for site in sites], "b c *", samples)
 
 
 def run(settings: Settings, words: str) -> dict[str, Any]:
@@ -125,7 +163,7 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     front = LogMel()
     waves = TrainWaves(front, sets.background(settings.data_root) if settings.noise else None)
     net = channels_last(preact_resnet(18, channels=1, classes=len(data.classes), width=settings.width), settings.width)
-    model, at = place(settings, net, front)
+    model, at = place(settings, net, front, data.train_x.shape[1])
     out = command.folder("audio", settings)
 
     def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import mixmodal as mm
 from mixmodal import Draws
+from recipes.data import splits
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.points import modelnet, sets
 from recipes.data.subsets import subset
@@ -40,10 +41,13 @@ class Settings:
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: str = "synthetic"
-    """modelnet10, modelnet40, modelnet10-voxels, folder for meshes in DIR/CLASS/train and DIR/CLASS/test, or synthetic
-    for deformed primitives, which serve to see that it runs and nothing else."""
+    """modelnet10, modelnet40, modelnet10-voxels; folder for your own OFF, PLY and npz files in DIR/CLASS, or in
+    DIR/train/CLASS and DIR/test/CLASS, or in DIR/CLASS/train and DIR/CLASS/test; or synthetic for deformed primitives,
+    which serve to see that it runs and nothing else."""
     data_root: Path | None = None
     """Folder of the data."""
+    split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
+    """How your own data is split."""
     download: bool = False
     """Fetch ModelNet into the folder first."""
     per_class: int | None = None
@@ -76,6 +80,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.as_published and not self.from_voxels:
             raise ValueError("as_published=True needs --model pointnet --mix voxels: it says how points are drawn")
+        if self.data != "folder":
+            splits.refuse_split(self.split, self.data)
 
     @property
     def from_voxels(self) -> bool:
@@ -108,6 +114,7 @@ def load(settings: Settings) -> tuple[sets.ShapeSet, sets.ShapeSet]:
             points=settings.points,
             resolution=settings.resolution,
             cache=settings.cache,
+            split=settings.split,
         )
         for form in settings.forms
     )

@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 
 from mixmodal import LengthBucketBatchSampler, Mix, PadCollate
 from mixmodal.core.records.losses import Criterion
-from recipes.data.text import sets, words
+from recipes.data import splits
+from recipes.data.text import sets, tables, words
 from recipes.models.text.bert import BertEncoder, Pooling, bert_ids, load_bert
 from recipes.models.text.networks import Padding, TextBiLSTM, TextCNN
 from recipes.models.text.reader import FromIds, Reader
@@ -51,10 +52,17 @@ class Settings:
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: str = "synthetic"
-    """toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions, or synthetic for a corpus from a grammar, which serves
-    to see that it runs and nothing else."""
+    """toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions; csv or jsonl for a table of your own; or synthetic for
+    a corpus from a grammar, which serves to see that it runs and nothing else."""
     data_root: Path | None = None
-    """Folder with the published files of the data."""
+    """Folder with the published files of the data; or the file of your own table, or a folder with its train and test
+    files."""
+    text_column: str | None = None
+    """Column of your table with the texts."""
+    label_column: tuple[str, ...] | None = None
+    """Column of your table with the label; or three or more with 0 or 1, of labels that a text may have together."""
+    split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
+    """How your own data is split."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
     size: int | None = None
@@ -97,6 +105,11 @@ class Settings:
             raise ValueError(f"most_tokens={self.most_tokens} must be 3 or more")
         if self.mix == "ids" and self.mixing.sites is not None:
             raise ValueError(f"sites={self.mixing.sites} need --mix embeddings: ids are mixed at the input alone")
+        if self.data not in sets.TABLES:
+            splits.refuse_split(self.split, self.data)
+            splits.refuse_unread(self, ["text_column", "label_column"], self.data)
+        elif self.text_column is None or self.label_column is None or self.hub:
+            raise ValueError(f"data={self.data!r} needs --text-column and --label-column, and no --hub")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +131,14 @@ class Read:
     table: nn.Embedding
     decode: Callable[[Tensor], list[str]]
     note: str
+
+
+def load(settings: Settings) -> sets.TextSet:
+    """The texts of a run, all of them."""
+    if settings.text_column is None or settings.label_column is None:
+        return sets.load(settings.data, root=settings.data_root, hub=settings.hub)
+    columns = tables.Columns(settings.text_column, settings.label_column)
+    return tables.load(settings.data, settings.data_root, columns, settings.split)
 
 
 def read_words(data: sets.TextSet, settings: Settings) -> Read:
@@ -207,7 +228,7 @@ def measure(data: sets.TextSet) -> Measure:
 def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
-    data = in_turn(training, partial(sets.load, settings.data, root=settings.data_root, hub=settings.hub))
+    data = in_turn(training, partial(load, settings))
     if settings.size is not None:
         data = sets.subset(data, settings.size)
     engine.seed(training.seed)

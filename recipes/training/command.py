@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -162,7 +162,8 @@ def mistakes_as_sentences(module: str) -> Iterator[None]:
 def config(recipe: str, settings: Any) -> dict[str, Any]:
     """Every setting of a run as plain values, for `config.json`."""
     values = {"recipe": recipe, **asdict(settings)}
-    values |= values.pop("mixing") | values.pop("training")
+    for name in _parts(settings):
+        values |= values.pop(name)
     return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
 
@@ -174,12 +175,17 @@ def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settin
     """
     usual: Any = settings()
     left = {key: value for key, value in config.items() if key != "recipe"}
-    parts = {name: _taken(type(getattr(usual, name)), left) for name in ("mixing", "training")}
+    parts = {name: _taken(type(getattr(usual, name)), left) for name in _parts(usual)}
     whole = _taken(settings, left)
     if left:
         raise ValueError(f"config.json has settings that are unknown: {', '.join(left)}; read it with its own version")
     whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
     return settings(**whole)
+
+
+def _parts(settings: Any) -> list[str]:
+    """Names of the settings that are settings in turn, such as how to train."""
+    return [field.name for field in fields(settings) if is_dataclass(getattr(settings, field.name))]
 
 
 def _taken(settings: type[Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sound files of one second, decoded once and kept."""
+"""Sound files of one length, decoded once and kept."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ def decode(raw: bytes) -> Tensor:
     try:
         import soundfile
     except ImportError as error:
-        raise ImportError("speech commands need soundfile: pip install 'mixmodal[recipes]'") from error
+        raise ImportError("sound files need soundfile: pip install 'mixmodal[recipes]'") from error
     if not raw:
         raise ValueError("is empty")
     try:
@@ -48,25 +48,25 @@ def decode(raw: bytes) -> Tensor:
     return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
 
 
-def cached(folder: Path, names: list[str], cache: Path | None) -> tuple[Tensor, dict[str, str]]:
+def cached(folder: Path, names: list[str], cache: Path | None, samples: int = SAMPLES) -> tuple[Tensor, dict[str, str]]:
     """Decode clips, or take them from the file that holds just these; see `decoded`."""
     if cache is None:
-        return decoded(folder, names)
+        return decoded(folder, names, samples)
     try:
         from safetensors import SafetensorError, safe_open
         from safetensors.torch import save_file
     except ImportError as error:
         raise ImportError("cache needs safetensors: pip install 'mixmodal[recipes]'") from error
     listing = [(name, *_stamp(folder / name)) for name in names]
-    key = hashlib.sha256(json.dumps([FORM, RATE, SAMPLES, listing]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([FORM, RATE, samples, listing]).encode()).hexdigest()
     file = cache / f"speech-{key[:16]}.safetensors"
     if file.is_file():
         try:
             with safe_open(file, "pt") as content:
-                return _checked(content.get_tensor("waves"), json.loads(content.metadata()["broken"]), names)
+                return _checked(content.get_tensor("waves"), json.loads(content.metadata()["broken"]), names, samples)
         except (SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"{file} is damaged ({error}): delete it") from error
-    waves, broken = decoded(folder, names)
+    waves, broken = decoded(folder, names, samples)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as own:  # a name is given to whole files only
         save_file({"waves": waves}, Path(own, "waves"), metadata={"broken": json.dumps(broken)})
@@ -74,11 +74,11 @@ def cached(folder: Path, names: list[str], cache: Path | None) -> tuple[Tensor, 
     return waves, broken
 
 
-def _checked(waves: Tensor, broken: dict[str, str], names: list[str]) -> tuple[Tensor, dict[str, str]]:
+def _checked(waves: Tensor, broken: dict[str, str], names: list[str], samples: int) -> tuple[Tensor, dict[str, str]]:
     """Return what a cache holds, which must be a clip for each name that is not broken."""
     wanted = len(names) - len(broken.keys() & {*names})
-    if waves.shape != (wanted, SAMPLES) or waves.dtype != torch.int16:
-        raise ValueError(f"it has {waves.dtype} {tuple(waves.shape)}, expected int16 {(wanted, SAMPLES)}")
+    if waves.shape != (wanted, samples) or waves.dtype != torch.int16:
+        raise ValueError(f"it has {waves.dtype} {tuple(waves.shape)}, expected int16 {(wanted, samples)}")
     return waves, broken
 
 
@@ -88,14 +88,14 @@ def _stamp(path: Path) -> tuple[int, int]:
     return (stat.st_size, stat.st_mtime_ns) if stat else (-1, -1)
 
 
-def decoded(folder: Path, names: list[str]) -> tuple[Tensor, dict[str, str]]:
-    """Decode clips into int16 (N, 16000), and tell what is wrong with each that cannot be read."""
-    waves = torch.zeros(len(names), SAMPLES, dtype=torch.int16)
+def decoded(folder: Path, names: list[str], samples: int = SAMPLES) -> tuple[Tensor, dict[str, str]]:
+    """Decode clips into int16 (N, samples), cut or padded with zeros, and tell why others cannot be read."""
+    waves = torch.zeros(len(names), samples, dtype=torch.int16)
     broken = {}
     kept = 0
     for name in names:
         try:
-            wave = decode((folder / name).read_bytes())[:SAMPLES]
+            wave = decode((folder / name).read_bytes())[:samples]
         except FileNotFoundError:
             broken[name] = "is in a list and not there"
         except ValueError as error:

@@ -30,13 +30,13 @@ Words = Literal["ten", "twelve", "thirty-five"]
 
 @dataclass(frozen=True, eq=False)
 class SpeechSet:
-    """A labelled set of clips of one second, held in memory.
+    """A labelled set of clips of one length, held in memory.
 
     Args:
         name: name of the set.
-        train_x: training clips, int16 (N, 16000), at 16 kHz.
+        train_x: training clips, int16 (N, T), at 16 kHz; T is 16000 in Speech Commands.
         train_y: training labels, int64 (N,), below the number of classes.
-        validation_x: validation clips, like ``train_x``.
+        validation_x: validation clips, like ``train_x``; there may be none.
         validation_y: validation labels, like ``train_y``.
         test_x: test clips, like ``train_x``.
         test_y: test labels, like ``train_y``.
@@ -64,10 +64,14 @@ class SpeechSet:
             "test": (self.test_x, self.test_y),
         }
         for split, (x, y) in pairs.items():
-            if x.ndim != 2 or x.dtype != torch.int16 or x.shape[1] != SAMPLES:
-                raise ValueError(f"{self.name}: {split}_x is {x.dtype} {tuple(x.shape)}, expected int16 (N, {SAMPLES})")
+            if x.ndim != 2 or x.dtype != torch.int16 or x.shape[1:] != self.train_x.shape[1:]:
+                raise ValueError(
+                    f"{self.name}: {split}_x is {x.dtype} {tuple(x.shape)}, expected int16 (N, T), T as in train_x"
+                )
             if y.shape != x.shape[:1] or y.dtype != torch.int64:
                 raise ValueError(f"{self.name}: {split}_y is {y.dtype} {tuple(y.shape)}, expected int64 ({len(x)},)")
+            if len(y) == 0 and split == "validation":
+                continue
             if len(y) == 0 or int(y.min()) < 0 or int(y.max()) >= len(self.classes):
                 raise ValueError(f"{self.name}: {split}_y must hold labels in 0..{len(self.classes) - 1}, one or more")
 
@@ -109,13 +113,7 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     lists = {split: names_in(folder / file, chosen) for split, file in LISTS.items()}
     names = sorted({*clips(folder, chosen)}.union(*(names for names in lists.values() if names is not None)))
     waves, broken = cached(folder, names, cache)
-    if broken and not skip_broken:
-        some = "; ".join(f"{name} {reason}" for name, reason in list(broken.items())[:3])
-        raise ValueError(
-            f"{folder} has {len(broken):,} of {len(names):,} clips that cannot be read: {some}"
-            f"{'; and others' if len(broken) > 3 else ''}: fetch them again, or leave them out with --skip-broken"
-        )
-    good = [name for name in names if name not in broken]
+    good = without_broken(folder, names, broken, skip_broken)
     y = torch.tensor([_label(name.split("/")[0], classes) for name in good], dtype=torch.int64)
     split = [_split(name, lists) for name in good]
 
@@ -219,6 +217,21 @@ def synthetic(*, classes: int = 10, per_class: int = 100, seed: int = 0) -> Spee
     train, validation, test = part(per_class), part(max(1, per_class // 5)), part(max(1, per_class // 5))
     names = tuple(f"{interval:+.1f} semitones" for interval in intervals.tolist())
     return SpeechSet(f"synthetic-tones-{classes}", *train, *validation, *test, names)
+
+
+def without_broken(folder: Path, names: list[str], broken: Mapping[str, str], skip_broken: bool) -> list[str]:
+    """The names of clips that could be read.
+
+    Raises:
+        ValueError: some could not, and they are not to be left out.
+    """
+    if broken and not skip_broken:
+        some = "; ".join(f"{name} {reason}" for name, reason in list(broken.items())[:3])
+        raise ValueError(
+            f"{folder} has {len(broken):,} of {len(names):,} clips that cannot be read: {some}"
+            f"{'; and others' if len(broken) > 3 else ''}: fetch them again, or leave them out with --skip-broken"
+        )
+    return [name for name in names if name not in broken]
 
 
 def balanced_weights(labels: Tensor) -> Tensor:

@@ -20,9 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
-from mixmodal.modalities.points.off import Mesh, read_off
+from mixmodal.modalities.points.off import Mesh
+from mixmodal.modalities.points.voxels import voxelize
 from recipes.data.files import Examples, files_in, is_hidden, listed
 from recipes.data.points.modelnet import MODELNETS, SPLITS, temporary
+from recipes.data.points.shapes import SUFFIXES, Shape, read_shape
+from recipes.data.splits import Split, files_by_class, held_out
 
 Form = Literal["points", "voxels"]
 PACKED = "modelnet10-voxels"
@@ -37,7 +40,8 @@ UNREADABLE_ZIP = (
 )
 READER = 2
 """Of what the cache holds: another number where meshes are read or sampled otherwise."""
-
+Listing = dict[str, dict[Path, str]]
+"""Files of the training and of the test shapes, and the class of each."""
 
 NAMES = (*MODELNETS, "folder", PACKED, "synthetic")
 
@@ -89,18 +93,20 @@ def load(
     resolution: int = 32,
     cache: Path | None = None,
     seed: int = 0,
+    split: Split | None = None,
 ) -> ShapeSet:
     """Load a set of shapes by name.
 
     Clouds are drawn uniformly from the surface and have zero mean and unit deviation along each axis. Voxels are those
-    that the surface crosses, in the frame that the greatest of a mesh's extents fills. Labels count the sorted names
-    of the classes.
+    that the surface crosses, in the frame that the greatest of a mesh's extents fills. Of a file that is a cloud points
+    are drawn, each once if there are enough, and voxels are those that hold one. Labels count the sorted names of the
+    classes.
 
     Args:
-        name: ``"modelnet10"`` or ``"modelnet40"`` as published; ``"folder"``, any set of their layout,
-            ``CLASS/train/*.off`` and ``CLASS/test/*.off``; ``"modelnet10-voxels"``, packed voxels of some of its
-            classes, ``CLASS_train.npz`` and ``CLASS_test.npz``; ``"synthetic"``, six primitive solids, deformed at
-            random: ``root`` plays no part.
+        name: ``"modelnet10"`` or ``"modelnet40"`` as published; ``"folder"``, one's own OFF, PLY and npz files in a
+            folder for each class, see ``recipes.data.splits.files_by_class`` and ``recipes.data.points.shapes``;
+            ``"modelnet10-voxels"``, packed voxels of some of its classes, ``CLASS_train.npz`` and ``CLASS_test.npz``;
+            ``"synthetic"``, six primitive solids, deformed at random: ``root`` plays no part.
         root: folder of the files, or its parent; for ``"folder"`` the folder itself.
         form: ``"points"`` or ``"voxels"``.
         points: number of points of a cloud; plays no part for voxels.
@@ -108,6 +114,7 @@ def load(
         cache: folder in which what was made of meshes is kept; it is made anew for other settings or files. Nothing
             is kept by default.
         seed: of the points, and of the synthetic set.
+        split: which shapes of ``"folder"`` are for testing; by hash or by folders ``train`` and ``test`` if None.
 
     Raises:
         ValueError: an argument is unknown, or a file is damaged.
@@ -128,65 +135,67 @@ def load(
     make = partial(_shape, form=form, points=points, resolution=resolution, seed=seed)
     if name == "synthetic":
         return _synthetic(make, seed)
-    folder = _find(name, root)
-    paths = {split: _meshes(folder, split) for split in SPLITS}
-    classes = tuple(sorted({path.parts[-3] for path in paths["train"]}))
-    _check_listing(name, folder, paths, classes)
+    folder, paths = _published(name, root) if name in MODELNETS else _own(root, Split() if split is None else split)
     drawn = {"points": points, "seed": seed} if form == "points" else {"resolution": resolution}
     what: Mapping[str, object] = {"form": form, "reader": READER, **drawn}
+    classes = tuple(sorted({*paths["train"].values()}))
     tensors = _cached(cache, f"{name}-{form}", what, folder, paths, lambda: _made(folder, paths, classes, make))
     title = name if name in MODELNETS else f"folder-{folder.resolve().name}"
     return ShapeSet(title, **tensors, classes=classes)
 
 
-def _find(name: str, root: Path | None) -> Path:
-    """The folder that holds the classes of a set."""
-    within: tuple[str, ...]
-    if name in MODELNETS:
-        facts = MODELNETS[name]
-        within = (".", facts.folder, name, f"{name}/{facts.folder}")
-        remedy = f"get {facts.url} (--download does) and give its folder with --data-root"
-    else:
-        within = (".",)
-        remedy = "give --data-root DIR with meshes in DIR/CLASS/train/*.off and DIR/CLASS/test/*.off"
+def _own(root: Path | None, split: Split) -> tuple[Path, Listing]:
+    """The folder of one's own shapes, and its files."""
+    if root is None:
+        raise FileNotFoundError("no folder was given for 'folder': give --data-root DIR with shapes in DIR/CLASS")
+    found = files_by_class(root, SUFFIXES, split.group)
+    tests = held_out([entry for entry, _ in found], split, f"{root}")
+    sides = zip(SPLITS, (False, True), strict=True)
+    return root, {
+        side: {path: entry.classes[0] for (entry, path), each in zip(found, tests, strict=True) if each is test}
+        for side, test in sides
+    }
+
+
+def _published(name: str, root: Path | None) -> tuple[Path, Listing]:
+    """The folder that holds the classes of a ModelNet, and its meshes, of which none may be missing."""
+    facts = MODELNETS[name]
+    remedy = f"get {facts.url} (--download does) and give its folder with --data-root"
     if root is None:
         raise FileNotFoundError(f"no folder was given for {name!r}: {remedy}")
-    bases = tuple(root / place for place in within)
-    for base in bases:
-        if _meshes(base, "train"):
-            return base
-    raise FileNotFoundError(f"{name!r} was not found, there is no CLASS/train/*.off in {listed(bases)}: {remedy}")
-
-
-def _meshes(folder: Path, split: str) -> list[Path]:
-    """The meshes of all classes in a split, sorted; hidden files and folders are left out."""
-    classes = sorted(path for path in folder.glob("*") if path.is_dir() and not is_hidden(path))
-    return [path for each in classes for path in files_in(each / split, ".off")]
-
-
-def _check_listing(name: str, folder: Path, paths: dict[str, list[Path]], classes: tuple[str, ...]) -> None:
-    """Raise a ``ValueError`` unless both splits are there, of the same classes, and ModelNet is whole."""
-    unknown = sorted({path.parts[-3] for path in paths["test"]} - {*classes})
+    bases = tuple(root / place for place in (".", facts.folder, name, f"{name}/{facts.folder}"))
+    folder = next((base for base in bases if _meshes(base, "train")), None)
+    if folder is None:
+        raise FileNotFoundError(f"{name!r} was not found, there is no CLASS/train/*.off in {listed(bases)}: {remedy}")
+    paths = {split: _meshes(folder, split) for split in SPLITS}
+    unknown = sorted({*paths["test"].values()} - {*paths["train"].values()})
     if unknown or not paths["test"]:
         reason = f"classes without training meshes: {', '.join(unknown)}" if unknown else "no CLASS/test/*.off"
         raise ValueError(f"{folder} has {reason}")
     found = tuple(len(paths[split]) for split in SPLITS)
-    if name in MODELNETS and found != MODELNETS[name].meshes:
+    if found != facts.meshes:
         raise ValueError(
-            f"{folder} has {found} training and test meshes, {name} {MODELNETS[name].meshes}: unpack it again, or load "
-            f"a part of it as 'folder'"
+            f"{folder} has {found} training and test meshes, {name} {facts.meshes}: unpack it again, or load a part of "
+            f"it as 'folder'"
         )
+    return folder, paths
+
+
+def _meshes(folder: Path, split: str) -> dict[Path, str]:
+    """The meshes of all classes in a split, and their classes, sorted; hidden files and folders are left out."""
+    classes = sorted(path for path in folder.glob("*") if path.is_dir() and not is_hidden(path))
+    return {path: each.name for each in classes for path in files_in(each / split, ".off")}
 
 
 def _made(
-    folder: Path, paths: dict[str, list[Path]], classes: tuple[str, ...], make: Callable[[Mesh, str], Tensor]
+    folder: Path, paths: Listing, classes: tuple[str, ...], make: Callable[[Shape, str], Tensor]
 ) -> dict[str, Tensor]:
-    """Read all meshes and make the tensors of a set."""
+    """Read all shapes and make the tensors of a set."""
     tensors = {}
     for split in SPLITS:
-        shapes = [make(read_off(path), path.relative_to(folder).as_posix()) for path in paths[split]]
+        shapes = [make(read_shape(path), path.relative_to(folder).as_posix()) for path in paths[split]]
         tensors[f"{split}_x"] = torch.stack(shapes)
-        tensors[f"{split}_y"] = torch.tensor([classes.index(path.parts[-3]) for path in paths[split]])
+        tensors[f"{split}_y"] = torch.tensor([classes.index(name) for name in paths[split].values()])
     return tensors
 
 
@@ -195,7 +204,7 @@ def _cached(
     title: str,
     what: Mapping[str, object],
     folder: Path,
-    paths: dict[str, list[Path]],
+    paths: Listing,
     make: Callable[[], dict[str, Tensor]],
 ) -> dict[str, Tensor]:
     """What ``make`` gives, kept in a file named by a hash of the settings and of the files' names, sizes and times.
@@ -205,8 +214,8 @@ def _cached(
     """
     if cache is None:
         return make()
-    files = [(path, path.stat()) for split in SPLITS for path in paths[split]]
-    listing = [[path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns] for path, stat in files]
+    files = [(split, path, path.stat()) for split in SPLITS for path in paths[split]]
+    listing = [[*(split, path.relative_to(folder).as_posix()), st.st_size, st.st_mtime_ns] for split, path, st in files]
     key = hashlib.sha256(json.dumps([what, listing], sort_keys=True).encode()).hexdigest()[:20]
     file = cache / f"{title}-{key}.safetensors"
     if not file.is_file():
@@ -225,8 +234,16 @@ def _cached(
     return tensors
 
 
-def _shape(mesh: Mesh, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:
-    """A standardised cloud (points, 3), drawn by the seed and the mesh's own key, or its voxels (1, R, R, R)."""
+def _shape(shape: Shape, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:
+    """A standardised cloud (points, 3), drawn by the seed and the shape's own key, or its voxels (1, R, R, R)."""
+    if isinstance(shape, Tensor):
+        if form == "voxels":
+            return voxelize(into_frame(shape)[None], resolution)[0].bool()
+        generator = torch.Generator().manual_seed(_seed(seed, key))
+        enough = len(shape) >= points
+        order = torch.randperm if enough else partial(torch.randint, size=(points,))
+        return normalise(shape[order(len(shape), generator=generator)[:points]].float())
+    mesh = shape
     if form == "points":
         return normalise(sample_surface(mesh, points, seed=_seed(seed, key)))
     return surface_voxels(Mesh(into_frame(mesh.vertices), mesh.faces), resolution)[None]
@@ -286,7 +303,7 @@ def _packed_bits(path: Path) -> np.ndarray[Any, Any]:
     return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
-def _synthetic(make: Callable[[Mesh, str], Tensor], seed: int) -> ShapeSet:
+def _synthetic(make: Callable[[Shape, str], Tensor], seed: int) -> ShapeSet:
     """Primitive solids, each stretched, sheared and turned about the upright axis; not real data."""
     tensors: dict[str, Tensor] = {}
     for split, count in zip(SPLITS, PER_CLASS, strict=True):

@@ -97,6 +97,8 @@ FACTS = {
     ),
 }
 NAMES = (*FACTS, "synthetic")
+TABLES = ("csv", "jsonl")
+"""Forms of one's own tables, which ``recipes.data.text.tables`` reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +160,7 @@ def load(name: str, *, root: Path | None = None, hub: bool = False) -> TextSet:
     ('negative', 'positive')
     """
     if name not in NAMES:
-        raise ValueError(f"name={name!r} is unknown: choose {', '.join(NAMES)}")
+        raise ValueError(f"name={name!r} is unknown: choose {', '.join((*NAMES, *TABLES))}")
     if name == "synthetic":
         return _synthetic()
     if hub and root is not None:
