@@ -160,16 +160,6 @@ def test_workers_of_two_are_killed(which: tuple[int, ...], tmp_path: Path, whole
     assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
-@LINUX
-def test_a_launcher_that_restarts_goes_on(tmp_path: Path, whole_of_two: Path) -> None:
-    run = started(tmp_path / "run", "--resume", by=(*LAUNCHER[:-1], "--max-restarts=1", "-m"))
-    wait_for(run, tmp_path / "run", 2)
-    os.kill(workers(run)[0], signal.SIGKILL)
-    finish_launched(run)
-    assert same(tmp_path / "run", whole_of_two)
-    assert logged(tmp_path / "run") == [1, 2, 3, 4, 5, 6]
-
-
 def test_several_processes_say_it_once(whole: Path) -> None:
     """A folder that holds a run, in a run of two processes."""
     run = started(whole, by=LAUNCHER)
