@@ -79,7 +79,7 @@ def test_a_run_that_is_resumed_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: 
         return saved(*given)
 
     monkeypatch.setattr(text.engine, "_train", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit, match="130"):
         text.main([*words, "--epochs", "3", "--out", str(tmp_path / "parts")])
     monkeypatch.setattr(text.engine, "_train", saved)
     text.main([*words, "--epochs", "3", "--out", str(tmp_path / "parts"), "--resume"])

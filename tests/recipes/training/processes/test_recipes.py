@@ -124,6 +124,7 @@ def epochs_of(ends: list[Any], key: str, size: int, count: int) -> list[list[int
     return passes
 
 
+@pytest.mark.forks
 @pytest.mark.parametrize(
     "name", ["audio", *(pytest.param(name, marks=pytest.mark.slow) for name in WORDS if name != "audio")]
 )

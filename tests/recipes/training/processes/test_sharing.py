@@ -44,6 +44,7 @@ def share(rank: int, folder: Path) -> None:
     torch.save([rows, found, error.type.__name__, said.getvalue()], folder / f"{rank}.pth")
 
 
+@pytest.mark.forks
 def test_two_processes_share(tmp_path: Path) -> None:
     """Rows come one process after the other; the second reads after the first; a fault and a line are told once."""
     ends = in_two_processes(share, tmp_path)
@@ -62,6 +63,7 @@ def on_two_hosts(rank: int, folder: Path) -> None:
     torch.save([found, said.getvalue()], folder / f"{rank}.pth")
 
 
+@pytest.mark.forks
 def test_two_hosts_each_read_and_one_speaks(tmp_path: Path) -> None:
     assert in_two_processes(on_two_hosts, tmp_path) == [[10.0, "once\n"], [11.0, ""]]
 
