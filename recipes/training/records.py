@@ -33,7 +33,7 @@ class Saved:
     Args:
         epoch: number of finished epochs.
         mixers: states of the mixers of each process, by process and mixer.
-        config: every setting of the run.
+        config: every setting of what is trained; where and how is left out.
         places: what the run was computed on, each in words, in the order of time.
     """
 
@@ -69,6 +69,7 @@ class State:
             tensors |= {f"optimizer.{parameter}.{name}": value for name, value in buffers.items() if value is not None}
         numbers = {
             **asdict(saved),
+            "config": {key: value for key, value in saved.config.items() if key not in BOOKKEEPING},
             "groups": optimizer["param_groups"],
             "others": {name: other.state_dict() for name, other in self.others.items()},
         }
