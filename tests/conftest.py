@@ -40,6 +40,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # a command that was tested before may have set others
 
 
 UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"
