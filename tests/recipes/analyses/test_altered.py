@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recipes import images
 from recipes.analyses import corruptions, deformations
@@ -18,18 +18,7 @@ from recipes.data.images import sets
 from recipes.data.images.altering.affine import DEFORMATIONS, deformed
 from recipes.reporting import pages
 from recipes.training import scores
-
-
-class Light(nn.Module):
-    """Gives light images class 0 and dark ones class 1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        light = self.scale * x.flatten(1).mean(1)
-        return torch.stack([light, -light], dim=1)
+from tests.recipes.analyses.shared.light import Light
 
 
 def trained(x: Tensor, y: Tensor, method: str = "baseline", data: str = "cifar10") -> Trained:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from recipes import images
 from recipes.analyses import attacks
@@ -14,6 +14,7 @@ from recipes.analyses.shared.trained import Choice, Trained
 from recipes.data.images import sets
 from recipes.reporting import pages
 from recipes.training import scores
+from tests.recipes.analyses.shared.light import Light
 
 
 def trained(net: nn.Module) -> Trained:
@@ -61,18 +62,6 @@ def test_the_worst_case_is_that_of_each_image() -> None:
     }
     plan = attacks.Plan(darker, (1.0,), True, "", (), "")
     assert attacks.accuracies(found, plan, (1.0,), 10) == {"odd": [50.0], "even": [50.0], attacks.WORST: [0.0]}
-
-
-class Light(nn.Module):
-    """Gives light images class 0 and dark ones class 1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        light = self.scale * x.flatten(1).mean(1)
-        return torch.stack([light, -light], dim=1)
 
 
 slow = pytest.mark.slow  # hundreds of gradients of four networks
