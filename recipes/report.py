@@ -91,11 +91,13 @@ def plot(report: Report) -> Figure:
         heights = [place + 0.28 * ((step + 0.5) / len(scores) - 0.5) for step in range(len(scores))]
         left.plot(scores, heights, "o", color=GREY, markersize=5.5, markeredgecolor="white")
         gap = row.difference
-        if gap is not None and gap.mean is not None:
-            bar = None if gap.standard_error is None else 2.0 * gap.standard_error
-            right.errorbar([gap.mean], [place], xerr=bar, fmt="none", ecolor=DARK, elinewidth=1.5, capsize=4)
+        if gap is not None and gap.found is not None:
+            if gap.found.n > 1:
+                right.errorbar(
+                    [gap.found.mean], [place], xerr=gap.found.half, fmt="none", ecolor=DARK, elinewidth=1.5, capsize=4
+                )
             face = DARK if gap.verdict == "resolved" else "white"
-            right.plot([gap.mean], [place], "o", color=DARK, markerfacecolor=face, markersize=7)
+            right.plot([gap.found.mean], [place], "o", color=DARK, markerfacecolor=face, markersize=7)
         for level, table in enumerate(report.tables):
             published = report.published_difference(table, row.method)
             if published is not None:
@@ -121,7 +123,7 @@ def legend(report: Report) -> list[Line2D]:
     """What the marks of `plot` stand for; only those that appear in it."""
     verdicts = {row.difference.verdict for row in report.rows if row.difference is not None}
     marks = [("o", GREY, GREY, "score of a seed"), ("|", DARK, DARK, "mean score")]
-    marks += [("o", DARK, DARK, "difference ± 2 standard errors")] if "resolved" in verdicts else []
+    marks += [("o", DARK, DARK, "difference and its 95 % interval")] if "resolved" in verdicts else []
     marks += (
         [("o", DARK, "white", "difference, unresolved or of one seed")] if verdicts & {"unresolved", "one seed"} else []
     )

@@ -30,8 +30,8 @@ from matplotlib.figure import Figure
 
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
+from recipes.reporting.cells import markdown_table
 from recipes.reporting.summary import read_json
-from recipes.reporting.tables import markdown_table
 
 Options = tuple[tuple[str, str], ...]
 """Names and values of a cell of a grid."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scipy.stats import t
 
-from recipes.reporting.tables import markdown_table, plain
+from recipes.reporting.cells import markdown_table, plain
 
 LEVEL = 0.95
 Values = Mapping[str, Mapping[int, float]]

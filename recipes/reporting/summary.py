@@ -9,6 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
+from recipes.reporting.intervals import Interval, difference
 from recipes.training.methods import Method
 from recipes.training.records import BOOKKEEPING
 
@@ -47,20 +48,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Difference:
-    """Method minus baseline over the seeds both have: mean and standard error of the pairs, in percentage points."""
+    """Method minus baseline in percentage points, over the seeds both have: an interval, None without such seeds."""
 
-    seeds: tuple[int, ...]
-    mean: float | None
-    standard_error: float | None
+    found: Interval | None
 
     @property
     def verdict(self) -> str:
-        """One of `no common seed`, `one seed`, `unresolved` (|mean| < 2 standard errors) and `resolved`."""
-        if self.mean is None:
+        """One of `no common seed`, `one seed`, `unresolved` (0 lies in the 95 % interval) and `resolved`."""
+        if self.found is None:
             return "no common seed"
-        if self.standard_error is None:
+        if self.found.n == 1:
             return "one seed"
-        return "unresolved" if abs(self.mean) < 2.0 * self.standard_error else "resolved"
+        return "unresolved" if self.found.low <= 0 <= self.found.high else "resolved"
 
 
 @dataclass(frozen=True)
@@ -191,15 +190,6 @@ def check_comparable(runs: Sequence[Run]) -> None:
                 )
 
 
-def paired_difference(scores: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
-    """Mean of `scores - baseline` over common seeds; standard error = their sample std / sqrt(n), None for n = 1."""
-    seeds = tuple(sorted(scores.keys() & baseline.keys()))
-    pairs = [scores[seed] - baseline[seed] for seed in seeds]
-    mean = statistics.fmean(pairs) if pairs else None
-    standard_error = statistics.stdev(pairs) / math.sqrt(len(pairs)) if len(pairs) > 1 else None
-    return Difference(seeds, mean, standard_error)
-
-
 def summarise(runs: Sequence[Run], baseline: str, order: Sequence[str]) -> list[Row]:
     """One row per method: the baseline, then the methods in `order`, then the others alphabetically.
 
@@ -216,7 +206,8 @@ def summarise(runs: Sequence[Run], baseline: str, order: Sequence[str]) -> list[
     rows = []
     for method in dict.fromkeys((baseline, *order, *methods)):
         group = tuple(sorted((run for run in runs if run.method == method), key=lambda run: run.seed))
-        scores = [run.score for run in group]
+        of_group = {run.seed: run.score for run in group}
+        scores = list(of_group.values())
         rows.append(
             Row(
                 method=method,
@@ -225,7 +216,9 @@ def summarise(runs: Sequence[Run], baseline: str, order: Sequence[str]) -> list[
                 std=statistics.stdev(scores) if len(scores) > 1 else None,
                 train_mean=statistics.fmean(run.train_score for run in group),
                 difference=(
-                    None if method == baseline else paired_difference({run.seed: run.score for run in group}, reference)
+                    None
+                    if method == baseline
+                    else Difference(difference({run.seed: run.score for run in group}, reference))
                 ),
             )
         )

@@ -5,9 +5,9 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from recipes.reporting.cells import markdown_table, mean_and_std, plain
 from recipes.reporting.published import Published
 from recipes.reporting.summary import ABSENT, Difference, Row, Run
 from recipes.training.methods import Method
@@ -67,33 +67,17 @@ class Report:
         )
 
 
-def plain(value: float, sign: str = "", digits: int = 2) -> str:
-    """A number with so many decimals, a true minus and no negative zero; `sign="+"` marks positive values too."""
-    return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
-
-
-def mean_and_std(mean: float, std: float | None, digits: int = 2) -> str:
-    """Cell such as `81.23 ± 0.20`, or `81.23 ± –` where there is no standard deviation."""
-    return f"{plain(mean, digits=digits)} ± {'–' if std is None else plain(std, digits=digits)}"
-
-
 def difference_cell(difference: Difference | None, n: int) -> str:
-    """Mean ± standard error of the pairs and what to make of them; says so where pairs are fewer than the `n` runs."""
+    """Mean ± half of the 95 % interval, and what to make of it; says so where pairs are fewer than the `n` runs."""
     if difference is None:
         return "–"
-    if difference.mean is None:
+    if difference.found is None:
         return difference.verdict
     notes = [difference.verdict] if difference.verdict != "resolved" else []
-    if 1 < len(difference.seeds) < n:
-        notes.append(f"{len(difference.seeds)} common seeds")
-    error = "" if difference.standard_error is None else f" ± {plain(difference.standard_error)}"
-    return f"{plain(difference.mean, '+')}{error}" + (f" ({'; '.join(notes)})" if notes else "")
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; bars inside cells are escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    if 1 < difference.found.n < n:
+        notes.append(f"{difference.found.n} common seeds")
+    half = "" if difference.found.n == 1 else f" ± {plain(difference.found.half)}"
+    return f"{plain(difference.found.mean, '+')}{half}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def score_table(report: Report) -> str:
@@ -128,10 +112,10 @@ def reading(report: Report) -> str:
         f"The score of a run is its {report.scored} in percent, {report.when}; nothing is selected by it. "
         "± is the sample standard deviation (ddof 1) over the n seeds; with one seed there is none (–).",
         "The train score is taken on the clean training set, mean over the seeds.",
-        f"The difference is method minus {report.baseline} in percentage points, paired by seed: "
-        "mean ± standard error (standard deviation of the pairs / √pairs).",
-        "A difference is called unresolved where its size is below 2 standard errors. With few seeds the standard "
-        "error is uncertain itself: a difference that is not called unresolved is a sign, not a proof.",
+        f"The difference is method minus {report.baseline} in percentage points, paired by seed: mean ± half of the "
+        "95 % t-interval, which is 4.30 standard errors for 3 seeds and 2.78 for 5 (the standard error is the standard "
+        "deviation of the pairs / √pairs).",
+        "A difference is called unresolved where its interval contains 0: these seeds do not tell it from none.",
     ]
     if report.has_nll:
         notes.append(
@@ -229,7 +213,7 @@ def markdown(report: Report) -> str:
 def csv_text(report: Report) -> str:
     """The text of NAME.csv: one row per method in full precision (percent, percentage points), one column per seed."""
     seeds = sorted({run.seed for run in report.runs})
-    head = ["method", "n", "mean", "std", "train_mean", "pairs", "difference", "standard_error", "verdict"]
+    head = ["method", "n", "mean", "std", "train_mean", "pairs", "difference", "half_interval", "verdict"]
     head += ["nll_mean", "nll_std"] if report.has_nll else []
     for table in report.tables:
         head += [f"{table.name} {column}" for column in ("mean", "std", "difference")]
@@ -237,7 +221,10 @@ def csv_text(report: Report) -> str:
     for row in report.rows:
         gap = row.difference
         line: list[object] = [row.method, len(row.runs), row.mean, row.std, row.train_mean]
-        line += [None] * 4 if gap is None else [len(gap.seeds), gap.mean, gap.standard_error, gap.verdict]
+        found = None if gap is None else gap.found
+        half = None if found is None or found.n == 1 else found.half
+        line += [None if gap is None else 0] if found is None else [found.n]
+        line += [None if found is None else found.mean, half, None if gap is None else gap.verdict]
         if report.has_nll:
             line += row.nll or (None, None)
         for table in report.tables:

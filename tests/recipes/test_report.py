@@ -12,9 +12,10 @@ import pytest
 from matplotlib.collections import LineCollection
 
 from recipes.report import Options, build_report, main, plot, write_report
+from recipes.reporting.cells import mean_and_std, plain
+from recipes.reporting.intervals import difference
 from recipes.reporting.published import FMIX_TABLE_2, PATCHUP_TABLE_2, TABLES, published_for
-from recipes.reporting.summary import ReportError, find_runs, paired_difference
-from recipes.reporting.tables import mean_and_std, plain
+from recipes.reporting.summary import Difference, ReportError, find_runs
 
 SCORES = {
     "baseline": [80.0, 81.0, 79.5],
@@ -71,9 +72,9 @@ def cells(text: str, method: str) -> list[str]:
 def test_table_by_hand(runs: Path) -> None:
     text, _ = report(runs)
     assert cells(text, "baseline") == ["baseline", "3", "80.17 ± 0.76", "90.17", "–"]
-    assert cells(text, "fmix") == ["fmix", "3", "81.67 ± 0.29", "91.67", "+1.50 ± 0.58"]  # 1 / sqrt(3) = 0.577
-    assert cells(text, "cutmix") == ["cutmix", "3", "80.67 ± 2.08", "90.67", "+0.50 ± 0.87 (unresolved)"]
-    assert cells(text, "dropblock") == ["dropblock", "3", "79.00 ± 0.50", "89.00", "−1.17 ± 0.17"]
+    assert cells(text, "fmix") == ["fmix", "3", "81.67 ± 0.29", "91.67", "+1.50 ± 2.48 (unresolved)"]  # 4.303 / sqrt(3)
+    assert cells(text, "cutmix") == ["cutmix", "3", "80.67 ± 2.08", "90.67", "+0.50 ± 3.73 (unresolved)"]
+    assert cells(text, "dropblock") == ["dropblock", "3", "79.00 ± 0.50", "89.00", "−1.17 ± 0.72"]
 
 
 def test_the_likelihood_has_a_column_where_it_is_known(runs: Path) -> None:
@@ -83,8 +84,8 @@ def test_the_likelihood_has_a_column_where_it_is_known(runs: Path) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"nll": nll}))
     text, rows = report(runs)
     assert "| difference to baseline | test NLL (nats) |" in text
-    assert cells(text, "fmix")[4:] == ["+1.50 ± 0.58", "0.700 ± 0.200"]
-    assert cells(text, "cutmix")[4:] == ["+0.50 ± 0.87 (unresolved)", "–"]
+    assert cells(text, "fmix")[4:] == ["+1.50 ± 2.48 (unresolved)", "0.700 ± 0.200"]
+    assert cells(text, "cutmix")[4:] == ["+0.50 ± 3.73 (unresolved)", "–"]
     by_method = {row["method"]: (row["nll_mean"], row["nll_std"]) for row in rows}
     assert [float(each) for each in by_method["fmix"]] == pytest.approx([0.7, 0.2])
     assert by_method["cutmix"] == ("", "")
@@ -107,10 +108,10 @@ def test_csv_against_numpy(runs: Path) -> None:
         if row["method"] != "baseline":
             assert float(row["difference"]) == pytest.approx(pairs.mean(), rel=1e-12)
             standard_error = np.sqrt(((pairs - pairs.mean()) ** 2).sum() / 2 / 3)
-            assert float(row["standard_error"]) == pytest.approx(standard_error, rel=1e-12)
+            assert float(row["half_interval"]) == pytest.approx(4.302652730 * standard_error, rel=1e-9)  # tables of t
     assert {row["method"]: row["verdict"] for row in rows} == {
         "baseline": "",
-        "fmix": "resolved",
+        "fmix": "unresolved",
         "cutmix": "unresolved",
         "dropblock": "resolved",
     }
@@ -119,18 +120,21 @@ def test_csv_against_numpy(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("pairs", "verdict"),
     [
-        ([1.0, 3.0], "resolved"),  # mean 2, standard error 1: exactly 2 standard errors
-        ([-1.0, -3.0], "resolved"),
-        ([0.984375, 3.0], "unresolved"),  # mean 1.992, standard error 1.008
-        ([1.015625, 3.0], "resolved"),  # mean 2.008, standard error 0.992
-        ([-0.984375, -3.0], "unresolved"),
+        ([1.0, 1.25], "unresolved"),  # mean 1.125, standard error 0.125: 9 of them, and t of one degree is 12.706
+        ([-1.0, -1.25], "unresolved"),
+        ([1.0, 1.1], "resolved"),  # 21 standard errors
+        ([-1.0, -1.1], "resolved"),
+        ([1.0, 3.0, 5.0], "unresolved"),  # mean 3, standard error 1.155: 2.6 of 4.303
+        ([4.0, 5.0, 6.0], "resolved"),  # mean 5, standard error 0.577: 8.7
+        ([-2.0, -3.0, -4.0], "resolved"),  # 5.2
+        ([2.0, 2.5, 4.5], "unresolved"),  # 3.9
         ([5.0], "one seed"),
         ([], "no common seed"),
     ],
 )
 def test_verdict(pairs: list[float], verdict: str) -> None:
     scores = {seed: 50.0 + pair for seed, pair in enumerate(pairs)} | {100: 1.0}
-    assert paired_difference(scores, dict.fromkeys(range(10), 50.0)).verdict == verdict
+    assert Difference(difference(scores, dict.fromkeys(range(10), 50.0))).verdict == verdict
 
 
 def test_pairs_are_matched_by_seed(tmp_path: Path) -> None:
@@ -141,12 +145,12 @@ def test_pairs_are_matched_by_seed(tmp_path: Path) -> None:
     write_run(tmp_path / "runs/c", "cutmix", 2, 72.5)
     write_run(tmp_path / "runs/m", "mixup", 9, 80.0)
     text, rows = report(tmp_path / "runs")
-    assert cells(text, "fmix")[4] == "+2.00 ± 1.00 (2 common seeds)"
+    assert cells(text, "fmix")[4] == "+2.00 ± 12.71 (unresolved; 2 common seeds)"
     assert cells(text, "cutmix")[2:] == ["72.50 ± –", "82.50", "+2.50 (one seed)"]
     assert cells(text, "mixup")[4] == "no common seed"
     assert rows[1]["method"] == "cutmix"
     assert rows[1]["std"] == ""
-    assert rows[1]["standard_error"] == ""
+    assert rows[1]["half_interval"] == ""
     assert rows[1]["seed_0"] == ""
     assert rows[1]["seed_2"] == "72.5"
 
@@ -360,7 +364,7 @@ def test_origin_of_the_numbers(runs: Path) -> None:
     assert "* Device: cpu / cuda\n* Training time of all 13 runs: 2.17 h" in text  # 13 * 600 s
     assert "# images, cifar10, preact18\n" in text
     assert "last epoch" in text
-    assert "below 2 standard errors" in text
+    assert "unresolved where its interval contains 0" in text
     assert f"`python -m recipes.report {runs} --out {runs.parent}/results/name --baseline baseline`" in text
 
 
@@ -414,7 +418,7 @@ def test_plot_shows_every_number(runs: Path) -> None:
     segments = [np.asarray(segment)[:, 0] for bar in bars for segment in bar.get_segments()]
     for method, place in (("cutmix", 0), ("dropblock", 1), ("fmix", 2)):
         pairs = np.array(SCORES[method]) - np.array(SCORES["baseline"])
-        half = 2 * pairs.std(ddof=1) / np.sqrt(3)
+        half = 4.302652730 * pairs.std(ddof=1) / np.sqrt(3)
         assert segments[place] == pytest.approx([pairs.mean() - half, pairs.mean() + half])
 
 
