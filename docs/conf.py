@@ -30,12 +30,14 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas are read without a network
     "matplotlib.sphinxext.plot_directive",
 ]
 exclude_patterns = ["_build", "gallery/*.rst"]
 
 html_theme = "furo"
-html_title = "mixmodal"
+html_title = f"mixmodal {version}"
+html_favicon = "_static/favicon.svg"
 pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -44,6 +46,10 @@ html_show_sourcelink = False
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
+myst_html_meta = {
+    "description": "Mixed-sample data augmentation for PyTorch in any modality and any rank: MixUp, CutMix, FMix, PatchUp and "
+    "others on images, audio, text, voxels and point clouds, with Lightning, the Hugging Face Trainer, timm and MONAI.",
+}
 myst_substitutions = costs()
 
 default_role = "py:obj"  # a link where a name is documented, code elsewhere
