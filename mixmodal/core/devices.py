@@ -22,7 +22,7 @@ def on_host(x: Tensor) -> bool:
     >>> on_host(torch.zeros(1)), on_host(torch.zeros(1, device="meta"))
     (True, False)
     """
-    return x.device.type == "cpu" and not torch.compiler.is_compiling() and not wrapped(x)
+    return x.is_cpu and not torch.compiler.is_compiling() and not wrapped(x)
 
 
 def wrapped(x: Tensor) -> bool:
@@ -39,7 +39,7 @@ def wrapped(x: Tensor) -> bool:
     """
     if torch._C._functorch.is_functorch_wrapped_tensor(x):
         return True
-    return type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
+    return type(x) is not Tensor and type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
 
 
 def source(generator: torch.Generator | None) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def fresh_like(x: Tensor) -> Tensor:
     >>> fresh_like(torch.zeros(2, 3)).shape
     torch.Size([2, 3])
     """
-    pages = _huge_pages(x.nbytes) if on_host(x) and x.nbytes >= LARGE else None
+    pages = _huge_pages(x.nbytes) if x.nbytes >= LARGE and on_host(x) else None
     if pages is None:
         return torch.empty_like(x)
     strides = torch.empty_like(x, device="meta").stride()

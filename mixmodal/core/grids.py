@@ -26,6 +26,12 @@ def parse_axes(axes: str) -> tuple[int, int]:
     >>> parse_axes("b c *"), parse_axes("b * d")
     ((2, 0), (1, 1))
     """
+    known = PARSED.get(axes) if isinstance(axes, str) else None
+    return _parse(axes) if known is None else known
+
+
+def _parse(axes: str) -> tuple[int, int]:
+    """`parse_axes` of any pattern."""
     names = axes.split() if isinstance(axes, str) else []
     if names[:1] != ["b"] or names.count("*") != 1 or len(set(names)) != len(names):
         raise ValueError(
@@ -34,6 +40,10 @@ def parse_axes(axes: str) -> tuple[int, int]:
         )
     star = names.index("*")
     return star, len(names) - star - 1
+
+
+PARSED = {axes: _parse(axes) for axes in ("b *", "b c *", "b * d")}
+"""The patterns of nearly all batches, of which a mixer asks several times for each."""
 
 
 def fits(x: Tensor, axes: str) -> bool:

@@ -91,7 +91,7 @@ class Mixer(Settings, Draws):
     def record(self, x: Tensor, asked: Asked) -> Mix:
         check_tensor(x, "x")
         valid, generator = asked.valid, asked.generator
-        batch = len(x) if x.ndim else 0
+        batch = x.shape[0] if x.ndim else 0
         device = x.device if generator is None else generator.device
         grid = torch.Size() if self.uniform and valid is None and not fits(x, self.axes) else grid_of(x, self.axes)
         whole = grid if self.span == self.axes else grid_of(x, self.span)

@@ -199,12 +199,17 @@ def graphs(function: Any, calls: Sequence[Sequence[Any]], *, dynamic: bool | Non
 LENGTHS = [20, 21, 23, 26, 28, 29, 33, 37, 38, 41, 46, 52, 53, 55, 60, 64]
 
 
-@over([method for method in COMPILED if not method.per_sample])
+@over(COMPILED)
 def test_lengths_and_batches_that_vary_take_two_graphs_at_most(method: Method) -> None:
-    """16 lengths of 3 batch sizes, as length buckets give them."""
+    """16 lengths of 3 batch sizes, as length buckets give them: the draw, the blend and the loss in one graph."""
     mixer = method.build("b * d")
-    calls = [(torch.randn(size, length, 3),) for length in LENGTHS for size in (4, 5, 7)]
-    assert graphs(lambda x: mixer(x)[0], calls, dynamic=True) <= 2
+    calls = [(torch.randn(size, length, 3), torch.randint(3, (size,))) for length in LENGTHS for size in (4, 5, 7)]
+
+    def of(x: Tensor, y: Tensor) -> Tensor:
+        mixed, mix = mixer(x)
+        return mix.loss(mixed.mean(1), y)
+
+    assert graphs(of, calls, dynamic=True) <= 2
 
 
 @over([method for method in COMPILED if method.name in ("MixUp", "CutMix", "FMix", "FMix-soft", "PatchUp-shared")])

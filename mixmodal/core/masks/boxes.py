@@ -32,7 +32,7 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
     """
     (n, rank), device = sides.shape, sides.device
     centre = [torch.randint(size, (n,), device=device, **source(generator)) for size in shape]
-    if on_host(sides) and on_host(torch.stack(centre)):
+    if on_host(sides) and all(map(on_host, centre)):
         return _cut(sides.tolist(), zip(*[along.tolist() for along in centre], strict=True), shape)
     low = torch.stack(centre, dim=1) - sides // 2
     cell = torch.arange(max(shape), device=device)
@@ -48,7 +48,7 @@ def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape
     """`hole` on the host: a box is written into its mask, not compared with every cell."""
     mask = torch.ones(len(sides), *shape, dtype=torch.float32, device="cpu")
     for row, side, centre in zip(mask.unbind(), sides, centres, strict=True):
-        row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(side, centre, strict=True))] = 0
+        row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(side, centre, strict=True))].zero_()
     return mask
 
 

@@ -46,7 +46,7 @@ def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
 
 def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
     """`mask · x + (1 - mask) ·` its partner, all of one dtype."""
-    if out is None and on_host(x) and on_host(index) and not _dual(x) and _tracked(x):
+    if out is None and _requires_grad(x) and on_host(x) and on_host(index) and not _dual(x):
         return _Lerp.apply(mask, x, index)  # type: ignore[no-any-return, no-untyped-call]
     if _functional(mask, x, index, out) or (out is None and x.device.type != "cpu"):
         return between(laid_out(mask, x), x, partners(x, index))
@@ -120,9 +120,10 @@ def between(mask: Tensor, own: Tensor, other: Tensor) -> Tensor:
 
 def _has_ends(mask: Tensor) -> bool:
     """Whether a mask is 0 or 1 anywhere, or cannot be read."""
-    if on_host(mask):
-        return bool(((mask == 0) | (mask == 1)).any())
-    return True
+    if not on_host(mask) or not mask.numel():
+        return True
+    least, most = mask.real.aminmax()
+    return not (least.item() > 0 and most.item() < 1)
 
 
 def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
@@ -130,7 +131,7 @@ def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tupl
 
     Long samples on the CPU come one by one; a batch of others at once, its partners copied to where the mix goes.
     """
-    if x[:1].numel() >= LONG and on_host(x):
+    if x.numel() >= LONG * max(x.shape[0], 1) and on_host(x):
         for share, own, partner, into in zip(mask.expand(len(x), *mask.shape[1:]), x, index.tolist(), out, strict=True):
             yield share, own, x[partner], into
     else:
@@ -191,7 +192,12 @@ def _functional(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> b
 
 def _tracked(x: Tensor) -> bool:
     """Whether a derivative with respect to `x` is being taken."""
-    return (x.requires_grad and torch.is_grad_enabled()) or _dual(x)
+    return _requires_grad(x) or _dual(x)
+
+
+def _requires_grad(x: Tensor) -> bool:
+    """Whether a derivative with respect to `x` is being taken backwards."""
+    return x.requires_grad and torch.is_grad_enabled()
 
 
 def _dual(x: Tensor) -> bool:

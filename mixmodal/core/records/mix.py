@@ -109,7 +109,7 @@ class Mix:
                 [3, 2]])
         """
         axes = self.axes if axes is None else axes
-        check_batch(x, len(self.index), name="x")
+        check_batch(x, self.index.shape[0], name="x")
         if out is not None:
             check_buffer(x, out)
         mask = self._spread(x, axes)
@@ -183,7 +183,7 @@ class Mix:
         tensor([[0.7500, 0.2500],
                 [0.2500, 0.7500]])
         """
-        check_batch(y, len(self.index))
+        check_batch(y, self.index.shape[0])
         if self.partner and not self.uniform:
             check_of_samples(y, self.mask)
         return blend_targets(self.lam, soft_labels(y, num_classes, label_smoothing), self.index)
@@ -230,7 +230,7 @@ class Mix:
         True
         """
         reduction = reduction_of(criterion, reduction)
-        check_batch(y, len(self.index))
+        check_batch(y, self.index.shape[0])
         check_predictions(preds, y)
         if y.dtype == torch.bool:
             y = y.to(torch.promote_types(preds.dtype, torch.float32))
@@ -255,7 +255,7 @@ class Mix:
         >>> mix.accuracy(torch.eye(2), torch.tensor([0, 0])), mix.accuracy(torch.eye(2), torch.tensor([0, 1]))
         (tensor(0.5000), tensor(0.7500))
         """
-        check_batch(y, len(self.index))
+        check_batch(y, self.index.shape[0])
         label = label_of(preds, y)
         hit = (preds.argmax(1) == label).to(self.lam.dtype)
         partner_hit = (preds.argmax(1) == label.index_select(0, self.index)).to(self.lam.dtype)

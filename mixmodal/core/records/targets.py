@@ -16,7 +16,7 @@ Terms = tuple[tuple[Tensor, Tensor | float], ...]
 def check_batch(y: Tensor, batch: int, *, name: str = "y") -> None:
     """Raise TypeError unless `y` is a tensor, ValueError unless it is of a batch of this size."""
     check_tensor(y, name)
-    if y.ndim == 0 or len(y) != batch:
+    if y.ndim == 0 or y.shape[0] != batch:
         raise ValueError(
             f"{name} has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it "
             f"with its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
@@ -100,7 +100,7 @@ def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0
         raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")
     require(is_whole(num_classes) and num_classes > 0, "num_classes", num_classes, "be a whole number, 1 or more")
     check_range(y, 0, num_classes - 1, f"y must lie in [0, num_classes={num_classes}); mix.loss ignores labels")
-    one_hot = (y[:, None] == torch.arange(num_classes, device=y.device)).float()
+    one_hot = (y.unsqueeze(1) == torch.arange(num_classes, device=y.device)).float()
     return one_hot * (1 - label_smoothing) + label_smoothing / num_classes if label_smoothing else one_hot
 
 
