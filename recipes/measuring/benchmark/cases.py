@@ -140,7 +140,8 @@ class Batch:
 
     def mixer(self, method: str, draws: str) -> Draws:
         """The mixer of a method for this batch."""
-        return mixer_of(method, axes_of(self.shape), self.shape[-1], draws)
+        side = self.shape[-2 if self.shape in LAST else -1]
+        return mixer_of(method, axes_of(self.shape), side, draws)
 
     def floor(self, draws: str) -> Callable[[], Tensor]:
         """The least that torch can do: choose between two batches that exist, into a buffer that exists.

@@ -43,6 +43,11 @@ class Network:
         """The axes pattern of a batch."""
         return "b * d" if self.padded else "b c *"
 
+    @property
+    def side(self) -> int:
+        """Cells of a sample along the last axis of its grid."""
+        return self.sample[0 if self.padded else -1]
+
 
 def resnet(small: bool) -> nn.Module:
     """PreAct-ResNet18 of width 64."""
@@ -135,7 +140,7 @@ def measure(bench: Bench, figures: Figures) -> None:
         plain = bench.clock.milliseconds(training.plain)
         for method in bench.some(list(AT_INPUT)):
             for draws in DRAWS:
-                mixer = mixer_of(method, network.axes, network.sample[-1], draws)
+                mixer = mixer_of(method, network.axes, network.side, draws)
                 more = bench.clock.milliseconds(partial(training.mixing, mixer)) - plain
                 figures.add(Key(NAME, case, method, draws, "mixing"), more)
                 figures.add(Key(NAME, case, method, draws, "share"), 100 * more / (step + more))

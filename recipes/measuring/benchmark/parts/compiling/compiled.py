@@ -26,14 +26,14 @@ def measure(bench: Bench, figures: Figures) -> None:
             figures.add(Key(NAME, str(shape), "", draws, "floor"), floor())
             for method in bench.some(list(AT_INPUT)):
                 of = (NAME, str(shape), method, draws)
-                call = partial(_mixed, batch.mixer(method, draws), batch.x)
-                figures.add(Key(*of, "eager"), bench.clock.milliseconds(call))
+                mixed = _mixed(batch.mixer(method, draws))
+                figures.add(Key(*of, "eager"), bench.clock.milliseconds(partial(mixed, batch.x)))
                 try:
-                    compiled, seconds = _compiled(call, backend)
+                    compiled, seconds = _compiled(mixed, batch.x, backend)
                 except Exception as error:  # whatever the compiler raises: it is what a user would see
                     figures.note(NAME, f"{method}, a draw for each {draws}: {first_line(error)}")
                     continue
-                figures.add(Key(*of, "compiled"), bench.clock.milliseconds(compiled))
+                figures.add(Key(*of, "compiled"), bench.clock.milliseconds(partial(compiled, batch.x)))
                 figures.add(Key(*of, "seconds"), seconds)
             figures.add(Key(NAME, str(shape), "", draws, "floor"), floor())
     torch.compiler.reset()
@@ -66,16 +66,21 @@ def sections(figures: Figures) -> list[str]:
     return section("Compiled", text, table(columns, rows), notes=figures.said.get(NAME, ()))
 
 
-def _mixed(mixer: Draws, x: Tensor) -> Tensor:
-    return mixer(x)[0]
+def _mixed(mixer: Draws) -> Callable[[Tensor], Tensor]:
+    """The mixer as a function of a batch to the mixed one."""
+
+    def mixed(x: Tensor) -> Tensor:
+        return mixer(x)[0]
+
+    return mixed
 
 
-def _compiled(call: Callable[[], Tensor], backend: str) -> tuple[Callable[[], Tensor], float]:
-    """The compiled call and the seconds of its first."""
+def _compiled(mixed: Callable[[Tensor], Tensor], x: Tensor, backend: str) -> tuple[Callable[[Tensor], Tensor], float]:
+    """The compiled function and the seconds of its first call."""
     torch.compiler.reset()
-    compiled: Callable[[], Tensor] = torch.compile(call, fullgraph=True, backend=backend)
+    compiled: Callable[[Tensor], Tensor] = torch.compile(mixed, fullgraph=True, backend=backend)
     begin = time.perf_counter()
-    compiled()
+    compiled(x)
     return compiled, time.perf_counter() - begin
 
 
