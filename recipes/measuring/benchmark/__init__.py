@@ -1,0 +1,1 @@
+"""What `python -m recipes.benchmark` is made of: clocks, cases, figures, targets; its parts are in `parts`."""

@@ -1,0 +1,1 @@
+"""What the compiler makes of mixers: how fast it is, and how many graphs it needs."""
