@@ -1037,3 +1037,13 @@ def test_an_extreme_alpha_draws_a_share(alpha: float) -> None:
 def test_an_alpha_that_no_float_holds_is_refused() -> None:
     with pytest.raises(ValueError, match=r"alpha=10+ must be a positive number"):
         mm.MixUp(alpha=10**400)
+
+
+def test_what_has_no_class_and_no_whole_grid_is_refused() -> None:
+    mix = mm.FMix().draw(torch.zeros(2, 1, 4, 4))
+    for preds, y in ((torch.zeros(2, 0), torch.tensor([0, 1])), (torch.zeros(2, 3), torch.zeros(2, 0))):
+        with pytest.raises(ValueError, match=r"accuracy needs preds \(B, C\)"):
+            mix.accuracy(preds, y)
+    for grid in ([2.5, 2], [2, True], [0, 1]):
+        with pytest.raises(ValueError, match=r"grid=.* must hold 2 sizes of 1 or more"):
+            mix.resize(grid)  # type: ignore[arg-type]
