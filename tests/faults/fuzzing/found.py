@@ -32,6 +32,7 @@ FOUND: list[tuple[str, str, str]] = [
         "seven kinds of NumPy's errors without the file; labels that claim gigabytes (`MemoryError`)",
         "one sentence; both files are mapped",
     ),
+    ("CIFAR's pickles", "a sentence of several lines, of names with line breaks", "one line"),
     ("SVHN", "`UnboundLocalError` within SciPy: a damaged element", "one sentence"),
     (
         "ModelNet's zip",
@@ -61,6 +62,16 @@ FOUND: list[tuple[str, str, str]] = [
         "`alpha` of all mixers",
         "`OverflowError`: 10³⁰ as a whole number; beside it, `lam` was NaN in silence for an alpha below 10⁻⁴⁵",
         "a share of 0, 1/2 or 1",
+    ),
+    (
+        "`Mix.resize`, `Mix.accuracy`",
+        "`RuntimeError`, `IndexError` of torch: sizes that are fractions, predictions or labels of no class",
+        "named errors",
+    ),
+    (
+        "`settings_of` of a run's config",
+        "an error of the settings that does not say where they are from",
+        "one sentence",
     ),
     ("`LengthBucketBatchSampler`", "an error of torch's for `drop_last=None`", "a named error"),
     ("`Cutout`", "`OverflowError`: a size of 10³⁰", "covers the grid"),
