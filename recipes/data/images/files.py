@@ -72,7 +72,8 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
         content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         pixels, targets = content[b"data"], content[labels]
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError, *TOO_LARGE) as error:
-        raise ValueError(f"{file} is no CIFAR batch or is truncated ({error}): fetch it again") from error
+        said = f"{error!s:.200}".replace("\n", " ")
+        raise ValueError(f"{file} is no CIFAR batch or is truncated ({said}): fetch it again") from error
     if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
         raise ValueError(f"{file} is no CIFAR batch or is truncated (it has no array and list): fetch it again")
     if any(type(label) is not int or not 0 <= label < 256 for label in targets):
