@@ -1,8 +1,8 @@
 """Checks of what is given, with errors that say what was found and what would be right."""
 
 import inspect
-import math
 import numbers
+import sys
 from dataclasses import fields, is_dataclass
 from typing import Any, Self
 
@@ -48,12 +48,13 @@ def require(condition: bool, name: str, value: object, rule: str) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite real number, Python's or NumPy's; True and False are none.
+    """Whether a value is a real number that a float can hold, Python's or NumPy's; True and False are none.
 
-    >>> is_number(0.5), is_number(True), is_number(math.inf)
+    >>> is_number(0.5), is_number(True), is_number(float("inf"))
     (True, False, False)
     """
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and -math.inf < value < math.inf  # type: ignore[operator]
+    most = sys.float_info.max  # a whole number of Python's may be beyond
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and -most <= value <= most  # type: ignore[operator]
 
 
 def is_whole(value: object) -> bool:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mixmodal.core.checks import is_whole
 from mixmodal.core.devices import COUNTED, at_least_single, widest
 
 
@@ -289,7 +290,7 @@ def resize_area(mask: Tensor, grid: Sequence[int]) -> Tensor:
 
 def check_grid(grid: Sequence[int], mask: Tensor) -> None:
     """`grid` is one of the rank of `mask` (n, *old grid)."""
-    if len(grid) != mask.ndim - 1 or min(grid, default=1) < 1:
+    if len(grid) != mask.ndim - 1 or not all(is_whole(size) and size > 0 for size in grid):
         raise ValueError(
             f"grid={tuple(grid)} must hold {mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "
             f"{tuple(mask.shape[1:])}"

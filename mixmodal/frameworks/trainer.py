@@ -183,7 +183,15 @@ def _file(folder: str | Path, rank: int) -> Path:
 def _load(mixing: HiddenMix | TokenMix, file: Path) -> None:
     """Go on with the turns of a checkpoint."""
     if file.exists():
-        mixing.load_state_dict(torch.load(file, weights_only=True))
+        try:
+            state = torch.load(file, weights_only=True)
+        except Exception as error:  # torch documents none, and raises a dozen for damaged files
+            said = str(error).splitlines()[:1]
+            raise ValueError(
+                f"{file} is damaged ({type(error).__name__}: {''.join(said):.100}): go on from another checkpoint, or "
+                f"remove it, so that the turns of the mixers begin anew"
+            ) from error
+        mixing.load_state_dict(state)
     elif mixing.state_dict():
         warnings.warn(
             f"{file} is not there, so that the turns of the mixers begin anew: the checkpoint is none of a MixTrainer, "

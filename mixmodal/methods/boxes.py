@@ -77,5 +77,6 @@ class Cutout(Mixer):
         return True
 
     def mask(self, lam: Tensor, shape: Sequence[int], generator: torch.Generator | None = None) -> Tensor:
-        sides = torch.full((len(lam), len(shape)), self.size, device=lam.device)
+        side = min(self.size, 2 * max(shape))  # which covers the grid from any of its cells
+        sides = torch.full((len(lam), len(shape)), side, device=lam.device)
         return masks.hole(sides, shape, generator=generator)

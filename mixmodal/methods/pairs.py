@@ -46,13 +46,14 @@ class InPairs(Draws):
         lam = asked.lam if isinstance(asked.lam, Tensor) and asked.lam.ndim > 0 else None
         for name, given in {"index": asked.index, "valid": asked.valid, "lam": lam}.items():
             if given is not None:
+                found = f"of shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"({type(given).__name__})"
                 raise TypeError(
-                    f"{name} of shape {tuple(given.shape)} is given to InPairs, where both of a pair have one mask; "
+                    f"{name} {found} is given to InPairs, where both of a pair have one mask; "
                     f"leave it out, or draw with {self.mixer!r} alone"
                 )
         batch = len(x) if x.ndim else 0
         half = batch - batch // 2
-        drawn = self.mixer.record(x[:half], replace(asked, index=torch.arange(half, device=x.device)))
+        drawn = self.mixer.record(x[:half] if batch else x, replace(asked, index=torch.arange(half, device=x.device)))
         whole = torch.arange(batch, device=x.device)
         pair = torch.minimum(whole, batch - 1 - whole)
         parts = drawn.parts and tuple(

@@ -191,8 +191,12 @@ class MixCollate(_Fields):
 
         Raises:
             KeyError, TypeError, ValueError: see `MixBatch.__call__`.
+            ValueError: there is no sample.
         """
-        return self._mixed(self.collate(list(samples)))[0]
+        given = list(samples)
+        if not given:
+            raise ValueError("samples=[] makes no batch; leave empty batches out")
+        return self._mixed(self.collate(given))[0]
 
 
 def _keys(batch: Any) -> list[tuple[Key, ...]]:

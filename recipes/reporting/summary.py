@@ -2,7 +2,9 @@
 
 import json
 import math
+import shlex
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -94,6 +96,7 @@ def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, as \ud800 is, cannot be written again
     except FileNotFoundError:
         raise ReportError(f"{path} is missing: restore it, or remove the run") from None
     except OSError as error:
@@ -128,8 +131,17 @@ def read_run(folder: Path) -> Run:
             f"{folder}: epochs is {epochs} in config.json but {result['epochs']} in result.json: train it to its "
             f"end, or remove the run"
         )
-    if "nll" in result and not (isinstance(result["nll"], int | float) and math.isfinite(result["nll"])):
+    if "nll" in result and not _is_finite(result["nll"]):
         raise ReportError(f"{folder}: nll is {result['nll']!r}, not a finite number: run it again, or remove the run")
+    try:
+        shlex.split(result["command"])
+    except ValueError as error:
+        raise ReportError(
+            f"{folder}: command is {result['command']!r:.80}, which no shell reads ({error}): run it again, or remove "
+            f"the run"
+        ) from error
+    if not _is_finite(result["wall_s"]) or result["wall_s"] < 0:
+        raise ReportError(f"{folder}: wall_s is {result['wall_s']!r:.80}, no number of seconds: run it again")
     for key in ("score", "train_score"):
         if not 0 <= result[key] <= 100:
             raise ReportError(
@@ -141,6 +153,11 @@ def read_run(folder: Path) -> Run:
     score, train_score = float(result["score"]), float(result["train_score"])
     nll = float(result["nll"]) if "nll" in result else None
     return Run(folder, str(config["method"]), int(config["seed"]), score, train_score, settings, result, nll)
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a value of JSON is a number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def find_runs(root: Path) -> tuple[list[Run], list[Path]]:

@@ -171,7 +171,7 @@ def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settin
     """The settings of a run that are in its `config.json`, the inverse of `config`; those that are not have defaults.
 
     Raises:
-        ValueError: `config` has a setting that the recipe does not know, as of another version.
+        ValueError: `config` has a setting that the recipe does not know, as of another version, or one that no run has.
     """
     usual: Any = settings()
     left = {key: value for key, value in config.items() if key != "recipe"}
@@ -179,8 +179,11 @@ def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settin
     whole = _taken(settings, left)
     if left:
         raise ValueError(f"config.json has settings that are unknown: {', '.join(left)}; read it with its own version")
-    whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
-    return settings(**whole)
+    try:
+        whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
+        return settings(**whole)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"config.json has settings that no run has ({error!s:.200}): put it back") from error
 
 
 def _parts(settings: Any) -> list[str]:

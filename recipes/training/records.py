@@ -22,6 +22,11 @@ CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 LONGER = ("constant", "step")
 """Schedules whose learning rate does not depend on the number of epochs."""
 PACKAGES = ("mixmodal", "torch", "torchvision", "accelerate", "numpy")
+DAMAGED = (
+    *(SafetensorError, RuntimeError, LookupError, TypeError, ValueError, AttributeError),
+    *(OverflowError, RecursionError),
+)
+"""What a file raises that is damaged or another one than it should be."""
 BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 
@@ -104,22 +109,32 @@ class State:
             self.optimizer.load_state_dict({"state": buffers, "param_groups": numbers["groups"]})
             for name, other in self.others.items():
                 other.load_state_dict(numbers["others"][name])
-        except (SafetensorError, RuntimeError, LookupError, TypeError, ValueError) as error:
+            mixers = [[dict(state) for state in states] for states in numbers.get("mixers", [])]
+            places = tuple(str(place) for place in numbers.get("places", ()))
+            return Saved(_epoch_of(numbers), mixers, dict(numbers.get("config", {})), places)
+        except DAMAGED as error:
+            said = f"{error!s:.200}".replace("\n", " ")
             raise ValueError(
-                f"--resume: {path} is damaged or no checkpoint of this run ({error!s:.200}): put its own back, or "
+                f"--resume: {path} is damaged or no checkpoint of this run ({said}): put its own back, or "
                 f"remove the folder and start anew"
             ) from error
-        config, places = numbers.get("config", {}), tuple(numbers.get("places", ()))
-        return Saved(int(numbers["epoch"]), numbers.get("mixers", []), config, places)
 
 
 def epochs_saved(path: Path) -> int:
     """The number of finished epochs that a checkpoint holds; 0 if it is not there or cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
-            return int(json.loads(file.metadata()["numbers"])["epoch"])
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError):
+            return _epoch_of(json.loads(file.metadata()["numbers"]))
+    except (*DAMAGED, OSError):
         return 0
+
+
+def _epoch_of(numbers: Mapping[str, Any]) -> int:
+    """The number of finished epochs of a checkpoint."""
+    epoch: int = numbers["epoch"]
+    if type(epoch) is not int or epoch < 0:
+        raise ValueError(f"it has {epoch!r:.80} as its number of epochs")
+    return epoch
 
 
 @contextmanager
@@ -136,11 +151,19 @@ def noting_what_is_saved(out: Path, epochs: int) -> Iterator[None]:
 
 
 def read_model(path: Path) -> tuple[int, dict[str, Tensor]]:
-    """The number of finished epochs of a checkpoint, and parameters and buffers of its model by name, on the CPU."""
-    with safe_open(path, framework="pt") as file:
-        names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118 (not a dictionary)
-        epoch = int(json.loads(file.metadata()["numbers"])["epoch"])
-        return epoch, {name.removeprefix("model."): file.get_tensor(name) for name in names}
+    """The number of finished epochs of a checkpoint, and parameters and buffers of its model by name, on the CPU.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith("model.")]  # noqa: SIM118 (not a dictionary)
+            epoch = _epoch_of(json.loads(file.metadata()["numbers"]))
+            return epoch, {name.removeprefix("model."): file.get_tensor(name) for name in names}
+    except DAMAGED as error:
+        said = f"{error!s:.200}".replace("\n", " ")
+        raise ValueError(f"{path} is damaged or no checkpoint ({said}): put it back, or run it again") from error
 
 
 def load_mixers(mixers: Sequence[Draws], saved: Sequence[Sequence[Mapping[str, Any]]], process: int, of: int) -> None:
@@ -174,7 +197,7 @@ def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:
             raise FileExistsError(f"--out {out} holds a run already: add --resume to go on with it, or choose another")
         try:
             old = dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"--resume: {path} is damaged ({error}): put it back, or choose another --out") from error
         check_same(old, config, path)
         if old.get("epochs") != config.get("epochs"):
@@ -226,7 +249,7 @@ def read_entries(out: Path, epochs: int) -> list[dict[str, Any]]:
         entries = [dict(json.loads(line)) for line in kept]
         if [entry["epoch"] for entry in entries] != list(range(1, epochs + 1)):
             raise ValueError(f"it has epochs {[entry['epoch'] for entry in entries]}")
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(
             f"--resume: {path} does not have each of the {epochs} epochs of the checkpoint ({error}): put it back, or "
             f"remove the folder and start anew"

@@ -1,12 +1,17 @@
 """What a run records of what happened to it."""
 
 import contextlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 import mixmodal as mm
+from recipes.training import records
 from recipes.training.faults import nonfinite
 from recipes.training.faults.files import whole
 from recipes.training.faults.nonfinite import Step, Watch
@@ -128,3 +133,41 @@ def test_memory_that_ran_out_is_told_from_other_mistakes() -> None:
     error = ValueError("wrong")
     error.add_note("2 of 4 epochs")
     assert sentence(error) == "wrong; 2 of 4 epochs"
+
+
+def checkpoint(path: Path, **changes: object) -> None:
+    """A checkpoint of the toy, with other numbers."""
+    numbers: dict[str, object] = {"epoch": 2, "mixers": [[{}]], "config": {}, "places": [], "groups": [], "others": {}}
+    save_file({"model.weight": torch.zeros(1)}, path, metadata={"numbers": json.dumps(numbers | changes)})
+
+
+@pytest.mark.parametrize("epoch", [-1, 1.5, "2", True, None, [2]])
+def test_a_checkpoint_says_how_many_epochs_it_has(tmp_path: Path, epoch: object) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint(path)
+    assert records.epochs_saved(path) == records.read_model(path)[0] == 2
+    checkpoint(path, epoch=epoch)
+    assert records.epochs_saved(path) == 0
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged or no checkpoint \(.*number of epochs"):
+        records.read_model(path)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x89PNG", bytes(100), b"\x02" + bytes(7) + b"{}"])
+@pytest.mark.parametrize("read", [records.read_model, nonfinite.read])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, raw: bytes, read: Callable[[Path], object]) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(raw)
+    with pytest.raises(ValueError, match=r"a\.safetensors is damaged"):
+        read(path)
+
+
+@pytest.mark.parametrize("part", ["mixers", "config", "places"])
+def test_parts_of_a_checkpoint_that_are_of_another_kind_are_told(tmp_path: Path, part: str) -> None:
+    fit(toy(), training(epochs=1), tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        numbers = json.loads(file.metadata()["numbers"])
+    save_file(tensors, path, metadata={"numbers": json.dumps(numbers | {part: 7})})
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged or no checkpoint of this run"):
+        fit(toy(), training(epochs=1, resume=True), tmp_path)

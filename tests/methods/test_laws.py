@@ -1009,3 +1009,41 @@ def test_a_resized_record_marks_what_is_real(method: Method, grid: tuple[int, ..
         assert resized.valid is not None
         assert resized.valid.shape == (3, *other)
         assert (mixed[~resized.valid[:, None].expand_as(mixed)] == 0).all()
+
+
+@pytest.mark.parametrize("size", [12, 10**6, 10**30])
+def test_a_hole_of_any_size_covers_the_grid(size: int) -> None:
+    """From wherever its centre lies."""
+    for _ in range(20):
+        assert not mm.Cutout(size=size).draw(torch.zeros(8, 1, 6, 5)).mask.any()
+
+
+@pytest.mark.parametrize("mixer", [mm.FMix(), mm.MixUp()])
+@pytest.mark.parametrize("wrap", [mm.InPairs, lambda mixer: mixer])
+def test_a_batch_without_axes_is_refused(mixer: mm.Mixer, wrap: Callable[[mm.Mixer], mm.Draws]) -> None:
+    with pytest.raises(ValueError, match=r"shape \(\)|batch"):
+        wrap(mixer)(torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("alpha", [10**30, 1e39, 1e300, 1e-30, 1e-46, 1e-300, 5e-324])
+def test_an_extreme_alpha_draws_a_share(alpha: float) -> None:
+    """Of whole numbers that no tensor holds, and of fractions that are none in float32."""
+    lam = mm.MixUp(alpha=alpha, per_sample=True).draw(torch.zeros(200, 2)).lam
+    assert (lam == lam.round()).all() if alpha < 1 else torch.allclose(lam, torch.tensor(0.5))
+    if alpha < 1:
+        assert 0.3 < lam.mean() < 0.7
+
+
+def test_an_alpha_that_no_float_holds_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"alpha=10+ must be a positive number"):
+        mm.MixUp(alpha=10**400)
+
+
+def test_what_has_no_class_and_no_whole_grid_is_refused() -> None:
+    mix = mm.FMix().draw(torch.zeros(2, 1, 4, 4))
+    for preds, y in ((torch.zeros(2, 0), torch.tensor([0, 1])), (torch.zeros(2, 3), torch.zeros(2, 0))):
+        with pytest.raises(ValueError, match=r"accuracy needs preds \(B, C\)"):
+            mix.accuracy(preds, y)
+    for grid in ([2.5, 2], [2, True], [0, 1]):
+        with pytest.raises(ValueError, match=r"grid=.* must hold 2 sizes of 1 or more"):
+            mix.resize(grid)  # type: ignore[arg-type]

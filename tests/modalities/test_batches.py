@@ -136,3 +136,8 @@ def test_what_is_no_mixer_is_told() -> None:
     for make in (mm.MixBatch, mm.MixCollate, mm.KeepEnds, mm.OnPoints, mm.InPairs):
         with pytest.raises(TypeError, match=r"mixer is Identity and must be a mixer or a policy, such as FMix"):
             make(torch.nn.Identity())  # type: ignore[arg-type]
+
+
+def test_no_sample_makes_no_batch() -> None:
+    with pytest.raises(ValueError, match=r"samples=\[\] makes no batch"):
+        mm.MixCollate(mm.FMix())([])

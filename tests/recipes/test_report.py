@@ -425,3 +425,24 @@ def test_plot_shows_every_number(runs: Path) -> None:
 def test_cells() -> None:
     assert (plain(-0.001, "+"), plain(-1.5), plain(2.0, "+")) == ("+0.00", "−1.50", "+2.00")
     assert mean_and_std(81.234, None) == "81.23 ± –"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ('{"command": "a \'b"}', r"command is \"a 'b\", which no shell reads"),
+        ('{"wall_s": 1e999}', r"wall_s is inf, no number of seconds"),
+        ('{"wall_s": -1}', r"wall_s is -1, no number of seconds"),
+        ('{"nll": %s}' % ("9" * 400), r"nll is 9+, not a finite number"),
+        ('{"nll": true}', r"nll is True, not a finite number"),
+        ('{"git": "\\ud800"}', r"result\.json is not valid JSON .*surrogates"),
+        ('{"seed": %s}' % ("9" * 5000), r"result\.json is not valid JSON .*digits"),
+    ],
+    ids=["quote", "infinite", "negative", "400 digits", "bool", "half a character", "5,000 digits"],
+)
+def test_what_no_report_can_say_is_refused(runs: Path, changes: str, message: str) -> None:
+    path = runs / "fmix" / "0" / "result.json"
+    path.write_text(path.read_text().rstrip("}") + "," + changes.lstrip("{"))
+    with pytest.raises(ReportError, match=message) as caught:
+        report(runs)
+    assert str(path.parent) in str(caught.value)

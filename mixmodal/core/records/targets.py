@@ -63,7 +63,7 @@ def label_of(preds: Tensor, y: Tensor) -> Tensor:
     >>> label_of(torch.zeros(2, 3), torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))
     tensor([1, 0])
     """
-    if preds.ndim != 2 or len(preds) != len(y) or y.ndim > 2:
+    if preds.ndim != 2 or not preds.shape[1] or len(preds) != len(y) or y.ndim > 2 or 0 in y.shape[1:]:
         raise ValueError(
             f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
             f"{tuple(y.shape)}"

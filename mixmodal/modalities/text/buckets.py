@@ -243,6 +243,7 @@ def _check_numbers(batch_size: Any, max_tokens: Any, drop_last: bool, counts: di
         raise ValueError("batch_size=None and max_tokens=None: nothing limits a batch; give one of them")
     for name, value in (given | counts).items():
         require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
+    require(isinstance(drop_last, bool), "drop_last", drop_last, "be True or False")
     if max_tokens is not None and drop_last:
         raise ValueError(f"drop_last=True with max_tokens={max_tokens}: batches differ in size anyway; leave it out")
 

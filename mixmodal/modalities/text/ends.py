@@ -40,8 +40,8 @@ class KeepEnds(Draws):
 
     def record(self, x: Tensor, asked: Asked) -> Mix:
         valid = asked.valid
-        if valid is None or valid.ndim != 2:
-            shape = None if valid is None else tuple(valid.shape)
+        if not isinstance(valid, Tensor) or valid.ndim != 2:
+            shape = tuple(valid.shape) if isinstance(valid, Tensor) else None
             raise TypeError(
                 f"valid has shape {shape}, and KeepEnds needs (B, T) to tell where texts end; pass "
                 f"valid=attention_mask.bool()"

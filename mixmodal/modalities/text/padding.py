@@ -74,6 +74,8 @@ class PadCollate:
                 "pad_id=None: the vocabulary has no pad token; give it one, as in tokenizer.pad_token = "
                 "tokenizer.eos_token, or pass the id of a token that is in no text"
             )
+        whole = is_whole(self.pad_id) and -(2**63) <= self.pad_id < 2**63
+        require(whole, "pad_id", self.pad_id, "be the id of a token, a whole number of at most 64 bits")
         require(is_whole(self.multiple) and self.multiple > 0, "multiple", self.multiple, "be 1 or more")
         object.__setattr__(self, "multiple", int(self.multiple))
         told = isinstance(self.per_token, Mapping) and all(
@@ -101,12 +103,14 @@ class PadCollate:
             ValueError: mappings of different fields; a field with another number of values than tokens, or with
                 different numbers of values and not named in `per_token`.
         """
+        if not len(samples):
+            raise ValueError("samples=[] holds no text; leave empty batches out")
         if isinstance(samples[0], Mapping):
             return self._fields(samples)
         texts = [_token_ids(ids) for ids, _ in samples]
         lengths = torch.tensor([len(text) for text in texts])
         width = self._width(texts)
-        labels = default_collate([label for _, label in samples])
+        labels = _stacked("labels", [label for _, label in samples])
         return Padded(_padded(texts, width, self.pad_id), lengths, torch.arange(width) < lengths[:, None], labels)
 
     def _fields(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -120,7 +124,7 @@ class PadCollate:
         for name in [*samples[0], *masks]:
             values = masks[name] if name in masks else [sample[name] for sample in samples]
             if name in pads:
-                rows = texts if name == "input_ids" else [torch.as_tensor(value) for value in values]
+                rows = texts if name == "input_ids" else [_as_tensor(name, value) for value in values]
                 _check_per_token(name, rows, texts)
                 batch[name] = _padded(rows, width, pads[name])
             else:
@@ -137,10 +141,22 @@ TOKENIZERS_OWN: Mapping[str, int] = {"token_type_ids": 0, "special_tokens_mask":
 
 def _token_ids(ids: Sequence[int] | Tensor) -> Tensor:
     """Token ids as int64 (T,)."""
-    text = torch.as_tensor(ids)
+    text = _as_tensor("token ids", ids)
     if text.ndim != 1 or (text.is_floating_point() and len(text)):
         raise TypeError(f"token ids must be integers (T,), got {text.dtype} of shape {tuple(text.shape)}")
     return text.long()
+
+
+def _as_tensor(name: str, value: Any) -> Tensor:
+    """Numbers as a tensor.
+
+    Raises:
+        TypeError: they are none, or too large for 64 bits.
+    """
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be numbers, got {value!r:.80} ({error!s:.100})") from error
 
 
 def _padded(rows: Sequence[Tensor], width: int, pad: int | float) -> Tensor:
@@ -162,14 +178,28 @@ def _collated(name: str, values: Sequence[Any]) -> Any:
     ):
         return list(values)
     if isinstance(values[0], list | tuple) or hasattr(values[0], "__array__"):
-        values = [torch.as_tensor(value) for value in values]
+        values = [_as_tensor(name, value) for value in values]
     sizes = {tuple(value.shape) for value in values if isinstance(value, Tensor)}
     if len(sizes) > 1:
         raise ValueError(
             f"{name} has the shapes {sorted(sizes)}, which make no batch: if it has a value for each token, say by "
             f"which one it is padded, as in PadCollate(..., per_token={{{name!r}: -100}})"
         )
-    return default_collate(list(values))
+    return _stacked(name, list(values))
+
+
+def _stacked(name: str, values: list[Any]) -> Any:
+    """Values as torch collates them.
+
+    Raises:
+        TypeError, ValueError: they make no batch.
+    """
+    try:
+        return default_collate(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        said = str(error).splitlines()[0]
+        raise kind(f"{name} of the samples make no batch ({said:.200}): give each sample the same kind") from error
 
 
 def _check_fields(samples: Sequence[Mapping[str, Any]]) -> None:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from recipes.data.files import files_in, text_of
 
-URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+URL = "https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+PUBLISHED = {
+    "v0.01": "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+    "v0.02": "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+}
+"""SHA-256 of the archives, as TensorFlow Datasets publishes them and torchaudio has them."""
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 FOLDERS = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
 

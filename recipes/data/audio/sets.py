@@ -6,7 +6,7 @@ rule of the README of the set, version 0.02.
 
 import hashlib
 import math
-import urllib.error
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from recipes.data.audio.files import RATE, SAMPLES, cached, decode
-from recipes.data.audio.folders import COMMANDS, URL, clips, find, names_in
-from recipes.data.files import Examples, files_in
+from recipes.data.audio.folders import COMMANDS, PUBLISHED, URL, clips, find, names_in
+from recipes.data.download import fetch, temporary
+from recipes.data.files import Examples, files_in, members
 
 NOISE = "_background_noise_"
+IN_ARCHIVE = re.compile(r"(\./)?([^./][^/]*/)?[^./][^/]*")
+"""Names of files in the archive: at most a folder deep, none hidden."""
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 HARMONICS = 4
 BUCKETS = 2**27 - 1
@@ -156,35 +159,33 @@ def background(root: Path | None) -> Tensor:
 
 
 def download(root: Path, version: Literal["v0.01", "v0.02"]) -> Path:
-    """Fetch Speech Commands with torchaudio, which checks the archive, unless it is there already.
+    """Fetch Speech Commands, check its hash and unpack it, unless it is there already.
 
     Args:
-        root: folder for the archive and the unpacked set; it is made if it is not there.
+        root: folder for the unpacked set; it is made if it is not there.
         version: of the set.
 
     Returns:
-        The folder of the set.
+        The folder of the set, which is there as a whole or not at all.
 
     Raises:
-        ConnectionError: the archive cannot be fetched.
+        ConnectionError: the archive cannot be fetched, or breaks off.
         ValueError: the archive is another one than was published.
-        ImportError: the package ``torchaudio`` is missing.
     """
-    try:
-        from torchaudio.datasets import SPEECHCOMMANDS
-    except ImportError as error:
-        raise ImportError("the download needs torchaudio: pip install 'mixmodal[recipes]'") from error
-    url = URL.replace("v0.02", version)
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        SPEECHCOMMANDS(root, url=url.removesuffix(".tar.gz").split("/")[-1], download=True)
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
-        raise ConnectionError(
-            f"{url} cannot be fetched ({error}): check the network, or give the unpacked folder with --data-root"
-        ) from error
-    except RuntimeError as error:
-        raise ValueError(f"{url} was fetched with errors ({error}): delete it from {root} and try again") from error
-    return root / "SpeechCommands" / f"speech_commands_{version}"
+    target = root / "SpeechCommands" / f"speech_commands_{version}"
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary(target) as own:
+        own.mkdir()
+        archive, unpacked = own / "archive.tar.gz", own / target.name
+        fetch(URL.replace("v0.02", version), archive, digest=PUBLISHED[version])
+        unpacked.mkdir()
+        for name, raw in members(archive, lambda name: bool(IN_ARCHIVE.fullmatch(name)), most_each=2**26, most=2**34):
+            (unpacked / name).parent.mkdir(exist_ok=True)
+            (unpacked / name).write_bytes(raw)
+        unpacked.rename(target)
+    return target
 
 
 def synthetic(*, classes: int = 10, per_class: int = 100, seed: int = 0) -> SpeechSet:

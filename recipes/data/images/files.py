@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.data.files import UNREADABLE, Examples, listed, members, unzipped
+from recipes.data.files import Examples, listed, members, unzipped
 
 PIXELS = 3 * 32 * 32
 TOO_LARGE = (MemoryError, OverflowError, RecursionError)
@@ -72,7 +72,8 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
         content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         pixels, targets = content[b"data"], content[labels]
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError, *TOO_LARGE) as error:
-        raise ValueError(f"{file} is no CIFAR batch or is truncated ({error}): fetch it again") from error
+        said = f"{error!s:.200}".replace("\n", " ")
+        raise ValueError(f"{file} is no CIFAR batch or is truncated ({said}): fetch it again") from error
     if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
         raise ValueError(f"{file} is no CIFAR batch or is truncated (it has no array and list): fetch it again")
     if any(type(label) is not int or not 0 <= label < 256 for label in targets):
@@ -251,7 +252,6 @@ def _read_mat(path: Path, images: int) -> Examples:
     """Decode one MATLAB file of SVHN: images ``X`` (32, 32, 3, N), labels ``y`` (N, 1) from 1 to 10, which means 0."""
     try:
         from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise ImportError("svhn needs scipy: pip install 'mixmodal[recipes]'") from error
     if not path.is_file():
@@ -259,8 +259,9 @@ def _read_mat(path: Path, images: int) -> Examples:
     try:
         content = loadmat(path, variable_names=["X", "y"])
         pixels, labels = content["X"], content["y"]
-    except (MatReadError, LookupError, TypeError, NotImplementedError, ValueError, *UNREADABLE) as error:
-        raise ValueError(f"{path} is no SVHN file or is truncated ({error}): fetch it again") from error
+    except Exception as error:  # SciPy documents none, and raises UnboundLocalError too
+        said = f"{error!s:.200}".replace("\n", " ")
+        raise ValueError(f"{path} is no SVHN file or is truncated ({said}): fetch it again") from error
     expected = (32, 32, 3, images)
     if pixels.shape != expected or pixels.dtype != np.uint8 or labels.shape != (images, 1):
         raise ValueError(

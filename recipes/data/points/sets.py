@@ -6,7 +6,6 @@ Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
 import hashlib
 import json
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,8 +21,10 @@ from torch import Tensor
 from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
 from mixmodal.modalities.points.off import Mesh
 from mixmodal.modalities.points.voxels import voxelize
+from recipes.data.arrays import DAMAGED, header_of
+from recipes.data.download import temporary
 from recipes.data.files import Examples, files_in, is_hidden, listed
-from recipes.data.points.modelnet import MODELNETS, SPLITS, temporary
+from recipes.data.points.modelnet import MODELNETS, SPLITS
 from recipes.data.points.shapes import SUFFIXES, Shape, read_shape
 from recipes.data.splits import Split, files_by_class, held_out
 
@@ -34,10 +35,6 @@ PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
 PER_CLASS = (40, 10)
 MOST_PACKED = 2**14
 """Shapes in a file of packed voxels; the largest published has 889."""
-UNREADABLE_ZIP = (
-    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, LookupError, ValueError, TypeError),
-    *(RuntimeError, MemoryError),  # of a password, a method that is unknown, and a header of many brackets
-)
 READER = 2
 """Of what the cache holds: another number where meshes are read or sampled otherwise."""
 Listing = dict[str, dict[Path, str]]
@@ -290,15 +287,13 @@ def _packed_bits(path: Path) -> np.ndarray[Any, Any]:
     width = SIDE**3 // 8
     try:
         with zipfile.ZipFile(path) as archive, archive.open("packed.npy") as file:
-            version = np.lib.format.read_magic(file)
-            header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, fortran, dtype = header(file)
+            shape, fortran, dtype = header_of(file)
             if dtype != np.uint8 or len(shape) != 2 or shape[1] != width or not 0 <= shape[0] <= MOST_PACKED or fortran:
                 raise ValueError(f"it has {dtype} {shape}, expected uint8 (N, {width}) with N up to {MOST_PACKED:,}")
             raw = file.read(shape[0] * width)
             if len(raw) < shape[0] * width or file.read(1):
                 raise ValueError(f"it promises {shape[0]:,} shapes and has another number")
-    except UNREADABLE_ZIP as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} cannot be read ({error}): unpack it again") from error
     return np.frombuffer(raw, np.uint8).reshape(shape)
 

@@ -1,8 +1,7 @@
 """Files of one shape: meshes in OFF and PLY, and meshes or clouds of points in npz."""
 
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,13 @@ from torch import Tensor
 
 from mixmodal.modalities.points.off import Mesh, read_off
 from mixmodal.modalities.points.polygons import triangulated
+from recipes.data.arrays import DAMAGED, read_array
 
 SUFFIXES = (".off", ".ply", ".npz")
 MOST = 2**27
 """Vertices, points or faces of a shape at most."""
+MOST_BYTES = 2**32
+"""Bytes of an array in an npz file at most."""
 NUMBERS = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -24,7 +26,6 @@ NUMBERS = {
 }  # fmt: skip
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 CORNERS = ("vertex_indices", "vertex_index")
-UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError)
 
 Shape = Mesh | Tensor
 
@@ -49,12 +50,16 @@ def read_shape(path: Path) -> Shape:
 
 def _read_npz(path: Path) -> Shape:
     """Read ``points``, or ``vertices`` and ``faces``; no pickles are read."""
+    arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as packed:
-            names = packed.files
-            arrays = {name: packed[name] for name in ("points", "vertices", "faces") if name in names}
-    except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read ({error}): write it again with numpy.savez") from error
+        with zipfile.ZipFile(path) as packed:
+            names = [name.removesuffix(".npy") for name in packed.namelist()]
+            for name in {"points", "vertices", "faces"} & {*names}:
+                with packed.open(f"{name}.npy") as file:
+                    arrays[name] = read_array(file, most=MOST_BYTES)
+    except DAMAGED as error:
+        said = f"{error!s:.200}".replace("\n", " ")
+        raise ValueError(f"{path} cannot be read ({said}): write it again with numpy.savez") from error
     if not ("points" in arrays or {"vertices", "faces"} <= {*arrays}):
         raise ValueError(f"{path} has {', '.join(names) or 'nothing'}, expected points, or vertices and faces")
     places = arrays["points"] if "points" in arrays else arrays["vertices"]
@@ -104,30 +109,35 @@ def read_ply(path: Path) -> Shape:
     order, elements, start = _header(path, raw)
     read = _in_words(path, raw, start) if not order else _in_bytes(path, raw, start, order)
     columns: list[list[float]] = []
-    polygons: list[list[int]] = []
+    listed: list[list[float]] = []
     for element in elements:
         places = [_place(element, name, path) for name in "xyz"] if element.name == "vertex" else []
         corners = next((i for i, each in enumerate(element.properties) if each.name in CORNERS), None)
         if element.name == "face" and corners is None and element.count:
             raise ValueError(f"{path} has faces without a list vertex_indices: write them")
+        if element.count and not element.properties:  # which would be read without end, from nothing
+            raise ValueError(f"{path} has {element.count:,} elements {element.name} without a property: write it again")
         for number in range(element.count):
             values = read(element, number)
             if places:
                 columns.append([values[place][0] for place in places])
             elif element.name == "face" and corners is not None:
-                polygons.append([int(value) for value in values[corners]])
+                listed.append(values[corners])
     if not columns:
         raise ValueError(f"{path} has no vertices: leave this shape out")
     vertices = torch.tensor(columns, dtype=torch.float64)
-    if not polygons:
+    if not listed:
         return vertices
     wrong = next(
-        (i for i, each in enumerate(polygons) if len(each) < 3 or not 0 <= min(each) <= max(each) < len(columns)), None
+        (i for i, each in enumerate(listed) if len(each) < 3 or not all(_is_place(value, columns) for value in each)),
+        None,
     )
     if wrong is not None:
+        corners_of = ", ".join(f"{value:g}" for value in listed[wrong][:9])
         raise ValueError(
-            f"{path}: face {wrong} has the corners {polygons[wrong]}, expected three or more in 0..{len(columns) - 1}"
+            f"{path}: face {wrong} has the corners [{corners_of}], expected three or more in 0..{len(columns) - 1}"
         )
+    polygons = [[int(value) for value in each] for each in listed]
     faces = [[each[k] for k in three] for each in polygons for three in triangulated([columns[c] for c in each])]
     return Mesh(vertices, torch.tensor(faces))
 
@@ -160,6 +170,22 @@ def _header(path: Path, raw: bytes) -> tuple[str, list[Element], int]:
     return order, elements, len(raw) if after < 0 else after + 1
 
 
+def _is_place(value: float, of: Sequence[object]) -> bool:
+    """Whether a number is a place in a list."""
+    return float(value).is_integer() and 0 <= value < len(of)
+
+
+def _count(value: float) -> int:
+    """How many numbers a list has.
+
+    Raises:
+        ValueError: no such number.
+    """
+    if not (float(value).is_integer() and value >= 0):
+        raise ValueError
+    return int(value)
+
+
 def _place(element: Element, name: str, path: Path) -> int:
     """Number of a coordinate among the properties of the vertices."""
     found = next((i for i, each in enumerate(element.properties) if each.name == name and not each.count), None)
@@ -186,7 +212,7 @@ def _in_words(path: Path, raw: bytes, start: int) -> Reader:
         try:
             numbers = [float(word) for word in words]
             for each in element.properties:
-                count = int(numbers[place]) if each.count else 1
+                count = _count(numbers[place]) if each.count else 1
                 place += bool(each.count)
                 values.append(numbers[place : place + count])
                 place += count
@@ -217,7 +243,7 @@ def _in_bytes(path: Path, raw: bytes, start: int, order: str) -> Reader:
 
     def read(element: Element, number: int) -> list[list[float]]:
         try:
-            return [take(each.kind, int(take(each.count, 1)[0]) if each.count else 1) for each in element.properties]
+            return [take(each.kind, _count(take(each.count, 1)[0]) if each.count else 1) for each in element.properties]
         except (ValueError, OverflowError):
             raise ValueError(
                 f"{path} ends after {number:,} of {element.count:,} of its elements {element.name}: fetch it again"

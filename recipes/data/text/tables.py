@@ -144,7 +144,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is no JSONDecodeError
             raise ValueError(f"{place} is no JSON ({error}), expected one object in each line: mend it") from error
         if not isinstance(values, dict):
             raise ValueError(f"{place} is {line.strip()!r:.80}, expected an object with columns: mend it")
@@ -171,6 +171,10 @@ def _value(values: dict[str, Any], column: str, place: str) -> str:
     said = str(int(value)) if isinstance(value, bool) else str(value)
     if not said.strip():
         raise ValueError(f"{place} has nothing in {column!r}: fill it in, or leave the row out")
+    try:
+        said.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{place} has half a character in {column!r} ({error}), as \\ud800 is: mend it") from error
     return said
 
 

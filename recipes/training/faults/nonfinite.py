@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -127,14 +127,21 @@ def save(path: Path, step: Step, epoch: int) -> None:
 
 
 def read(path: Path) -> tuple[Tensor, Tensor, Mix]:
-    """Inputs and targets of a kept step before mixing, and the record: `mix(x)` is the mixed batch."""
-    with safe_open(path, framework="pt") as file:
+    """Inputs and targets of a kept step before mixing, and the record: `mix(x)` is the mixed batch.
 
-        def unpacked(value: Any) -> Any:
-            if isinstance(value, dict):
-                return file.get_tensor(value["tensor"])
-            return tuple(map(unpacked, value)) if isinstance(value, list) else value
+    Raises:
+        ValueError: the file is damaged.
+    """
 
-        record = json.loads(file.metadata()["numbers"])["mix"]
-        mix = Mix(**{name: unpacked(value) for name, value in record.items()})
-        return file.get_tensor("x"), file.get_tensor("y"), mix
+    def unpacked(value: Any) -> Any:
+        if isinstance(value, dict):
+            return file.get_tensor(value["tensor"])
+        return tuple(map(unpacked, value)) if isinstance(value, list) else value
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads(file.metadata()["numbers"])["mix"]
+            mix = Mix(**{name: unpacked(value) for name, value in record.items()})
+            return file.get_tensor("x"), file.get_tensor("y"), mix
+    except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged or no step of a run ({error!s:.200}): it cannot be replayed") from error

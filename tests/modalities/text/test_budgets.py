@@ -241,6 +241,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no tokens": ({"max_tokens": 0}, "max_tokens=0 must be a whole number, 1 or more"),
     "half a token": ({"max_tokens": 0.5}, "max_tokens=0.5 must be a whole number, 1 or more"),
     "no samples": ({"max_tokens": 9, "batch_size": 0}, "batch_size=0 must be a whole number, 1 or more"),
+    "maybe": ({"max_tokens": 9, "drop_last": None}, "drop_last=None must be True or False"),
     "long": ({"max_tokens": 8}, "max_tokens=8 must be at least 9, the length of sample 1; or cut texts to it"),
     "dropped": ({"max_tokens": 9, "drop_last": True}, "drop_last=True with max_tokens=9: batches differ in size"),
     "few": ({"max_tokens": 9, "world_size": 4}, "3 samples, fewer than the 4 processes"),

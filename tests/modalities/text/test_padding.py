@@ -166,3 +166,22 @@ def test_a_batch_of_fields_is_mixed() -> None:
     real = torch.tensor([[True, True, True], [True, False, False]])
     assert torch.equal(mixed["attention_mask"], (real | real[mix.index]).long())
     assert mixed["labels"].shape == (2, 3)
+
+
+@pytest.mark.parametrize("pad_id", [1.5, float("nan"), "0", True, 2**70])
+def test_a_pad_id_is_an_id(pad_id: Any) -> None:
+    with pytest.raises(ValueError, match=r"pad_id=.* must be the id of a token"):
+        mm.PadCollate(pad_id)
+
+
+def test_samples_that_make_no_batch_are_named() -> None:
+    collate = mm.PadCollate(0)
+    with pytest.raises(ValueError, match=r"samples=\[\] holds no text"):
+        collate([])
+    with pytest.raises(TypeError, match="labels of the samples make no batch"):
+        collate([([1], None), ([2], None)])
+    with pytest.raises(ValueError, match="labels of the samples make no batch"):
+        collate([([1], torch.ones(2)), ([2], torch.ones(3))])
+    for ids in ([2**70], "ab", None, [[1], [1, 2]]):
+        with pytest.raises(TypeError, match="token ids must be"):
+            collate([(ids, 0)])  # type: ignore[list-item]

@@ -136,6 +136,8 @@ def test_ends_need_marks_and_whole_tokens() -> None:
     x = torch.rand(2, 6, 4)
     with pytest.raises(TypeError, match=r"valid has shape None, and KeepEnds needs \(B, T\)"):
         mm.KeepEnds(mm.FMix(axes="b * d"))(x)
+    with pytest.raises(TypeError, match="KeepEnds needs"):
+        mm.KeepEnds(mm.FMix(axes="b * d"))(x, valid=[[True] * 6] * 2)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"PatchUp.* mixes parts of a token"):
         mm.KeepEnds(mm.PatchUp(axes="b * d", block_size=3))(x, valid=torch.ones(2, 6, dtype=torch.bool))
 

@@ -114,3 +114,23 @@ def test_a_loader_that_is_dealt_out_keeps_what_it_was_told() -> None:
     assert dealt(loader, 1) is loader
     other = dealt(loader, 2)
     assert (other.num_workers, other.prefetch_factor, other.timeout, other.collate_fn) == (1, 3, 7, list)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param("fork", marks=pytest.mark.forks), pytest.param("spawn", marks=pytest.mark.slow)]
+)
+def test_workers_give_the_batches_of_the_main_process(kind: str) -> None:
+    plain = shuffled_loader(torch.arange(23), torch.arange(23) % 3, batch_size=4, seed=1)
+    workers = DataLoader(
+        plain.dataset,
+        batch_sampler=plain.batch_sampler,
+        collate_fn=plain.collate_fn,
+        num_workers=2,
+        multiprocessing_context=kind,
+        persistent_workers=True,
+    )
+    for epoch in (0, 1):
+        plain.batch_sampler.sampler.set_epoch(epoch)  # type: ignore[union-attr]
+        expected = [[part.tolist() for part in batch] for batch in plain]
+        assert [[part.tolist() for part in batch] for batch in workers] == expected
+        assert sorted(number for batch in expected for number in batch[0]) == list(range(23))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from recipes.data.arrays import mapped
 from recipes.data.files import Examples
 from recipes.data.images.altering.constants import SEVERITIES
 from recipes.data.images.folders import read_images
@@ -39,12 +40,14 @@ def read_corrupted(root: Path, data: str, name: str, severity: int) -> Examples:
 
 def _read_arrays(file: Path, severity: int) -> Examples:
     """One of five parts of an array (5 N, 32, 32, 3), and of its labels."""
-    images = np.load(file, mmap_mode="r")
-    labels = np.load(file.with_name("labels.npy"))
+    images, labels = mapped(file), mapped(file.with_name("labels.npy"))
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) % len(SEVERITIES):
         raise ValueError(f"{file} is {images.dtype} {images.shape}, expected uint8 (5 N, H, W, 3): fetch it again")
+    place = file.with_name("labels.npy")
     if labels.shape != images.shape[:1]:
-        raise ValueError(f"{file.with_name('labels.npy')} is {labels.shape}, expected ({len(images)},): fetch it again")
+        raise ValueError(f"{place} is {labels.shape}, expected ({len(images)},): fetch it again")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{place} is {labels.dtype} {labels.shape}, expected whole numbers: fetch it again")
     n = len(images) // len(SEVERITIES)
     part = slice((severity - 1) * n, severity * n)
     x = torch.from_numpy(np.ascontiguousarray(images[part].transpose(0, 3, 1, 2)))

@@ -4,7 +4,8 @@ import hashlib
 import io
 import re
 import struct
-import urllib.error
+import tarfile
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recipes.data.audio import files as sound_files
+from recipes.data.audio.folders import PUBLISHED
 from recipes.data.audio.sets import (
     COMMANDS,
     SpeechSet,
@@ -28,6 +30,7 @@ from recipes.data.audio.sets import (
     split_of,
     synthetic,
 )
+from tests.recipes.data.test_download import Response
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -525,7 +528,7 @@ def test_hidden_files_are_left_out_and_suffixes_have_any_case(folder: Path) -> N
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     for root in (None, tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match=r"http://download\S+v0\.02\.tar\.gz .*--data-root.*--download"):
+        with pytest.raises(FileNotFoundError, match=r"https://download\S+v0\.02\.tar\.gz .*--data-root.*--download"):
             load(root, words="ten")
     make(tmp_path, COMMANDS[:8])
     with pytest.raises(FileNotFoundError, match="has no folder stop, go: unpack"):
@@ -561,44 +564,53 @@ def test_background_is_cut_into_seconds(folder: Path) -> None:
         background(folder)
 
 
-@pytest.mark.parametrize(
-    ("error", "becomes", "message"),
-    [
-        (
-            urllib.error.URLError("no route"),
-            ConnectionError,
-            r"v0\.01\.tar\.gz cannot be fetched .*no route.*--data-root",
-        ),
-        (TimeoutError("slow"), ConnectionError, "cannot be fetched .*slow"),
-        (RuntimeError("invalid hash value"), ValueError, "invalid hash value.*delete it from .* and try again"),
-    ],
-)
-def test_a_download_that_fails_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, becomes: type[Exception], message: str
-) -> None:
-    datasets = pytest.importorskip("torchaudio.datasets")
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose tar is published as the archive of a version."""
+    make(tmp_path / "source")
+    (tmp_path / "source" / "_background_noise_").mkdir()
+    (tmp_path / "source" / "_background_noise_" / "a.wav").write_bytes(b"noise")
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(tmp_path / "source", "./")
+        for name in ("../outside.wav", "yes/../../outside.wav", "/outside.wav"):
+            packed.addfile(tarfile.TarInfo(name))
+    monkeypatch.setitem(PUBLISHED, "v0.02", hashlib.sha256(archive.read_bytes()).hexdigest())
 
-    def fail(*_: object, **__: object) -> None:
-        raise error
+    def serve(url: str, **_: object) -> Any:
+        assert url == "https://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
+        return Response(archive.read_bytes(), url)
 
-    monkeypatch.setattr(datasets, "SPEECHCOMMANDS", fail)
-    with pytest.raises(becomes, match=message):
-        download(tmp_path / "new", "v0.01")
+    monkeypatch.setattr(urllib.request, "urlopen", serve)
+    return tmp_path
 
 
-def test_a_download_is_left_to_torchaudio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unpacked set is not fetched again, and `load` finds it."""
-    datasets = pytest.importorskip("torchaudio.datasets")
-    asked = []
+def test_a_download_is_checked_and_unpacked_as_a_whole(published: Path) -> None:
+    folder = download(published / "new", "v0.02")
+    assert same(load(folder, words="ten"), load(published / "source", words="ten"))
+    assert (folder / "_background_noise_" / "a.wav").read_bytes() == b"noise"
+    assert not list(published.rglob("outside*"))
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    (published / "a.tar.gz").unlink()
+    assert download(published / "new", "v0.02") == folder  # which is there
 
-    def unpack(root: Path, *, url: str, download: bool) -> None:
-        asked.append((url, download))
-        make(Path(root) / "SpeechCommands" / url)
 
-    monkeypatch.setattr(datasets, "SPEECHCOMMANDS", unpack)
-    folder = download(tmp_path / "new", "v0.02")
-    assert asked == [("speech_commands_v0.02", True)]
-    assert same(load(folder, words="ten"), load(tmp_path / "new", words="ten"))
+def test_another_archive_than_was_published_is_refused(published: Path) -> None:
+    with (published / "a.tar.gz").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(ValueError, match=r"v0\.02\.tar\.gz gave a file with the SHA-256 \w{64}, published is \w{64}"):
+        download(published / "new", "v0.02")
+    assert not list((published / "new" / "SpeechCommands").iterdir())
+
+
+def test_a_download_that_is_interrupted_leaves_nothing(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", stop)
+    with pytest.raises(KeyboardInterrupt):
+        download(published / "new", "v0.02")
+    assert not list((published / "new" / "SpeechCommands").iterdir())
 
 
 def test_wrong_tensors_are_named() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from recipes.data.images import files, sets
 from recipes.data.images.facts import FACTS, PATCHUP_SPLITS, HubSource
-from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
+from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle, read_svhn
 from recipes.data.images.folders import TINY_IMAGENET, TinyLayout
 from recipes.data.images.hub import read_hub, to_tensors
 from recipes.data.images.sets import ImageSet, as_in_patchup, load, split_off
@@ -757,3 +757,19 @@ def test_real_cifar10(real: Callable[[str], Path], monkeypatch: pytest.MonkeyPat
     assert data.test_y.bincount().tolist() == [1_000] * 10
     means = data.train_x[:, :, ::4, ::4].double().mean((0, 2, 3)) / 255
     torch.testing.assert_close(means, torch.tensor(data.mean, dtype=torch.float64), atol=5e-3, rtol=0)
+
+
+def test_a_matlab_file_of_a_class_that_there_is_none_of_is_named(tmp_path: Path) -> None:
+    """Of which SciPy raises what it does not mean to."""
+    raw = io.BytesIO()
+    pytest.importorskip("scipy.io").savemat(
+        raw, {"X": np.zeros((32, 32, 3, 1), np.uint8), "y": np.ones((1, 1), np.uint8)}
+    )
+    for name in ("train", "test"):
+        (tmp_path / name).write_bytes(raw.getvalue())
+    assert read_svhn((tmp_path,), {"train": 1, "test": 1})[0][0].shape == (1, 3, 32, 32)
+    flags = bytes([6, 0, 0, 0, 8, 0, 0, 0])
+    broken = raw.getvalue().replace(flags + raw.getvalue().partition(flags)[2][:1], flags + b"\xff", 1)
+    (tmp_path / "train").write_bytes(broken)
+    with pytest.raises(ValueError, match="train is no SVHN file or is truncated"):
+        read_svhn((tmp_path,), {"train": 1, "test": 1})

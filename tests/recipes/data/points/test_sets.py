@@ -21,6 +21,7 @@ from recipes.data.points import sets
 from recipes.data.points.modelnet import MODELNETS, ModelNet, download
 from recipes.data.points.sets import ShapeSet, load
 from recipes.data.points.shapes import Shape, read_shape
+from tests.recipes.data.test_download import Response
 
 BOX = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
 SIDES = ["4 0 1 3 2", "4 4 5 7 6", "4 0 1 5 4", "4 2 3 7 6", "4 0 2 6 4", "4 1 3 7 5"]
@@ -234,7 +235,12 @@ def test_hidden_meshes_are_left_out_and_suffixes_have_any_case(tmp_path: Path) -
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A ModelNet10 of 6 and 4 meshes, published as an archive of this machine."""
-    monkeypatch.setitem(MODELNETS, "modelnet10", ModelNet("ModelNet10", (tmp_path / "a.zip").as_uri(), (6, 4)))
+    monkeypatch.setitem(MODELNETS, "modelnet10", ModelNet("ModelNet10", "https://host/a.zip", (6, 4)))
+
+    def serve(url: str, **_: object) -> Response:
+        return Response((tmp_path / "a.zip").read_bytes(), url)
+
+    monkeypatch.setattr(urllib.request, "urlopen", serve)
     return tmp_path
 
 
@@ -307,6 +313,27 @@ def test_bad_archives_are_refused(small: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
     check_nothing_is_left(root, ConnectionError, "cannot be fetched .*no route")
+
+
+def test_nothing_but_meshes_in_their_places_is_unpacked(small: Path) -> None:
+    source = folder(small / "source" / "ModelNet10")
+    zipped(source, small / "a.zip")
+    with zipfile.ZipFile(small / "a.zip", "a") as packed:
+        for name in ("../outside", "lamp/train/../../../outside.off", ".git/train/outside.off", "outside.txt"):
+            packed.writestr(f"ModelNet10/{name}", "x")
+    download(small / "data", "modelnet10")
+    assert not list(small.rglob("outside*"))
+
+
+@pytest.mark.parametrize(("at", "value"), [(10, 99), (8, 1)], ids=["method", "password"])
+def test_an_archive_that_no_library_reads_is_named(small: Path, at: int, value: int) -> None:
+    """A method of compression that there is none of, and a password."""
+    zipped(folder(small / "source" / "ModelNet10"), small / "a.zip")
+    raw = bytearray((small / "a.zip").read_bytes())
+    place = raw.index(b"PK\x01\x02") + at
+    raw[place : place + 2] = value.to_bytes(2, "little")
+    (small / "a.zip").write_bytes(raw)
+    check_nothing_is_left(small / "data", ValueError, "gave no zip archive that can be read")
 
 
 # ---------------------------------------------------------------- packed voxels and synthetic solids

@@ -1,6 +1,7 @@
 """One's own shapes: PLY in its three forms, meshes and clouds in npz, splits, and every error."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,66 @@ def test_the_recipe_runs_on_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         points.main(["--group", "x"])
     assert "group='x' is not for --data synthetic: leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("corner", ["nan", "inf", "1.5", "-1", "5"])
+def test_a_corner_is_the_number_of_a_vertex(tmp_path: Path, corner: str) -> None:
+    path = tmp_path / "a.ply"
+    path.write_bytes(ply("ascii").replace(b"0.5 3 0 1 4", f"0.5 3 0 1 {corner}".encode()))
+    with pytest.raises(ValueError, match=r"a\.ply: face 1 has the corners \[.*\], expected three or more in 0\.\.4"):
+        read_shape(path)
+
+
+@pytest.mark.parametrize("count", ["3.5", "-1", "nan", "inf"])
+def test_a_list_has_a_number_of_numbers(tmp_path: Path, count: str) -> None:
+    path = tmp_path / "a.ply"
+    path.write_bytes(ply("ascii").replace(b"0.5 3 0 1 4", f"0.5 {count} 0 1 4".encode()))
+    with pytest.raises(ValueError, match=r"a\.ply line \d+ is .*, expected the numbers that the header tells"):
+        read_shape(path)
+
+
+def npy(shape: str, dtype: str = "<f8") -> bytes:
+    """An array whose header says anything, with no number after it."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (npy("(2, 3)"), r"it claims float64 \(2, 3\) of 48 bytes and has another number of them"),
+        (
+            npy("(1000000000000, 3)"),
+            r"it claims float64 \(1000000000000, 3\), expected numbers, of [\d,]+ bytes at most",
+        ),
+        (npy("(-1, 3)"), r"it claims float64 \(-1, 3\)"),
+        (npy("(2, 3)", "|O"), r"it claims object \(2, 3\), expected numbers"),
+        (npy("(2, 3")[:-4], "its header is damaged"),
+        (b"no array", "its header is damaged"),
+        (b"", "its header is damaged"),
+    ],
+    ids=["cut off", "terabytes", "negative", "objects", "header", "other", "empty"],
+)
+def test_an_array_that_claims_what_it_has_not(tmp_path: Path, raw: bytes, message: str) -> None:
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("points.npy", raw)
+    with pytest.raises(ValueError, match=rf"a\.npz cannot be read \({message}.*: write it again"):
+        read_shape(path)
+
+
+def test_arrays_are_read_in_either_order(tmp_path: Path) -> None:
+    places = np.random.default_rng(0).normal(size=(4, 3))
+    for array in (places, np.asfortranarray(places), places.astype(">f4")):
+        np.savez(tmp_path / "a.npz", points=array)
+        shape: Any = read_shape(tmp_path / "a.npz")
+        assert shape.tolist() == array.astype(np.float64).tolist()
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian"])
+def test_elements_without_properties_are_refused(tmp_path: Path, form: str) -> None:
+    """Of which a file of a line may claim any number."""
+    path = tmp_path / "a.ply"
+    path.write_bytes(ply(form).replace(b"element edge 1\nproperty int vertex1\n", b"element edge 100000000\n"))
+    with pytest.raises(ValueError, match=r"a\.ply has 100,000,000 elements edge without a property: write it again"):
+        read_shape(path)

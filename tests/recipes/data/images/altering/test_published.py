@@ -50,3 +50,25 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         ValueError, match=r"data='digits' has no published corruptions; cifar10, cifar100, tiny-imagenet"
     ):
         read_corrupted(tmp_path, "digits", "fog", 1)
+
+
+@pytest.mark.parametrize("name", ["fog.npy", "labels.npy"])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\x93NUMPY\x01\x00v\x00{'d", b"PK\x05\x06" + bytes(18), b"no array", b"\x80\x04."],
+    ids=["empty", "header", "zip", "other", "pickle"],
+)
+def test_a_damaged_array_is_named(tmp_path: Path, name: str, raw: bytes) -> None:
+    np.save(tmp_path / "fog.npy", np.zeros((5, 2, 2, 3), np.uint8))
+    np.save(tmp_path / "labels.npy", np.zeros(5, np.int64))
+    read_corrupted(tmp_path, "cifar10", "fog", 1)
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(ValueError, match=rf"{name} (cannot be read|is an archive).*: fetch it again"):
+        read_corrupted(tmp_path, "cifar10", "fog", 1)
+
+
+def test_labels_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "fog.npy", np.zeros((5, 2, 2, 3), np.uint8))
+    np.save(tmp_path / "labels.npy", np.array(list("abcde")))
+    with pytest.raises(ValueError, match=r"labels\.npy is <U1 \(5,\), expected whole numbers"):
+        read_corrupted(tmp_path, "cifar10", "fog", 1)

@@ -1,0 +1,59 @@
+"""Published archives, fetched over https as a whole or not at all."""
+
+import shutil
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.client import HTTPException
+from pathlib import Path
+
+PIECE = 2**20
+SECONDS = 60
+"""Without a byte."""
+
+
+def fetch(url: str, path: Path, *, digest: str | None = None) -> None:
+    """Fetch a file, which is checked against its length and, where one is known, its hash.
+
+    Args:
+        url: over https; a redirection to anything else is refused.
+        path: where it is written; call it within `temporary`, so that nothing is left of half a file.
+        digest: its SHA-256 in hexadecimal.
+
+    Raises:
+        ConnectionError: it cannot be fetched, or breaks off.
+        ValueError: it is another file than was published, or does not come over https.
+    """
+    found = sha256()
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as response, path.open("wb") as file:
+            for place in (url, response.geturl()):
+                if not place.startswith("https://"):
+                    raise ValueError(f"{url} would come from {place}, expected https: get it by other means")
+            promised = response.headers.get("Content-Length")
+            while piece := response.read(PIECE):
+                found.update(piece)
+                file.write(piece)
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(
+            f"{url} cannot be fetched ({error}): get it by other means, unpack it and give its folder with --data-root"
+        ) from error
+    size = path.stat().st_size
+    if promised is not None and size != int(promised):
+        raise ConnectionError(f"{url} broke off after {size:,} of {int(promised):,} bytes: try again")
+    if digest is not None and found.hexdigest() != digest:
+        raise ValueError(f"{url} gave a file with the SHA-256 {found.hexdigest()}, published is {digest}: try again")
+
+
+@contextmanager
+def temporary(target: Path) -> Iterator[Path]:
+    """A path beside ``target`` of which nothing is left in the end."""
+    path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield path
+    finally:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)

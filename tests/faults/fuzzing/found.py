@@ -1,0 +1,87 @@
+"""What the fuzzers found, and the words of the page about them."""
+
+TEXT = """# Fuzzing
+
+All that reads a file, and the public calls, are called with inputs that are changed at random, byte by byte. Of a
+reader they begin with whole files; of a call they choose shapes, strides, types, axes patterns, settings and extremes.
+An input that reaches a line of ours which none before it did is kept, and changed further; the lines of the first
+{watched:,} calls of each search are watched, and of one in {one_of} after them.
+
+A call may answer, or refuse with the documented error in one sentence of ours that names the file, or the argument.
+Anything else is a fault: another error, one that is raised within a library, a crash, more than {patience:g} seconds,
+or a process that has grown by more than {memory} MiB and {per_byte} bytes for each byte of the longest input in all its
+calls. Of a mixed batch the values tell the samples that they come from, so that `mix.lam`, the soft targets and the
+loss are compared with what is in it. Hypothesis gives inputs to the same calls in the tests. Hidden mixers, token
+mixers and the adapters of frameworks are not fuzzed."""
+HEAD = "| where | what happened | now |\n|---|---|---|"
+FOUND: list[tuple[str, str, str]] = [
+    (
+        "npz of a shape",
+        "`TokenError`, `AttributeError`: a damaged header; an array that claims gigabytes took them",
+        "one sentence; what a header claims is checked first",
+    ),
+    ("packed voxels", "`TokenError`: a header cut within a string", "one sentence"),
+    (
+        "PLY",
+        "`ValueError` without the file: a corner that is NaN; a corner of 1.5 was taken for 1 in silence; 100,000,000 "
+        "elements without a property, read without end from nothing",
+        "one sentence",
+    ),
+    (
+        "CIFAR-10-C",
+        "seven kinds of NumPy's errors without the file; labels that claim gigabytes (`MemoryError`)",
+        "one sentence; both files are mapped",
+    ),
+    ("CIFAR's pickles", "a sentence of several lines, of names with line breaks", "one line"),
+    ("SVHN", "`UnboundLocalError` within SciPy: a damaged element", "one sentence"),
+    (
+        "ModelNet's zip",
+        "`NotImplementedError`, `OSError` of a seek: damaged members",
+        "one sentence; nothing but meshes in their places is unpacked",
+    ),
+    (
+        "jsonl",
+        "`ValueError` without the line: a number of 5,000 digits, half a character (`\\ud800`)",
+        "one sentence with the line",
+    ),
+    (
+        "result.json",
+        "`ValueError` of `shlex`: a command with an open quote; `OverflowError`: a number of 400 "
+        "digits; half a character",
+        "one sentence",
+    ),
+    ("checkpoint, analysed", "`SafetensorError`, `JSONDecodeError`", "one sentence"),
+    (
+        "checkpoint, resumed",
+        "`AttributeError`, `TypeError`: settings or mixers of another kind; a negative number of epochs went on",
+        "one sentence",
+    ),
+    ("batch that was not finite", "`SafetensorError`, `JSONDecodeError`", "one sentence"),
+    ("turns of mixers, pth", "seven kinds of errors of `torch.load` without the file", "one sentence"),
+    (
+        "`alpha` of all mixers",
+        "`OverflowError`: 10³⁰ as a whole number; beside it, `lam` was NaN in silence for an alpha below 10⁻⁴⁵",
+        "a share of 0, 1/2 or 1",
+    ),
+    (
+        "`Mix.resize`, `Mix.accuracy`",
+        "`RuntimeError`, `IndexError` of torch: sizes that are fractions, predictions or labels of no class",
+        "named errors",
+    ),
+    (
+        "`settings_of` of a run's config",
+        "an error of the settings that does not say where they are from",
+        "one sentence",
+    ),
+    ("`LengthBucketBatchSampler`", "an error of torch's for `drop_last=None`", "a named error"),
+    ("`Cutout`", "`OverflowError`: a size of 10³⁰", "covers the grid"),
+    ("`InPairs`", "`IndexError`: a batch without axes; `AttributeError`: an index that is a list", "named errors"),
+    ("`KeepEnds`", "`AttributeError`: `valid` that is no tensor", "a named error"),
+    (
+        "`PadCollate`",
+        "a `pad_id` of NaN made the ids fractions in silence; `IndexError`: no sample; errors of torch's collate "
+        "without the field",
+        "named errors",
+    ),
+    ("`MixCollate`", "`IndexError`: no sample", "a named error"),
+]
