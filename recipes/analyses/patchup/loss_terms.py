@@ -127,8 +127,8 @@ def compare(trained: Trained, kind: str, settings: Settings) -> dict[str, Compar
     for x, labels in itertools.islice(loader, 2 if settings.smoke else settings.batches):
         y = F.one_hot(labels, len(data.classes)).float().to(trained.device)
         preds, mix = mixing(net, augment(x.to(trained.device), True), y)
-        (kept, _), (_, own) = mix.terms
-        shares = kept.to(y), torch.as_tensor(own).to(y).expand(len(y))
+        (of_kept, _), (of_altered, own), *_ = mix.terms
+        shares = (of_kept / (of_kept + of_altered)).to(y), torch.as_tensor(own).to(y).expand(len(y))
         for name, criterion in CRITERIA.items():
             both = terms(preds, y, y[mix.index], *shares, criterion)
             slopes = [

@@ -166,7 +166,7 @@ def networks(choice: Choice) -> Iterator[Trained]:
             raise ValueError(f"{root} has no finished runs of methods={choice.methods}: choose others")
         check_comparable(runs)
         most = SMOKE_IMAGES if choice.smoke else choice.images
-        trained = None
+        trained: Trained | None = None
         for run in sorted(runs, key=lambda run: (list(METHODS).index(run.method), run.seed)):
             trained = load(run.folder, data_root=choice.data_root, device=device_of(choice.device), like=trained)
             data = replace(trained.data, test_x=trained.data.test_x[:most], test_y=trained.data.test_y[:most])
