@@ -34,8 +34,8 @@ from recipes.training import methods, records
 from recipes.training.losses import softmax_bce
 
 KINDS = ("patchup-soft", "patchup-hard")
-ROUNDING = 1e-5
-"""Differences below this share are those of float32."""
+ROUNDING = 1e-9
+"""Differences below this share are those of float64."""
 
 
 def squared(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -118,15 +118,15 @@ def compare(trained: Trained, kind: str, settings: Settings) -> dict[str, Compar
     """What the terms are, by loss, on batches that a kind of PatchUp mixes in a network in training."""
     torch.manual_seed(settings.seed)
     how, data = replace(trained.settings, mixing=methods.Method(method=kind)), trained.data
-    net = copy.deepcopy(trained.net).train()
+    net = copy.deepcopy(trained.net).double().train()
     sites = methods.named_sites(net, images.sites_of(how, net))
     mixing = methods.make(how.mixing, methods.Place(net, sites, "b c *", data.train_x.shape[2]))
     weights, augment = list(net.parameters()), Augment.of(data)
     found: dict[str, list[list[float]]] = {name: [] for name in CRITERIA}
     loader = shuffled_loader(data.train_x, data.train_y, batch_size=settings.batch_size, seed=settings.seed)
     for x, labels in itertools.islice(loader, 2 if settings.smoke else settings.batches):
-        y = F.one_hot(labels, len(data.classes)).float().to(trained.device)
-        preds, mix = mixing(net, augment(x.to(trained.device), True), y)
+        y = F.one_hot(labels, len(data.classes)).double().to(trained.device)
+        preds, mix = mixing(net, augment(x.to(trained.device), True).double(), y)
         (of_kept, _), (of_altered, own), *_ = mix.terms
         shares = (of_kept / (of_kept + of_altered)).to(y), torch.as_tensor(own).to(y).expand(len(y))
         for name, criterion in CRITERIA.items():
@@ -179,7 +179,7 @@ def page(settings: Settings, command: str) -> pages.Page:
         "Differences between the columns of Table 6 are then noise, or that factor. `mix.loss` is the mean of both "
         "terms, and the recipes have the factor, `--mixed-weight 2`.",
         f"Made by `{command}` at {records.environment()['git']} on {records.device_name(trained.device)}: the network "
-        f"of a run of {s.model} on {s.data} with {trained.method}, in training mode.",
+        f"of a run of {s.model} on {s.data} with {trained.method}, in training mode and float64.",
     ]
     return pages.Page("\n\n".join(text) + "\n")
 
