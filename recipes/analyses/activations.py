@@ -30,9 +30,9 @@ PAIRS += [("manifold-mixup", other) for other in OTHERS[1:]]
 
 Measure = Literal["magnitude", "signed-sum", "published"]
 MEASURES: dict[Measure, Callable[[Tensor], Tensor]] = {
-    "magnitude": lambda maps: maps.abs().mean((2, 3)).sum(0),
-    "signed-sum": lambda maps: maps.sum((0, 2, 3)),
-    "published": lambda maps: maps[::PUBLISHED_BATCH].sum((0, 2, 3)),
+    "magnitude": lambda maps: maps.abs().mean((2, 3)).double().sum(0),
+    "signed-sum": lambda maps: maps.sum((2, 3)).double().sum(0),
+    "published": lambda maps: maps[::PUBLISHED_BATCH].sum((2, 3)).double().sum(0),
 }
 """Feature maps (B, C, H, W) of a batch of 100 images, or of the last ones, to a sum (C,), which is then divided by the
 number of all images."""
@@ -77,7 +77,7 @@ def activations(trained: Trained, layers: Sequence[str], measure: Measure = "mag
 
     def watch(name: str) -> Callable[[Any, Any, Tensor], None]:
         def add(_module: Any, _inputs: Any, output: Tensor) -> None:
-            found = MEASURES[measure](output.double()).cpu()
+            found = MEASURES[measure](output.float()).cpu()
             sums[name] = sums[name] + found if name in sums else found
 
         return add

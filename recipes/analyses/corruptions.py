@@ -54,6 +54,8 @@ class Settings:
     """Which of the fifteen."""
     seed: int = 0
     """Of the draws, which are the same for all networks."""
+    sets: Path | None = None
+    """Folder to keep the images in that are made, and to take them from; else they are made anew."""
     out: Path | None = None
     """File for the page, in Markdown; pictures and a table of all numbers are put beside it."""
 
@@ -61,8 +63,9 @@ class Settings:
         unknown = [name for name in self.corruptions if name not in CORRUPTIONS]
         if unknown or not self.corruptions:
             raise ValueError(f"corruptions={self.corruptions} must be of {', '.join(CORRUPTIONS)}")
-        if self.published is not None and self.frost is not None:
-            raise ValueError("published and frost exclude each other: what is published has frost in it")
+        for name, value in (("frost", self.frost), ("sets", self.sets)):
+            if self.published is not None and value is not None:
+                raise ValueError(f"published and {name} exclude each other: with published images none are made")
 
 
 class Corrupted:
@@ -70,7 +73,7 @@ class Corrupted:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.made = altered.Alterations(self._make)
+        self.made = altered.Alterations(self._make, folder=settings.sets, facts={"seed": settings.seed})
 
     def __call__(self, trained: Trained, name: str, severity: int) -> Examples:
         """Images and labels for a network."""

@@ -32,8 +32,9 @@ BEST = {
     "scale 1.4": "manifold-mixup",
 }
 """The method with the lowest error in Table 4."""
+METHODS = ("cutout", "cutmix", "manifold-mixup", "puzzlemix", "patchup-soft", "patchup-hard")
 CLAIMS = tuple(
-    Claim(name, best, other, "PatchUp, Table 4") for name, best in BEST.items() for other in ("cutmix", "puzzlemix")
+    Claim(name, best, other, "PatchUp, Table 4") for name, best in BEST.items() for other in METHODS if other != best
 )
 
 
@@ -45,13 +46,16 @@ class Settings:
     """Which networks, and on what."""
     seed: int = 0
     """Of the angles, which are the same for all networks."""
+    sets: Path | None = None
+    """Folder to keep the deformed images in and to take them from; else they are made anew."""
     out: Path | None = None
     """File for the page, in Markdown; pictures and a table of all numbers are put beside it."""
 
 
 def page(settings: Settings, command: str) -> pages.Page:
     """Score all networks; the page and what is beside it."""
-    sets = altered.Alterations(lambda x, name: deformed(x, name, seed=settings.seed))
+    seed = settings.seed
+    sets = altered.Alterations(lambda x, name: deformed(x, name, seed=seed), folder=settings.sets, facts={"seed": seed})
     measured: dict[str, dict[str, dict[int, float]]] = {}
     start, runs = None, 0
     rows: dict[str, list[Tensor]] = {}

@@ -33,7 +33,7 @@ from recipes.data.subsets import subset
 from recipes.models.images.vae import SIDE, VAE, divergence
 from recipes.pictures import images as pictures
 from recipes.reporting import pages
-from recipes.reporting.intervals import Claim, csv_text
+from recipes.reporting.intervals import Claim, Values, csv_text, difference, verdict
 from recipes.training import engine, methods, records
 
 UPPER, LOWER, OTHER, ERROR = "I(Z; X) (nats)", "I(Z; X̂) (nats)", "I(Z; X̂), X of another seed", "squared error"
@@ -229,13 +229,37 @@ def page(settings: Settings, command: str) -> pages.Page:
             "reconstructions are the worst."
         },
         name=name_of(settings.out, "mutual-information"),
+        judged=chain(measured),
     )
     return pages.Page(body, {".png": figure}, {".csv": csv_text(measured)})
 
 
+def chain(measured: Mapping[str, Values]) -> list[str]:
+    """Whether the whole of I(MixUp) < I(baseline) < I(CutMix) <= I(FMix) holds, of either value; nothing if not run.
+
+    It holds if its strict links do and the last one is not contradicted, and is contradicted if any of them is.
+
+    >>> ordered = {"mixup": {0: 1.0, 1: 1.1}, "baseline": {0: 2.0, 1: 2.1}, "cutmix": {0: 3.0, 1: 3.1}}
+    >>> chain({UPPER: ordered | {"fmix": {0: 3.0, 1: 3.2}}, LOWER: ordered | {"fmix": {0: 2.0, 1: 2.1}}})
+    ['I(MixUp) < I(baseline) < I(CutMix) ≤ I(FMix): I(Z; X) (nats) holds, I(Z; X̂) (nats) contradicted.']
+    """
+    found = []
+    for quantity in (UPPER, LOWER):
+        values = measured[quantity]
+        if not {name for pair in CHAIN for name in pair} <= values.keys():
+            return []
+        *strict, last = (verdict(difference(values[higher], values[lower])) for lower, higher in CHAIN)
+        if "contradicted" in (*strict, last):
+            found.append(f"{quantity} contradicted")
+        else:
+            found.append(f"{quantity} {'holds' if set(strict) == {'holds'} else 'open'}")
+    return [f"I(MixUp) < I(baseline) < I(CutMix) ≤ I(FMix): {', '.join(found)}."]
+
+
 def _untrained(data: sets.ImageSet, seed: int) -> VAE:
     engine.seed(seed)
-    return VAE(channels=data.train_x.shape[1])
+    vae = VAE(channels=data.train_x.shape[1])
+    return vae.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
 
 def _task(settings: Settings, data: sets.ImageSet, vae: VAE, method: str, how: engine.Training) -> engine.Task:

@@ -6,7 +6,7 @@ falls for a decay power below 2. Claim (Figure 4): FMix and MixUp in turn are be
     python -m recipes.analyses.sweep --figure fmix-3-alpha --words="--preset fmix-paper --data cifar10 --data-root DIR"
 
 Claim (Faramarzi et al. 2022, Table 7): hard PatchUp before a random one of the input and the first stages errs less
-than before any fixed one, and more the later that is.
+than before any fixed one, and more the later that is; with blocks at the input it errs more than with a box there.
 
 `--figure fmix-4` changes epochs with the size of the training set: leave the schedule a cosine, which follows them, as
 milestones do not.
@@ -20,9 +20,9 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +31,57 @@ from matplotlib.figure import Figure
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.cells import markdown_table
+from recipes.reporting.intervals import Claim
 from recipes.reporting.summary import read_json
 
 Options = tuple[tuple[str, str], ...]
 """Names and values of a cell of a grid."""
+Cell = Mapping[str, str]
+"""The same by name."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A figure or table of a paper: its grid, further words of the command line, and what is claimed."""
+    """A figure or table of a paper.
+
+    Args:
+        grid: its options.
+        words: further words of the command line.
+        claim: what the paper says.
+        below: whether it says that the first of two cells has the lower score, by their options; None where it says
+            nothing that a difference could bear out.
+    """
 
     grid: tuple[str, ...]
     words: str
     claim: str
+    below: Callable[[Cell, Cell], bool] | None = None
 
 
-SITES = "sites=input,layer1,layer2,layer3,input layer1 layer2"
+def _in_turn(low: Cell, high: Cell) -> bool:
+    """Both methods in turn are ahead of others; MixUp of FMix on few images, and behind on many."""
+    size = int(low["per_class"])
+    if low["per_class"] != high["per_class"]:
+        return False
+    if high["method"] == "fmix+mixup":
+        return low["method"] != high["method"]
+    few = {("fmix", "mixup")} if size <= FEW else set()
+    many = {("mixup", "fmix")} if size >= MANY else set()
+    return (low["method"], high["method"]) in few | many
+
+
+def _early(low: Cell, high: Cell) -> bool:
+    """A site is ahead of the next one, several are ahead of the first, and with a box at the input of blocks there."""
+    place = {"layer3": 0, "layer2": 1, "layer1": 2, ALL: 3}
+    if low["patchup_input"] != high["patchup_input"]:
+        return low["sites"] == high["sites"] and high["patchup_input"] == "box"
+    return place[high["sites"]] == place[low["sites"]] + 1
+
+
+FEW, MANY = 100, 5000
+"""Images of a class, well on either side of where the curves of the paper's figure cross."""
+ALL = "input layer1 layer2"
+SITES = f"sites+patchup_input=layer1+box,layer2+box,layer3+box,{ALL}+box,{ALL}+blocks"
 FIGURES = {
     "fmix-3-alpha": Plan(
         ("alpha=0.2,0.5,1,2,3,4,5,7",),
@@ -57,6 +92,7 @@ FIGURES = {
         ("decay_power=0.5,1,1.5,2,3,4,5,7",),
         "--method fmix",
         "Harris et al. 2020, Figure 3: accuracy falls for a decay power below 2 and is flat above",
+        lambda low, high: float(low["decay_power"]) < 2 and float(high["decay_power"]) == 3,
     ),
     "fmix-4": Plan(
         (
@@ -67,12 +103,14 @@ FIGURES = {
         "Harris et al. 2020, Figure 4: FMix and MixUp in turn are best for training sets of any size; MixUp is ahead "
         "of FMix on small ones and behind on large ones. Sizes are ours; epochs are those of as many steps as 200 of "
         "all 50,000 images",
+        _in_turn,
     ),
     "patchup-table-7": Plan(
         (SITES,),
         "--method patchup-hard",
-        "Faramarzi et al. 2022, Table 7: the error of hard PatchUp grows with the depth of a fixed site, and is lowest "
-        "before a random one",
+        "Faramarzi et al. 2022, Table 7: the error of hard PatchUp grows with the depth of a fixed site, is lowest "
+        "before a random one, and higher there with blocks at the input in place of a box",
+        _early,
     ),
     "patchup-gamma": Plan(
         ("method=patchup-soft,patchup-hard", "gamma=0.25,0.5,0.75,0.9"),
@@ -100,7 +138,7 @@ class Settings:
     recipe: str = "images"
     """Which one: images, audio, text or points."""
     figure: str | None = None
-    """The grid of a figure or table of a paper, in place of `--grid`."""
+    """A figure or table of a paper: its grid, or with `--grid` other values of the same options, and its claim."""
     grid: tuple[str, ...] = ()
     """NAME=VALUE,VALUE,... for each option that is varied."""
     words: str = ""
@@ -123,8 +161,11 @@ class Settings:
             raise ValueError(f"recipe={self.recipe!r} must be images, audio, text or points")
         if self.figure is not None and self.figure not in FIGURES:
             raise ValueError(f"figure={self.figure!r} is unknown; choose {', '.join(FIGURES)}")
-        if bool(self.figure) + bool(self.grid) + self.smoke != 1:
-            raise ValueError("give one of figure, grid and smoke, which each say what is varied")
+        if bool(self.figure or self.grid) == self.smoke:
+            raise ValueError("give figure, grid or both, or else smoke, which say what is varied")
+        if self.figure and self.grid and options(self.grid) != options(FIGURES[self.figure].grid):
+            usual = ", ".join(FIGURES[self.figure].grid)
+            raise ValueError(f"grid={self.grid} must have the options of figure={self.figure!r}, which are {usual}")
         if self.jobs < 1 or not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise ValueError(f"jobs={self.jobs} must be 1 or more, and seeds={self.seeds} different ones")
 
@@ -166,6 +207,11 @@ def cells(grid: Sequence[str]) -> list[Options]:
     return found
 
 
+def options(grid: Sequence[str]) -> set[str]:
+    """Names of what is varied."""
+    return {name for name, _ in cells(grid)[0]}
+
+
 def command_of(settings: Settings, figure: Plan, cell: Options, seed: int) -> tuple[list[str], Path]:
     """The words of a run after the name of its recipe, and its folder."""
     options = [[f"--{name.replace('_', '-')}", *value.split(" ")] for name, value in cell]
@@ -200,6 +246,7 @@ def run(settings: Settings, words: Sequence[str], out: Path) -> dict[str, Any]:
 def page(settings: Settings, command: str) -> pages.Page:
     """Run the grid; the page and what is beside it."""
     figure = SMOKE if settings.smoke else FIGURES.get(settings.figure or "", Plan(settings.grid, "", "none"))
+    figure = replace(figure, grid=settings.grid or figure.grid)
     seeds = settings.seeds[:2] if settings.smoke else settings.seeds
     grid = cells(figure.grid)
     jobs = [(cell, seed, *command_of(settings, figure, cell, seed)) for cell in grid for seed in seeds]
@@ -209,45 +256,55 @@ def page(settings: Settings, command: str) -> pages.Page:
     for (cell, seed, *_), result in zip(jobs, results, strict=True):
         scores.setdefault(cell, {})[seed] = float(result["score"])
     name = "" if settings.out is None else settings.out.stem
+    first = f"python -m recipes.{settings.recipe} {shlex.join(jobs[0][2])}"
     text = [
         f"# {settings.recipe} over {' and '.join(each.partition('=')[0] for each in figure.grid)}",
-        f"Made by `{command}`; each run by `{command_line(settings, figure, grid[0], seeds)}` with its options. "
+        f"Made by `{command}`; each run by `{first}` with its options. "
         f"Revisions: {', '.join(sorted({str(result['git']) for result in results}))}.",
         f"The {results[0]['metric']} in percent, of the last epoch:",
         table(scores),
         f"![{results[0]['metric']} over the grid]({name}.png)",
         f"*Claim: {figure.claim}. Bands are 95 % t-intervals over the seeds.*",
-        intervals.READING.partition(" Differences")[0],
+        *judged(figure, scores),
     ]
     figures = {".png": plot(scores, figure.grid, results[0]["metric"])}
     return pages.Page("\n\n".join(text) + "\n", figures, {".csv": intervals.csv_text({"score": _named(scores)})})
 
 
-def command_line(settings: Settings, figure: Plan, cell: Options, seeds: Sequence[int]) -> str:
-    """The command of the first run."""
-    words, _ = command_of(settings, figure, cell, seeds[0])
-    return f"python -m recipes.{settings.recipe} {shlex.join(words)}"
-
-
 def table(scores: Mapping[Options, Mapping[int, float]]) -> str:
     """A row for each cell."""
-    names = [name for name, _ in next(iter(scores))]
     rows = []
     for cell, seeds in scores.items():
         found = intervals.interval(list(seeds.values()))
         rows.append([*(value for _, value in cell), str(found.n), intervals.cell(found, 2)])
-    return markdown_table([*names, "n", "score (%)"], rows)
+    return markdown_table([*(name for name, _ in next(iter(scores))), "n", "score (%)"], rows)
+
+
+def judged(figure: Plan, scores: Mapping[Options, Mapping[int, float]]) -> list[str]:
+    """Whether what a paper says of cells holds here, and how to read it."""
+    below, source = figure.below, figure.claim.partition(":")[0]
+    pairs = [
+        Claim("score", name_of(low), name_of(high), source)
+        for low, high in itertools.permutations(scores, 2)
+        if below is not None and below(dict(low), dict(high))
+    ]
+    if not pairs:
+        return [intervals.READING.partition(" Differences")[0]]
+    return [intervals.claim_table(pairs, {"score": _named(scores)}, 2), intervals.READING]
 
 
 def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], metric: str) -> Figure:
     """Scores over the last axis of the grid, a curve for each place on the others."""
-    size = len(axis(grid[-1])[0])
+    marks = axis(grid[-1])
+    size, firsts = len(marks[0]), {place[0][1] for place in marks}
     values: dict[str, dict[str, conditions.Band]] = {}
     for cell, seeds in scores.items():
         found = intervals.interval(list(seeds.values()))
         curve = ", ".join(value for _, value in cell[:-size]) or metric
-        values.setdefault(cell[-size][1], {})[curve] = found.mean, found.half
-    name = axis(grid[-1])[0][0][0]
+        last = [value for _, value in cell[-size:]]
+        at = last[0] if len(firsts) == len(marks) else ", ".join(last)  # one option tells the places, or all do
+        values.setdefault(at, {})[curve] = found.mean, found.half
+    name = marks[0][0][0]
     try:
         places = [float(value) for value in values]
     except ValueError:
@@ -259,8 +316,17 @@ def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], met
     return conditions.curves({"": curves}, xlabel=name, ylabel=f"{metric} (%)", threshold=None)
 
 
+def name_of(cell: Options) -> str:
+    """What pages call a cell.
+
+    >>> name_of((("method", "fmix"), ("alpha", "0.2")))
+    'method=fmix alpha=0.2'
+    """
+    return " ".join(f"{name}={value}" for name, value in cell)
+
+
 def _named(scores: Mapping[Options, Mapping[int, float]]) -> dict[str, Mapping[int, float]]:
-    return {" ".join(f"{name}={value}" for name, value in cell): seeds for cell, seeds in scores.items()}
+    return {name_of(cell): seeds for cell, seeds in scores.items()}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from torch import nn
@@ -90,6 +90,8 @@ class Method:
     """Side of a block of PatchUp and DropBlock in cells."""
     gamma: float | None = None
     """Share of a feature map that PatchUp alters, nominally; 0.75 if soft, 0.5 if hard by default."""
+    patchup_input: Literal["box", "blocks"] = "box"
+    """What PatchUp mixes at the input: a box of the partner, as in CutMix, or blocks as it mixes within."""
     drop_prob: float = 0.1
     """Share of a feature map that DropBlock drops, nominally."""
     clean_lam: float = 0.0
@@ -150,10 +152,10 @@ def _anywhere(m: "Method", at: Place, mixer: Draws) -> Mixing:
 
 
 def _patchup(m: "Method", at: Place, *, soft: bool) -> Mixing:
-    """One box at the input, as the paper has it, blocks within."""
+    """One box at the input, as the paper has it, or blocks, as in its Table 7; blocks within."""
     blocks = mm.PatchUp(block_size=m.block_size, gamma=m.gamma, soft=soft, alpha=m.beta(2.0), axes=at.axes)
-    box = at.adapt(mm.CutMix(axes=at.axes))
-    mixers = {site: m.sometimes(box if site is at.net else blocks) for site in at.sites}
+    first = at.adapt(mm.CutMix(axes=at.axes) if m.patchup_input == "box" else blocks)
+    mixers = {site: m.sometimes(first if site is at.net else blocks) for site in at.sites}
     return AtSites(at.net, mixers, valid=at.valid)
 
 

@@ -150,6 +150,16 @@ def test_methods_have_their_own_alpha() -> None:
     assert made("patchup-soft")[0]["layer1"] == mm.PatchUp(alpha=2.0)
 
 
+@pytest.mark.parametrize("soft", [True, False])
+def test_patchup_mixes_a_box_at_the_input_or_blocks(soft: bool) -> None:
+    """As in the last row of the PatchUp paper's Table 7; within it mixes blocks in any case."""
+    blocks = mm.PatchUp(block_size=3, soft=soft, alpha=2.0)
+    kind = f"patchup-{'soft' if soft else 'hard'}"
+    for first, expected in (("box", mm.CutMix()), ("blocks", blocks)):
+        mixers, _ = made(kind, block_size=3, patchup_input=first)
+        assert mixers == {"input": expected, "layer1": blocks, "layer2": blocks}
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_mix_with_their_probability(method: str) -> None:
     if method == "baseline":

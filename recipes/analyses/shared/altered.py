@@ -1,8 +1,12 @@
 """What networks make of altered test images: their errors, as a table, a picture and claims."""
 
+import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from recipes.analyses.shared.trained import Trained
@@ -10,6 +14,7 @@ from recipes.data.loading import ordered_loader
 from recipes.pictures.conditions import Band
 from recipes.reporting import intervals
 from recipes.reporting.intervals import Values
+from recipes.training.faults.files import whole
 
 SHOWN = 8
 """Images in a picture of samples."""
@@ -20,6 +25,8 @@ class Alterations:
 
     Args:
         make: test images (N, C, H, W) uint8 and a name to altered images of the same kind.
+        folder: where they are kept for later analyses, a file for each name; in memory alone if None.
+        facts: what else they follow from, such as the seed; it is kept in the files.
 
     >>> darker = Alterations(lambda x, name: x // int(name))
     >>> x = torch.full((1, 1, 1, 1), 8, dtype=torch.uint8)
@@ -27,22 +34,57 @@ class Alterations:
     (4, True)
     """
 
-    def __init__(self, make: Callable[[Tensor, str], Tensor]) -> None:
-        self.make = make
+    def __init__(
+        self,
+        make: Callable[[Tensor, str], Tensor],
+        *,
+        folder: Path | None = None,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        self.make, self.folder = make, folder
+        self.facts = {name: str(value) for name, value in (facts or {}).items()}
         self.made: dict[str, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, x: Tensor, name: str) -> Tensor:
         """The images of `name`.
 
         Raises:
-            ValueError: other images were altered before: the networks are not tested on the same ones.
+            ValueError: other images were altered before: the networks are not tested on the same ones; or the file of
+                `name` is damaged or holds images that were altered from others, or otherwise.
+            OSError: they cannot be kept.
         """
         given, altered = self.made.get(name, (None, None))
         if given is None or altered is None:
-            self.made[name] = x, altered = x, self.make(x, name)
+            self.made[name] = x, altered = x, self._kept(x, name)
         elif given is not x and not torch.equal(given, x):
             raise ValueError("the runs have different test images; analyse them apart")
         return altered
+
+    def _kept(self, x: Tensor, name: str) -> Tensor:
+        """The images of a file, which is made if it is not there."""
+        if self.folder is None:
+            return self.make(x, name)
+        path = self.folder / f"{name.replace(' ', '-')}.safetensors"
+        digest = hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()
+        wanted = {**self.facts, "name": name, "altered from": digest}
+        if not path.exists():
+            altered = self.make(x, name)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with whole(path) as place:
+                save_file({"images": altered.contiguous()}, place, metadata=wanted)
+            return altered
+        try:
+            with safe_open(path, framework="pt") as file:
+                found, images = file.metadata() or {}, file.get_tensor("images")
+        except SafetensorError as error:
+            raise ValueError(f"sets: {path} is damaged ({error}): remove it, and it is made anew") from error
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                raise ValueError(
+                    f"sets: the images of {path} differ in {key!r}, {found.get(key)} there and {value} now: choose "
+                    f"another folder"
+                )
+        return images
 
 
 @torch.no_grad()

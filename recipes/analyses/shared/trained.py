@@ -72,7 +72,9 @@ class Trained:
         return torch.cat([self.net(self.normalise(x)).float().cpu() for x, _ in self.batches(batch_size)])
 
 
-def load(run: Path, *, data_root: Path | None = None, device: torch.device | str = "cpu") -> Trained:
+def load(
+    run: Path, *, data_root: Path | None = None, device: torch.device | str = "cpu", like: Trained | None = None
+) -> Trained:
     """The network of a finished run of `recipes.images` and its test set.
 
     It computes in float32, whatever the precision of the training was.
@@ -81,6 +83,7 @@ def load(run: Path, *, data_root: Path | None = None, device: torch.device | str
         run: folder of the run.
         data_root: where the data are now; where the run found them if None.
         device: where to put the network.
+        like: another network, whose images are taken where those of the run are the same.
 
     Raises:
         ValueError: the folder holds no finished run of `recipes.images`, or one whose files do not fit each other.
@@ -105,7 +108,8 @@ def load(run: Path, *, data_root: Path | None = None, device: torch.device | str
     settings = command.settings_of(images.Settings, config)
     if data_root is not None:
         settings = replace(settings, data_root=data_root)
-    data = images.load(settings)
+    same = like is not None and _images_of(like.settings) == _images_of(settings)
+    data = like.data if like is not None and same else images.load(settings)
     net = images.network(settings, data)
     try:
         net.load_state_dict(weights)
@@ -122,6 +126,8 @@ class Choice:
     """Folder that holds finished runs of recipes.images, at any depth."""
     data_root: Path | None = None
     """Folder of the data, if it is not where the runs found it."""
+    methods: tuple[str, ...] | None = None
+    """Only networks of these methods; all by default."""
     images: int | None = None
     """Analyse so many test images, the first ones; all by default."""
     device: Literal["auto", "cpu"] = "auto"
@@ -132,6 +138,9 @@ class Choice:
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 1:
             raise ValueError(f"images={self.images} must be 1 or more")
+        unknown = [name for name in self.methods or () if name not in METHODS]
+        if unknown or self.methods == ():
+            raise ValueError(f"methods={self.methods} must be of {', '.join(METHODS)}")
 
 
 def networks(choice: Choice) -> Iterator[Trained]:
@@ -152,12 +161,22 @@ def networks(choice: Choice) -> Iterator[Trained]:
         runs, unfinished = find_runs(root)
         for folder in unfinished:
             print(f"unfinished, left out: {folder}", file=sys.stderr)
+        runs = [run for run in runs if choice.methods is None or run.method in choice.methods]
+        if not runs:
+            raise ValueError(f"{root} has no finished runs of methods={choice.methods}: choose others")
         check_comparable(runs)
         most = SMOKE_IMAGES if choice.smoke else choice.images
+        trained: Trained | None = None
         for run in sorted(runs, key=lambda run: (list(METHODS).index(run.method), run.seed)):
-            trained = load(run.folder, data_root=choice.data_root, device=device_of(choice.device))
+            trained = load(run.folder, data_root=choice.data_root, device=device_of(choice.device), like=trained)
             data = replace(trained.data, test_x=trained.data.test_x[:most], test_y=trained.data.test_y[:most])
             yield replace(trained, data=data)
+
+
+def _images_of(settings: images.Settings) -> tuple[object, ...]:
+    """What the images of a run follow from."""
+    names = ("data", "data_root", "hub", "side", "per_class", "validation", "score_on", "facts")
+    return *(getattr(settings, name) for name in names), settings.validation and settings.training.seed
 
 
 def device_of(choice: Literal["auto", "cpu"]) -> torch.device:

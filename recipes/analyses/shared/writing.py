@@ -18,6 +18,7 @@ def text(
     claims: Sequence[Claim],
     pictures: Mapping[str, str],
     name: str,
+    judged: Sequence[str] = (),
 ) -> str:
     """The page of an analysis, in Markdown.
 
@@ -30,17 +31,19 @@ def text(
         claims: what the papers say of the quantities.
         pictures: captions by what is added to `name`, such as ".png".
         name: of the page and of the files beside it.
+        judged: what else was found of the claims, a paragraph each.
     """
     there = {method for values in measured.values() for method in values}
     run = [claim for claim in claims if {claim.lower, claim.higher} <= there]
     absent = dict.fromkeys(name for each in claims for name in (each.lower, each.higher) if name not in there)
-    judged = [claim_table(run, measured, digits)] if run else []
+    found = [claim_table(run, measured, digits)] if run else []
     if absent:
-        judged.append(f"Claims about methods that were not run are left out: {', '.join(absent)}.")
+        found.append(f"Claims about methods that were not run are left out: {', '.join(absent)}.")
     parts = [
         f"# {title}",
         about,
         value_table(measured, digits),
+        *found,
         *judged,
         READING,
         *(f"![{caption}]({name}{suffix})\n\n*{caption}*" for suffix, caption in pictures.items()),

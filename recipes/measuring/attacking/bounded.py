@@ -2,10 +2,11 @@
 
 Each takes a model (images to logits, in evaluation), images (B, C, H, W) in [0, 1], labels (B,) and `epsilon`, and
 gives images of the same shape in [0, 1], none of whose values is changed by more than `epsilon`. Nothing is learnt: the
-gradients of the model's parameters stay as they are.
+gradients of the model's parameters stay as they are. With `spare`, images that the model errs on already are left as
+they are, which saves their steps; Foolbox attacks them too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch import Tensor
 Model = Callable[[Tensor], Tensor]
 
 
-def fgsm(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+def fgsm(model: Model, x: Tensor, y: Tensor, epsilon: float, *, spare: bool = False) -> Tensor:
     """The fast gradient sign method: one step of `epsilon` up the loss.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6572, Section 4.
@@ -23,19 +24,26 @@ def fgsm(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
     >>> fgsm(lambda x: x.flatten(1) @ slope, torch.full((1, 1, 1, 1), 0.5), torch.tensor([0]), 0.25).item()
     0.25
     """
-    return iterated(model, x, y, epsilon, start=x, steps=1, step_size=epsilon)
+    return iterated(model, x, y, epsilon, start=x, steps=1, step_size=epsilon, spare=spare)
 
 
-def bim(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+def bim(model: Model, x: Tensor, y: Tensor, epsilon: float, *, spare: bool = False) -> Tensor:
     """The basic iterative method: ten steps of a fifth of `epsilon` from the images, as in Foolbox.
 
     Source: Kurakin et al. 2017, arXiv:1607.02533, Section 2.2.
     """
-    return iterated(model, x, y, epsilon, start=x, steps=10, step_size=0.2 * epsilon)
+    return iterated(model, x, y, epsilon, start=x, steps=10, step_size=0.2 * epsilon, spare=spare)
 
 
 def pgd(
-    model: Model, x: Tensor, y: Tensor, epsilon: float, *, steps: int = 40, step_size: float | None = None
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    epsilon: float,
+    *,
+    steps: int = 40,
+    step_size: float | None = None,
+    spare: bool = False,
 ) -> Tensor:
     """Projected gradient descent from a random start within `epsilon`.
 
@@ -46,12 +54,13 @@ def pgd(
         epsilon: largest change of a value, 0 or more.
         steps: number of steps.
         step_size: of each, `epsilon` / 30 if None, as in Foolbox.
+        spare: leave images that the model errs on already as they are.
 
     Source: Madry et al. 2018, arXiv:1706.06083, Section 2.1.
     """
     start = uniform_noise(x, epsilon)
     step_size = epsilon * 0.01 / 0.3 if step_size is None else step_size
-    return iterated(model, x, y, epsilon, start=start, steps=steps, step_size=step_size)
+    return iterated(model, x, y, epsilon, start=start, steps=steps, step_size=step_size, spare=spare)
 
 
 def uniform_noise(x: Tensor, epsilon: float) -> Tensor:
@@ -63,7 +72,15 @@ def uniform_noise(x: Tensor, epsilon: float) -> Tensor:
 
 
 def iterated(
-    model: Model, x: Tensor, y: Tensor, epsilon: float, *, start: Tensor, steps: int, step_size: float
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    epsilon: float,
+    *,
+    start: Tensor,
+    steps: int,
+    step_size: float,
+    spare: bool = False,
 ) -> Tensor:
     """Steps along the sign of the loss's gradient, each brought back within `epsilon` of `x` and into [0, 1].
 
@@ -72,25 +89,33 @@ def iterated(
     """
     if not epsilon >= 0:
         raise ValueError(f"epsilon={epsilon} must be 0 or more")
-    found = start
-    for _ in range(steps):
-        found = found + step_size * loss_gradient(model, found, y).sign()
-        found = (x + (found - x).clamp(-epsilon, epsilon)).clamp(0, 1)
-    return found
+    if epsilon == 0:
+        return x
+    if spare:
+        with torch.no_grad():
+            chosen = (model(x).argmax(dim=1) == y).nonzero().squeeze(1)
+    else:
+        chosen = torch.arange(len(x), device=x.device)
+    origin, found, labels = x[chosen], start[chosen], y[chosen]
+    for _ in range(steps if len(chosen) else 0):
+        found = found + step_size * loss_gradient(model, found, labels).sign()
+        found = (origin + (found - origin).clamp(-epsilon, epsilon)).clamp(0, 1)
+    return x.index_copy(0, chosen, found)
 
 
-def fgsm_standardised(model: Model, x: Tensor, y: Tensor, epsilon: float) -> Tensor:
+def fgsm_standardised(model: Model, x: Tensor, y: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:
     """FGSM on standardised images, as PatchUp's code has it: values stay between the least and the largest of a batch.
 
     Args:
         model: standardised images to logits.
         x: standardised images (B, C, H, W).
         y: labels (B,).
-        epsilon: largest change of a value, in standard deviations.
+        epsilons: largest changes of a value, in standard deviations, which all follow one gradient.
 
     Source: Faramarzi et al. 2022 (PatchUp), Figures 5 and 13, from their published code.
     """
-    return (x + epsilon * loss_gradient(model, x, y).sign()).clamp(x.min(), x.max())
+    way = loss_gradient(model, x, y).sign()
+    return ((x + epsilon * way).clamp(x.min(), x.max()) for epsilon in epsilons)
 
 
 def loss_gradient(model: Model, x: Tensor, y: Tensor) -> Tensor:

@@ -51,6 +51,37 @@ def test_images_are_altered_once_and_are_the_same_for_all() -> None:
         sets_(x + 1, "3")
 
 
+def test_images_that_are_kept_are_those_of_later_analyses(tmp_path: Path) -> None:
+    """A second analysis takes the file, makes nothing, and refuses one of other images or of another seed."""
+    x, folder = greys(1, 2), tmp_path / "deep" / "sets"
+    first = altered.Alterations(lambda x, name: x + torch.randint(100, x.shape), folder=folder, facts={"seed": 3})
+    made = first(x, "rotate 20")
+    assert [path.name for path in folder.iterdir()] == ["rotate-20.safetensors"]
+
+    def later(seed: int = 3) -> altered.Alterations:
+        return altered.Alterations(lambda x, name: pytest.fail("made anew"), folder=folder, facts={"seed": seed})
+
+    assert torch.equal(later()(x, "rotate 20"), made)
+    with pytest.raises(ValueError, match=r"rotate-20.safetensors differ in 'seed', 3 there and 4 now"):
+        later(4)(x, "rotate 20")
+    with pytest.raises(ValueError, match=r"differ in 'altered from'"):
+        later()(x + 1, "rotate 20")
+    (folder / "rotate-20.safetensors").write_bytes(b"half of it")
+    with pytest.raises(ValueError, match=r"rotate-20.safetensors is damaged .* remove it"):
+        later()(x, "rotate 20")
+
+
+def test_what_fails_while_it_is_kept_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_contents: object, place: Path, **_more: object) -> None:
+        place.write_bytes(b"half of it")
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(altered, "save_file", broken)
+    with pytest.raises(OSError, match="no space left"):
+        altered.Alterations(lambda x, name: x, folder=tmp_path)(greys(1), "any")
+    assert not list(tmp_path.iterdir())
+
+
 def test_sums_and_their_mean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Of a network that errs once an image of level 100 is light: in high severities of brightness."""
     x, y = greys(100, 10), torch.tensor([1, 1])
@@ -102,6 +133,7 @@ def test_the_smoke_run_has_all_corruptions(tmp_path: Path) -> None:
         ({"corruptions": ("rain",)}, r"corruptions=\('rain',\) must be of gaussian_noise"),
         ({"corruptions": ()}, r"corruptions=\(\) must be"),
         ({"published": Path("a"), "frost": Path("b")}, "published and frost exclude each other"),
+        ({"published": Path("a"), "sets": Path("b")}, "published and sets exclude each other"),
     ],
 )
 def test_what_cannot_be_is_refused(given: dict[str, object], words: str) -> None:
@@ -111,8 +143,9 @@ def test_what_cannot_be_is_refused(given: dict[str, object], words: str) -> None
 
 def test_the_page_has_the_errors_of_every_set(smoke_runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "deformations.md"
-    words = [str(smoke_runs), "--smoke", "--device", "cpu", "--seed", "5", "--out", str(out)]
+    words = [str(smoke_runs), "--smoke", "--device", "cpu", "--seed", "5", "--sets", str(tmp_path), "--out", str(out)]
     pages.main("analyses.deformations", deformations.Settings, deformations.page, words)
+    assert len(list(tmp_path.glob("*.safetensors"))) == len(DEFORMATIONS)
     assert "Made by `python -m recipes.analyses.deformations" in out.read_text(encoding="utf-8")
     lines = (tmp_path / "deformations.csv").read_text().splitlines()
     table = {(row["method"], row["seed"]): row for row in csv.DictReader(lines)}

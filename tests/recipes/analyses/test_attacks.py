@@ -83,8 +83,33 @@ def test_the_page_has_its_command_numbers_and_claims(figure: str, smoke_runs: Pa
     assert (tmp_path / "attacks.png").exists() == ("](attacks.png)" in page) == (figure != "patchup-table-5")
 
 
+def test_some_attacks_are_no_worst_case(smoke_runs: Path) -> None:
+    choice = Choice(smoke_runs, methods=("mixup",), smoke=True)
+    some = attacks.Settings(choice, attacks=("uniform noise", "FGSM"), epsilons=(0.0, 0.1))
+    page = attacks.page(some, "")
+    assert "| method | n | FGSM | uniform noise |" in page.text
+    assert "worst case |" not in page.text
+    assert [line.split(",")[0] for line in page.texts[".csv"].splitlines()] == ["method", "mixup", "mixup"]
+
+
+@pytest.mark.parametrize(
+    ("mixup", "words"),
+    [
+        ((1.5, 1.0, 4.5), "+0.00 ± 2.15 points, has 0 in it, as the paper has it"),
+        ((3.0, 4.1, 6.2), "+2.10 ± 0.25 points, is above 0: mixup is ahead, which the paper does not have"),
+        ((0.0, 0.9, 2.8), "−1.10 ± 0.25 points, is below 0: mixup is behind, which the paper does not have"),
+    ],
+)
+def test_a_claim_of_little_difference_can_fail(mixup: tuple[float, ...], words: str) -> None:
+    measured = {attacks.WORST: {"baseline": {0: 1.0, 1: 2.0, 2: 4.0}, "mixup": dict(enumerate(mixup))}}
+    (found,) = attacks.alike(attacks.FMIX_1.alike, measured)
+    assert f"the interval of mixup minus baseline, {words}." in found
+    assert attacks.alike(attacks.FMIX_1.alike, {attacks.WORST: {"mixup": {0: 1.0}}}) == []
+    assert attacks.alike(None, measured) == []
+
+
 def test_what_cannot_be_measured_is_refused() -> None:
-    for wrong in ({"epsilons": ()}, {"epsilons": (-0.1,)}, {"batch_size": 0}):
+    for wrong in ({"epsilons": ()}, {"epsilons": (-0.1,)}, {"batch_size": 0}, {"attacks": ("rain",)}, {"attacks": ()}):
         with pytest.raises(ValueError, match=f"^{next(iter(wrong))}="):
             attacks.Settings(**wrong)
 

@@ -151,6 +151,32 @@ def test_the_page_has_every_vae(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("means", "expected"),
+    [
+        ((1, 2, 3, 4), "holds"),
+        ((1, 2, 3, 3), "holds"),
+        ((1, 2, 3, 2), "contradicted"),
+        ((2, 1, 3, 4), "contradicted"),
+        ((1, 1, 3, 4), "open"),
+        ((1, 2, 2, 4), "open"),
+    ],
+)
+def test_the_chain_holds_as_a_whole(means: tuple[float, ...], expected: str) -> None:
+    """Strict links have to hold; the last may be open, as of equal values. Seeds differ by little, not alike."""
+    noise = [(0.0, 0.01, 0.02), (0.01, 0.0, 0.03), (0.02, 0.03, 0.0), (0.03, 0.02, 0.01)]
+    methods = ("mixup", "baseline", "cutmix", "fmix")
+    values = {
+        method: {seed: mean + more for seed, more in enumerate(each)}
+        for method, mean, each in zip(methods, means, noise, strict=True)
+    }
+    upper, lower = mutual_information.UPPER, mutual_information.LOWER
+    (found,) = mutual_information.chain({upper: values, lower: values})
+    assert found.endswith(f" ≤ I(FMix): {upper} {expected}, {lower} {expected}.")
+    del values["fmix"]
+    assert mutual_information.chain({upper: values, lower: values}) == []
+
+
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="'puzzlemix' does not mix images alone; choose baseline, mixup"):
         Settings(methods=("baseline", "puzzlemix"))

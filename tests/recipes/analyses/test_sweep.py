@@ -1,5 +1,6 @@
 """Grids of runs."""
 
+import itertools
 import json
 import re
 import shlex
@@ -102,9 +103,83 @@ def test_grids_that_are_none_are_refused(grid: tuple[str, ...], words: str) -> N
 
 
 def test_settings_that_contradict_are_refused(tmp_path: Path) -> None:
-    for wrong in ({"figure": "fmix-4"}, {"grid": ()}, {"jobs": 0}, {"seeds": (1, 1)}, {"recipe": "demo"}):
+    for wrong in ({"smoke": True}, {"grid": ()}, {"jobs": 0}, {"seeds": (1, 1)}, {"recipe": "demo"}):
         with pytest.raises(ValueError):
             settings(tmp_path, **wrong)
+
+
+def test_a_figure_has_its_claim_on_another_grid_of_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores rise with the decay power up to 3, but for a seed in which 0.5 is ahead of it."""
+    scores = {("0.5", "0"): 50.0, ("1.5", "0"): 60.0, ("3", "0"): 70.0, ("0.5", "2"): 80.0, ("1.5", "2"): 61.0,
+              ("3", "2"): 71.5}  # fmt: skip
+
+    def run(start: list[str], **_: object) -> Any:
+        words = start[start.index("-m") + 2 :]
+        options = dict(itertools.pairwise(words))
+        out = Path(options["--out"])
+        out.mkdir(parents=True)
+        score = scores[options["--decay-power"], options["--seed"]]
+        command = f"python -m recipes.images {shlex.join(words)}"
+        (out / "result.json").write_text(json.dumps({"metric": "a", "score": score, "command": command, "git": "b"}))
+        return type("Done", (), {"returncode": 0, "stderr": ""})()
+
+    monkeypatch.setattr(sweep.subprocess, "run", run)
+    chosen = settings(tmp_path, figure="fmix-3-delta", grid=("decay_power=0.5,1.5,3",))
+    text = sweep.page(chosen, "").text
+    claims = re.findall(r"^\| score: (\S+) below (\S+) \(Harris .*\| 2 \| (\S+) .* \| (\w+) \|$", text, re.MULTILINE)
+    assert claims == [
+        ("decay_power=0.5", "decay_power=3", "+5.75", "open"),  # of 20 and -8.5
+        ("decay_power=1.5", "decay_power=3", "+10.25", "holds"),  # of 10 and 10.5
+    ]
+    with pytest.raises(ValueError, match=r"must have the options of figure='fmix-3-delta', which are decay_power=0.5,"):
+        settings(tmp_path, figure="fmix-3-delta", grid=("alpha=1,2",))
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "expected"),
+    [
+        ("fmix-4", "method=mixup per_class=500", "method=fmix+mixup per_class=500", True),
+        ("fmix-4", "method=mixup per_class=50", "method=fmix+mixup per_class=500", False),
+        ("fmix-4", "method=fmix+mixup per_class=500", "method=mixup per_class=500", False),
+        ("fmix-4", "method=fmix per_class=50", "method=mixup per_class=50", True),
+        ("fmix-4", "method=mixup per_class=50", "method=fmix per_class=50", False),
+        ("fmix-4", "method=mixup per_class=5000", "method=fmix per_class=5000", True),
+        ("fmix-4", "method=fmix per_class=5000", "method=mixup per_class=5000", False),
+        ("patchup-table-7", "sites=layer3 patchup_input=box", "sites=layer2 patchup_input=box", True),
+        ("patchup-table-7", "sites=layer2 patchup_input=box", "sites=layer3 patchup_input=box", False),
+    ],
+)
+def test_what_the_papers_say_of_cells(name: str, low: str, high: str, expected: bool) -> None:
+    below = sweep.FIGURES[name].below
+    assert below is not None
+    cells = [dict(option.split("=") for option in cell.split()) for cell in (low, high)]
+    assert below(*cells) is expected
+
+
+def test_table_7_compares_sites_with_the_next_and_blocks_with_a_box() -> None:
+    """Three steps from the last stage to all sites, and one at the input."""
+    figure = sweep.FIGURES["patchup-table-7"]
+    assert figure.below is not None
+    pairs = [
+        (low, high)
+        for low, high in itertools.permutations(map(dict, sweep.cells(figure.grid)), 2)
+        if figure.below(low, high)
+    ]
+    assert [(low["sites"], high["sites"]) for low, high in pairs if low["patchup_input"] == "box"] == [
+        ("layer1", sweep.ALL),
+        ("layer2", "layer1"),
+        ("layer3", "layer2"),
+    ]
+    assert [(low["sites"], high["patchup_input"]) for low, high in pairs if low["patchup_input"] == "blocks"] == [
+        (sweep.ALL, "box")
+    ]
+
+
+def test_places_that_one_option_does_not_tell_apart_are_all_drawn() -> None:
+    grid = ("sites+patchup_input=layer1+box,layer2+box,layer2+blocks",)
+    figure = sweep.plot({cell: {0: 1.0, 1: 2.0} for cell in sweep.cells(grid)}, grid, "accuracy")
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == ["layer1, box", "layer2, box", "layer2, blocks"]
 
 
 @pytest.mark.parametrize("name", sweep.FIGURES)

@@ -113,6 +113,28 @@ def test_networks_come_by_method_and_seed_with_the_first_images(smoke_runs: Path
     assert {len(each.data.test_y) for each in networks(Choice(smoke_runs, smoke=True))} == {SMOKE_IMAGES}
 
 
+def test_only_some_methods(smoke_runs: Path) -> None:
+    found = list(networks(Choice(smoke_runs, methods=("mixup", "fmix"))))
+    assert [(each.method, each.seed) for each in found] == [("mixup", 0), ("mixup", 1)]
+    with pytest.raises(ValueError, match=r"no finished runs of methods=\('fmix',\)"):
+        list(networks(Choice(smoke_runs, methods=("fmix",))))
+    for wrong in (("rain",), ()):
+        with pytest.raises(ValueError, match=r"methods=\(.*\) must be of baseline, mixup"):
+            Choice(smoke_runs, methods=wrong)
+
+
+def test_images_are_read_once_for_networks_that_share_them(smoke_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And anew for one that was tested on others."""
+    read, usual = [], images.load
+    monkeypatch.setattr(images, "load", lambda settings: read.append(settings) or usual(settings))
+    found = list(networks(Choice(smoke_runs, images=3)))
+    assert len(read) == 1
+    assert all(torch.equal(each.data.test_x, found[0].data.test_x) for each in found)
+    other = replace(found[0], settings=replace(found[0].settings, per_class=5))
+    assert len(load(smoke_runs / "mixup-0", like=other).data.test_x) == 355
+    assert len(read) == 2
+
+
 def test_unfinished_runs_are_listed_and_others_refused(
     run: Path, smoke_runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

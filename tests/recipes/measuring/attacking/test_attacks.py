@@ -66,6 +66,22 @@ def test_gradient_attacks_reach_the_corner_of_the_box(attack: Callable[..., Tens
     assert torch.allclose(found, x + 0.05 * toward, atol=1e-6)
 
 
+@pytest.mark.parametrize("attack", [bounded.fgsm, bounded.bim, bounded.pgd])
+def test_images_that_are_wrong_already_are_spared(attack: Callable[..., Tensor]) -> None:
+    """They stay as they are, and the others are attacked as in their absence, from the same random start."""
+    model, x, y, _, _ = plane()
+    y[::3] = 1 - y[::3]
+    torch.manual_seed(5)
+    found = attack(model, x, y, 0.05, spare=True)
+    torch.manual_seed(5)
+    usual = attack(model, x, y, 0.05)
+    assert torch.equal(found[::3], x[::3])
+    assert not torch.equal(usual[::3], x[::3])
+    right = torch.arange(len(x)) % 3 != 0
+    assert torch.equal(found[right], usual[right])
+    assert torch.equal(attack(model, x, 1 - model(x).argmax(1), 0.05, spare=True), x)
+
+
 def test_noise_is_uniform() -> None:
     noise = bounded.uniform_noise(torch.full((100, *SHAPE), 0.5), 0.25) - 0.5
     n = noise.numel()
@@ -134,7 +150,8 @@ def test_standardised_images_stay_within_the_batch() -> None:
     model, x, y, normal, _ = plane()
     x = (x - 0.5) / 0.2
     y = model(x).argmax(1)
-    found = bounded.fgsm_standardised(model, x, y, 0.2)
+    same, found = bounded.fgsm_standardised(model, x, y, (0.0, 0.2))
+    assert torch.equal(same, x)
     toward = torch.where(y == 0, -1.0, 1.0).view(-1, 1, 1, 1) * normal.sign()
     low, high = float(x.min()), float(x.max())
     assert torch.allclose(found, (x + 0.2 * toward).clamp(low, high), atol=1e-6)

@@ -1,5 +1,6 @@
 """Corruptions, beside other libraries and by their laws."""
 
+import colorsys
 import io
 import math
 import warnings
@@ -137,6 +138,43 @@ def test_sampling_is_scipys(mode: str, twice: bool) -> None:
         for channel in range(2):
             places = rows[image], columns[image]
             expected = ndimage.map_coordinates(x[image, ..., channel], places, order=1, mode=mode)
+            assert np.allclose(found[image, ..., channel], expected)
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_brightness_is_the_value_of_pythons_hsv(severity: int) -> None:
+    x = scene(1)
+    more = CONSTANTS[32]["brightness"][severity - 1]
+    found = corrupted(x, "brightness", severity)[0].permute(1, 2, 0).reshape(-1, 3)
+    for pixel, lighter in zip(x[0].permute(1, 2, 0).reshape(-1, 3).tolist(), found.tolist(), strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(level / 255 for level in pixel))
+        expected = colorsys.hsv_to_rgb(hue, saturation, min(value + more, 1))
+        assert all(abs(level - 255 * share) < 1.001 for level, share in zip(lighter, expected, strict=True))
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_contrast_draws_each_channel_to_its_mean(severity: int) -> None:
+    x = scene()
+    share = CONSTANTS[32]["contrast"][severity - 1]
+    means = x.double().mean((2, 3), keepdim=True)
+    expected = (means + share * (x.double() - means)).clamp(0, 255)
+    found = corrupted(x, "contrast", severity).double()
+    assert ((expected - found).abs() < 1.001).all()
+    assert (found <= expected + 1e-6).all()  # rounded down
+
+
+def test_defocus_is_scipys_convolution_with_a_blurred_disk() -> None:
+    """A disk of 0.3 cells is one cell, of which three taps make the square of exp(-1 / (2 · 0.4²)) on either side."""
+    side = math.exp(-1 / (2 * 0.4**2)) / (1 + 2 * math.exp(-1 / (2 * 0.4**2)))
+    taps = np.array([side, 1 - 2 * side, side])
+    assert weather.disk(0.3, 0.4)[7:10, 7:10] == pytest.approx(np.outer(taps, taps))
+    assert np.count_nonzero(weather.disk(1, 1e-3) > 0.1) == 5  # a cross
+    x = np.random.default_rng(0).random((2, 20, 24, 3))
+    kernel = weather.disk(1.5, 0.1)
+    found = corruptions.FUNCTIONS["defocus_blur"](x, (1.5, 0.1), np.random.default_rng(0))
+    for image in range(2):
+        for channel in range(3):
+            expected = ndimage.correlate(x[image, ..., channel], kernel, mode="mirror")
             assert np.allclose(found[image, ..., channel], expected)
 
 
