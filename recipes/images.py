@@ -25,21 +25,24 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mixmodal.core.records.losses import Criterion
+from recipes.data import splits
 from recipes.data.images import sets
 from recipes.data.images.augment import Augment
 from recipes.data.images.facts import PATCHUP_SPLITS
+from recipes.data.images.graphemes import bengali
+from recipes.data.images.policies import Policies
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.arguments import Variant, channels_last
-from recipes.models.images import libraries
+from recipes.models.images import libraries, pretrained
 from recipes.models.images.preact_resnet import preact_resnet
 from recipes.models.images.pyramidnet import PyramidNet
 from recipes.models.images.wide_resnet import WideResNet
 from recipes.pictures import images as pictures
 from recipes.pictures.rows import Sample
-from recipes.training import command, engine, methods, presets
+from recipes.training import command, engine, methods, presets, records
 from recipes.training.losses import softmax_bce
-from recipes.training.processes.sharing import in_turn
+from recipes.training.processes.sharing import in_turn, say
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,18 @@ class Settings:
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: str = "digits"
-    """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, or folder for images in DIR/train/CLASS and
-    DIR/test/CLASS."""
+    """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, bengali, or folder for images in DIR/train/CLASS
+    and DIR/test/CLASS."""
     data_root: Path | None = None
     """Folder with the published files of the data, unpacked or not."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
     side: int | None = None
     """Pixels that images of a folder are resized and cropped to."""
+    target: bengali.Target | None = None
+    """Which label of Bengali.AI's graphemes; as in the FMix paper there is a network for each."""
+    fold: int | None = None
+    """Which fifth of Bengali.AI's graphemes is tested, 0 to 4; 0 by default."""
     per_class: int | None = None
     """Train on so many images of each class; on all by default."""
     validation: bool = False
@@ -65,8 +72,13 @@ class Settings:
     """What the last epoch is scored on; validation is for tuning."""
     facts: Literal["fmix", "patchup"] = "fmix"
     """Whose mean, deviation and padding of the images."""
-    augment: Literal["crop-flip", "none"] = "crop-flip"
-    """Random crop and flip as in the papers (digits are not flipped), or images as they are."""
+    augment: Literal["crop-flip", "autoaugment", "none"] = "crop-flip"
+    """Random crop and flip as in the papers (digits are not flipped); AutoAugment before them, by torchvision's
+    policies for SVHN, ImageNet or, for all else, CIFAR-10; or images as they are."""
+    policy: Path | None = None
+    """File with other policies for AutoAugment, such as Fast AutoAugment's, which no package ships: a JSON list of
+    policies, each a list of one or two operations [NAME, PROBABILITY, LEVEL], with torchvision's names and its levels 0
+    to 9, null where an operation has none."""
     model: str = "preact18"
     """preact18, preact34, preact101, preact152, wrn28-10, densenet190, pyramid272, seresnext50, resnet50, resnet101;
     or timm:NAME or torchvision:NAME for any of theirs."""
@@ -79,6 +91,10 @@ class Settings:
     """Layers, if not those in the name of the model."""
     stem_stride: int = 1
     """Stride of the first convolution; 2 on Tiny-ImageNet in the PatchUp paper."""
+    pretrained: str | None = None
+    """Weights to begin with: a file of safetensors or torch, a folder with one, or hub for those that timm or
+    torchvision publish. They fit by name; a classifier of another number of classes begins anew. Images keep the mean
+    and deviation of their set."""
     loss: Literal["cross-entropy", "softmax-bce"] = "cross-entropy"
     """Cross entropy, or the PatchUp code's binary cross entropy of softmax, a mean over the classes."""
     preset: Literal["none", "fmix-paper", "patchup-paper"] = "none"
@@ -87,6 +103,14 @@ class Settings:
     """Folder of the run; runs/images/DATA-METHOD-SEED by default."""
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(default_factory=engine.Training)
     """How to train."""
+
+    def __post_init__(self) -> None:
+        if self.policy is not None and self.augment != "autoaugment":
+            raise ValueError(f"policy={str(self.policy)!r} needs --augment autoaugment, which it is for")
+        if self.data != "bengali":
+            splits.refuse_unread(self, ["target", "fold"], self.data)
+        elif self.hub or self.side is not None:
+            raise ValueError("data='bengali' is read from Kaggle's files, at 64 x 64: leave out --hub and --side")
 
 
 MODELS: dict[str, Callable[[Settings, int, int], nn.Module]] = {
@@ -116,7 +140,10 @@ def load(settings: Settings) -> sets.ImageSet:
     Raises:
         ValueError: validation images are asked for of a set without a published split, or scored and not left out.
     """
-    data = sets.load(settings.data, root=settings.data_root, hub=settings.hub, side=settings.side)
+    if settings.data == "bengali":
+        data = bengali.load(settings.data_root, target=settings.target, fold=settings.fold)
+    else:
+        data = sets.load(settings.data, root=settings.data_root, hub=settings.hub, side=settings.side)
     if settings.facts == "patchup":
         data = sets.as_in_patchup(data)
     if settings.score_on == "validation" and not settings.validation:
@@ -169,13 +196,20 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
     data = in_turn(training, partial(load, settings))
-    augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
+    augment = Augment.of(data) if settings.augment != "none" else replace(Augment.of(data), pad=0, flip=False)
+    policies = Policies(data.name, settings.policy) if settings.augment == "autoaugment" else None
     engine.seed(training.seed)
+
+    def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
+        return augment.batch((policies(batch[0]), batch[1]) if train and policies else batch, train)
 
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
         return pictures.samples(samples, y.cpu(), data.classes, mean=data.mean, std=data.std)
 
     model = network(settings, data)
+    out = command.folder("images", settings)
+    if settings.pretrained is not None and not (training.resume and (out / records.CHECKPOINT).exists()):
+        say(training, in_turn(training, partial(_begin, settings, model, data)))
     names = sites_of(settings, model)
     sites = methods.named_sites(model, names)
     hidden = settings.mixing.method in methods.AT_SITES
@@ -185,18 +219,24 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
         train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
         test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
         mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", data.train_x.shape[2])),
-        prepare=augment.batch,
+        prepare=prepare,
         picture=picture,
         criterion=LOSSES[settings.loss],
         mixed_weight=settings.mixing.mixed_weight,
     )
-    config, out = command.config("images", settings), command.folder("images", settings)
-    return engine.fit(task, training, out=out, config=config, command=words)
+    return engine.fit(task, training, out=out, config=command.config("images", settings), command=words)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     command.main("images", Settings, presets.IMAGES, run, arguments)
+
+
+def _begin(settings: Settings, model: nn.Module, data: sets.ImageSet) -> str:
+    """Give the network weights to begin with; returns what was loaded."""
+    assert settings.pretrained is not None
+    sizes = {"channels": len(data.mean), "classes": len(data.classes)}
+    return pretrained.load(model, settings.model, settings.pretrained, **sizes)
 
 
 def _preact(s: Settings, depth: int, channels: int, classes: int) -> nn.Module:

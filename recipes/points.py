@@ -5,8 +5,9 @@ voxels of the meshes and draws points from them; median of the last five epochs,
 
     python -m recipes.points --preset fmix-paper --data-root DIR --method fmix
 
-but that training clouds here have as many points as test clouds, and are standardised like them (`--as-published` has
-their code's 128 points in (-1/2, 1/2)). `python -m recipes.points` alone trains a small network on synthetic shapes.
+but that training clouds here have as many points as test clouds, and are standardised like them. `--as-published` has
+their code's 128 points in (-1/2, 1/2), for the baseline too, which in their code has clouds as in `--mix points`.
+`python -m recipes.points` alone trains a small network on synthetic shapes.
 """
 
 from collections.abc import Sequence
@@ -57,7 +58,9 @@ class Settings:
     mix: Literal["points", "voxels"] = "points"
     """What is mixed before PointNet: clouds as they are, or voxels, of which points are then drawn."""
     as_published: bool = False
-    """Draw 128 points in (-1/2, 1/2) from voxels, as in the FMix paper's code, whatever test clouds are."""
+    """Draw 128 points in (-1/2, 1/2) from voxels, as in the FMix paper's code, whatever test clouds are, and from those
+    of the baseline too, so that methods differ in mixing alone. The paper's code trains its baseline on clouds like the
+    test's instead: `--mix points` without this."""
     points: int = 1000
     """Points of a cloud."""
     resolution: int = 32

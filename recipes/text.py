@@ -37,6 +37,11 @@ from recipes.training.processes.sharing import in_turn, say
 PAD_ID = 0
 """Of the pad token of every vocabulary of words."""
 
+PAPERS_VECTORS = (
+    "the paper's are FastText's of the Simple English Wikipedia, of 300 numbers, in "
+    "https://dl.fbaipublicfiles.com/fasttext/vectors-wiki/wiki.simple.vec"
+)
+
 SITES = {
     "cnn": ("input", "layer2", "layer3"),
     "bilstm": ("input", "layer2"),
@@ -103,6 +108,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.most_tokens < 3:
             raise ValueError(f"most_tokens={self.most_tokens} must be 3 or more")
+        if self.preset == "fmix-paper" and self.model != "bert" and self.vectors is None:
+            raise ValueError(f"preset='fmix-paper' needs --vectors FILE for --model {self.model}: {PAPERS_VECTORS}")
+        if self.model == "bert" and self.vectors is not None:
+            raise ValueError(f"vectors={str(self.vectors)!r} are not for --model bert, which has its own: leave it out")
         if self.mix == "ids" and self.mixing.sites is not None:
             raise ValueError(f"sites={self.mixing.sites} need --mix embeddings: ids are mixed at the input alone")
         if self.data not in sets.TABLES:

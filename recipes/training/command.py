@@ -3,7 +3,7 @@
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -17,6 +17,11 @@ STOPPED = 128 + 2
 """What a shell calls the exit of a process that SIGINT ended."""
 
 SMOKE_EPOCHS = 2
+LARGEST = 3.4e38
+"""About the largest number of float32, in which networks compute."""
+PRECISIONS = ("no", "bf16", "fp16")
+OF_FILES = ("data_root", "hub", "download", "words", "skip_broken", "noise")
+"""Options for data that are read from files, or fetched."""
 
 _Settings = TypeVar("_Settings")
 
@@ -57,8 +62,8 @@ class Training:
     """Epochs in which the learning rate first rises from a quarter, in a line."""
     clip: float | None = None
     """Largest norm of the gradient; longer ones are scaled down to it."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision."""
+    precision: str = "no"
+    """Mixed precision: no, which is float32 throughout, bf16 or fp16."""
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
     seed: int = 0
@@ -77,6 +82,19 @@ class Training:
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
+        for name in ("lr", "momentum", "weight_decay", "clip"):
+            if not abs(getattr(self, name) or 0) <= LARGEST:
+                raise ValueError(f"{name}={getattr(self, name)} must be a number of float32, of {LARGEST:g} at most")
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision={self.precision!r} is unknown; choose no, which is float32 throughout, bf16 or fp16"
+            )
+        if self.clip is not None and self.clip <= 0:
+            raise ValueError(f"clip={self.clip} must be above 0: gradients are scaled down to that norm")
+        if self.warmup >= self.epochs and self.warmup:
+            raise ValueError(f"warmup={self.warmup} must be below epochs={self.epochs}: the schedule comes after it")
+        if self.median_of > self.epochs:
+            raise ValueError(f"median_of={self.median_of} must be at most epochs={self.epochs}: lower --median-of")
         if self.seed >= 2**64:
             raise ValueError(f"seed={self.seed} must have at most 64 bits")
         if (self.schedule == "step") != bool(self.milestones):
@@ -127,10 +145,48 @@ def main(
         usual: Any = settings()
         start = Choice(usual.preset, usual.data, usual.model, usual.mixing.method)
         choice, _ = tyro.cli(Choice, args=words, default=start, return_unknown_args=True, add_help=False)
-        chosen = tyro.cli(settings, prog=prog, args=words, default=with_preset(settings, presets, choice))
+        chosen: Any = tyro.cli(settings, prog=prog, args=words, default=with_preset(settings, presets, choice))
+        _check_read(chosen, usual.data, _given(words))
         result = run(chosen, f"{prog} {shlex.join(words)}".strip())
     if result:
         print(_sentence(chosen, result))
+
+
+def _given(words: Sequence[str]) -> set[str]:
+    """Names of the options in a command line, as attributes have them.
+
+    >>> sorted(_given(["--alpha=2", "--block-size", "7"]))
+    ['alpha', 'block_size']
+    """
+    return {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
+
+
+def _check_read(settings: Any, made: str, given: Collection[str]) -> None:
+    """Refuse options that are given and that nothing would read; presets and files may set them.
+
+    Args:
+        settings: of the run.
+        made: name of the data that need no files.
+        given: names of the options in the command line.
+
+    Raises:
+        ValueError: there is one.
+    """
+    settings.mixing.check_read(given)
+    for name in OF_FILES:
+        if name in given and settings.data == made:
+            value = getattr(settings, name)
+            shown = str(value) if isinstance(value, Path) else value
+            raise ValueError(
+                f"{name}={shown!r} is for data from files, and --data is {made}: name the data "
+                f"with --data, or leave it out"
+            )
+    for name in ("momentum", "nesterov"):
+        if name in given and settings.training.optimizer != "sgd":
+            raise ValueError(
+                f"{name}={getattr(settings.training, name)} is for --optimizer sgd, and this is "
+                f"{settings.training.optimizer}: leave it out"
+            )
 
 
 def with_preset(settings: type[_Settings], presets: Mapping[str, Preset], choice: Choice) -> _Settings:

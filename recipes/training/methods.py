@@ -1,8 +1,10 @@
 """The one table of methods, shared by all recipes, and the settings that it reads."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from types import MethodType
+from typing import Annotated, Any, Literal
 
 import tyro
 from torch import nn
@@ -37,7 +39,7 @@ class Place:
 
 Make = Callable[["Method", Place], Mixing]
 AT_INPUT: dict[str, Make] = {
-    "baseline": lambda m, at: _input(m, at, mm.NoMix(axes=at.axes)),
+    "baseline": lambda m, at: AtSites(at.net, {at.net: at.adapt(mm.NoMix(axes=at.axes))}, valid=at.valid),
     "mixup": lambda m, at: _input(m, at, _mixup(m, at)),
     "cutmix": lambda m, at: _input(m, at, _cutmix(m, at)),
     "fmix": lambda m, at: _input(m, at, _fmix(m, at)),
@@ -66,6 +68,8 @@ AT_SITES: dict[str, Make] = {
 }
 WITHOUT_LABELS = AT_INPUT | IN_BANDS | IN_TURN
 """Those that mix the input and need no labels for it."""
+ALONE = ("baseline", "cutout", "dropblock")
+"""Those whose samples have no partner."""
 METHODS = AT_INPUT | BY_SALIENCY | IN_BANDS | IN_TURN | AT_SITES
 CHOICES = (
     f"At the input {', '.join(AT_INPUT | BY_SALIENCY)}; there in bands {', '.join(IN_BANDS)}, or in turn "
@@ -108,6 +112,29 @@ class Method:
         if not 0 <= self.prob <= 1:
             raise ValueError(f"prob={self.prob} must be in [0, 1]")
 
+    def check_read(self, given: Collection[str]) -> None:
+        """Refuse options that the method does not read.
+
+        Args:
+            given: names of the options that somebody typed, others among them.
+
+        Raises:
+            ValueError: there is one.
+
+        >>> Method("baseline", alpha=2.0).check_read(["alpha", "seed"])
+        Traceback (most recent call last):
+        ...
+        ValueError: alpha=2.0 is not read by --method baseline, which has no options: leave it out
+        """
+        read = options_of(self.method)
+        for field in fields(self):
+            if field.name in given and field.name not in read:
+                has = ", ".join(sorted(read - {"method"})) or "no options"
+                value = getattr(self, field.name)
+                raise ValueError(
+                    f"{field.name}={value!r} is not read by --method {self.method}, which has {has}: leave it out"
+                )
+
     def beta(self, default: float = 1.0) -> float:
         """`alpha`, or a method's own."""
         return default if self.alpha is None else self.alpha
@@ -120,6 +147,33 @@ class Method:
 def make(method: Method, place: Place) -> Mixing:
     """The mixing of a method."""
     return METHODS[method.method](method, place)
+
+
+class _Noted:
+    """Stands for an object, and notes which of its attributes are read."""
+
+    def __init__(self, of: object, names: set[str]) -> None:
+        self._of, self._names = of, names
+
+    def __getattr__(self, name: str) -> Any:
+        self._names.add(name)
+        found = getattr(self._of, name)
+        return MethodType(found.__func__, self) if isinstance(found, MethodType) else found
+
+
+@cache
+def options_of(name: str) -> frozenset[str]:
+    """Names of the settings that a method reads, found by making it.
+
+    >>> sorted(options_of("fmix"))
+    ['alpha', 'decay_power', 'method', 'mixed_weight', 'prob']
+    """
+    names = {"method"} if name in ALONE else {"method", "mixed_weight"}
+    net = nn.Sequential(nn.Identity())
+    method: Any = _Noted(Method(name), names)
+    place: Any = _Noted(Place(net, [net, net[0]], "b c *", 8), names)
+    METHODS[name](method, place)
+    return frozenset(names & {field.name for field in fields(Method)})
 
 
 def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:

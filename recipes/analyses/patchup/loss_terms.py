@@ -29,7 +29,7 @@ from recipes.analyses.shared.trained import Trained, device_of, load, train_brie
 from recipes.data.images.augment import Augment
 from recipes.data.loading import shuffled_loader
 from recipes.reporting import pages
-from recipes.reporting.tables import markdown_table
+from recipes.reporting.cells import markdown_table
 from recipes.training import methods, records
 from recipes.training.losses import softmax_bce
 

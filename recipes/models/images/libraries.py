@@ -8,7 +8,7 @@ import copy
 import difflib
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -81,6 +81,35 @@ def from_library(model: str, *, channels: int = 3, classes: int = 10) -> nn.Modu
     if library not in LIBRARIES:
         raise ValueError(f"model={model!r} names no library: choose timm:NAME or torchvision:NAME")
     return LIBRARIES[library](name, channels, classes)
+
+
+def hub_state(model: str, channels: int) -> Mapping[str, Tensor]:
+    """Fetch the weights that a library publishes for a network, by their names.
+
+    Args:
+        model: ``"timm:NAME"``, where NAME may tell the weights by a tag, or ``"torchvision:NAME"``; or a name in
+            ``PUBLISHED``.
+        channels: number of input channels, to which timm fits the first convolution.
+
+    Raises:
+        ValueError: the network is none of a library, or the library has no weights for it.
+        ConnectionError: they cannot be fetched.
+        ImportError: the library is missing.
+    """
+    library, _, name = PUBLISHED.get(model, model).partition(":")
+    if library not in WEIGHTS:
+        raise ValueError(f"pretrained='hub' is for timm:NAME and torchvision:NAME, not for {model}: give a file")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return WEIGHTS[library](name, channels)
+    except (RuntimeError, AttributeError) as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"pretrained='hub': {library} has no weights for {name} ({said}): give a file") from error
+    except OSError as error:
+        raise ConnectionError(
+            f"the weights of {model} cannot be fetched ({type(error).__name__}): check the network, or give a file "
+            f"with --pretrained"
+        ) from error
 
 
 def stages(net: nn.Module) -> tuple[str, ...]:
@@ -209,4 +238,21 @@ def _unknown(library: str, name: str, names: Sequence[str]) -> str:
     return f"model={f'{library}:{name}'!r} is unknown to {library}: {hint}"
 
 
+def _weights_of_timm(name: str, channels: int) -> Mapping[str, Tensor]:
+    net: nn.Module = _timm().create_model(name, pretrained=True, in_chans=channels)
+    return net.state_dict()
+
+
+def _weights_of_torchvision(name: str, _: int) -> Mapping[str, Tensor]:
+    from torchvision import models
+
+    weights: Any = models.get_model_weights(name)
+    state: Mapping[str, Tensor] = weights.DEFAULT.get_state_dict(progress=False, check_hash=True)
+    return state
+
+
 LIBRARIES: dict[str, Callable[[str, int, int], nn.Module]] = {"timm": _from_timm, "torchvision": _from_torchvision}
+WEIGHTS: dict[str, Callable[[str, int], Mapping[str, Tensor]]] = {
+    "timm": _weights_of_timm,
+    "torchvision": _weights_of_torchvision,
+}

@@ -1,0 +1,1 @@
+"""Handwritten graphemes, which have three labels each."""
