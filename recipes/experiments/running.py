@@ -113,6 +113,7 @@ def run(rows: Sequence[Row], known: Mapping[str, Row], how: How, said: Callable[
             state = "done" if _done(command) else "running"
             said(f"[{place + 1}/{len(each)}] {state}: {command}")
             if state == "running":
+                command.out.parent.mkdir(parents=True, exist_ok=True)
                 _start(command)
         said(f"{row.name}: {_then(row, how)}")
     for row in rows:
@@ -182,7 +183,6 @@ def _done(command: Command) -> bool:
 def _start(command: Command) -> None:
     """Run a command to its end, and go on with a run that was stopped."""
     words = [*command.words, *(["--resume"] if (command.out / "config.json").exists() else [])]
-    command.out.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([sys.executable, "-m", f"recipes.{command.module}", *words], check=False, env={**os.environ})
     if done.returncode:
         raise ValueError(f"`{command}` ended with code {done.returncode}: mend it and give the same command again")
