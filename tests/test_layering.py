@@ -33,10 +33,11 @@ LIBRARY = [
     *("modalities.points.polygons", "modalities.points.off", "modalities.points.meshes"),
     *("modalities.points", "modalities"),
     *("frameworks.pairs", "frameworks.lightning", "frameworks.trainer", "frameworks"),
+    "recipes",
     "",
 ]
 """The files of the library: each imports only from those before it, and a modality not from another."""
-RECIPES = ["data", "models", "pictures", "training", "reporting", "measuring"]
+RECIPES = ["data", "models", "pictures", "training", "reporting", "measuring", "experiments"]
 """The folders of the recipes: each imports only from itself and those before it; what one runs, from all of them."""
 ON_RECIPES = "analyses"
 """The folder of the recipes that imports from what one runs too, and from itself."""

@@ -1,5 +1,6 @@
 """What is published: the wheel and the sdist build, and the wheel works beside torch alone."""
 
+import json
 import re
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_the_sdist_has_what_a_build_needs_and_no_more(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         top = {name.split("/")[1] for name in archive.getnames()}
-    assert top == {"mixmodal", "README.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
+    assert top == {"mixmodal", "recipes", "README.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".gitignore"}
 
 
 def test_the_wheel_has_every_file_of_the_library(built: Path) -> None:
@@ -38,10 +39,32 @@ def test_the_wheel_has_every_file_of_the_library(built: Path) -> None:
         names = {name for name in wheel.namelist() if not name.split("/")[0].endswith(".dist-info")}
         (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("METADATA"))
     package = ROOT / "mixmodal"
-    assert names == {str(p.relative_to(ROOT)) for p in package.rglob("*") if p.suffix == ".py" or p.name == "py.typed"}
+    library = {str(p.relative_to(ROOT)) for p in package.rglob("*") if p.suffix == ".py" or p.name == "py.typed"}
+    recipes = {f"mixmodal/_recipes/{p.relative_to(ROOT / 'recipes')}" for p in (ROOT / "recipes").rglob("*.py")}
+    assert names == library | recipes
     assert f"Version: {mm.__version__}" in metadata
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra" not in line]
     assert needed == ["Requires-Dist: torch>=2.6"]
+
+
+def test_recipes_are_copied_out_of_the_wheel_and_run(built: Path, tmp_path: Path) -> None:
+    """In a folder of one's own, where nothing of the checkout can be imported."""
+    (wheel,) = built.glob("*.whl")
+    site, own = tmp_path / "site", tmp_path / "own"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    own.mkdir()
+    start = (
+        f"import runpy, sys; sys.path = [{str(own)!r}, {str(site)!r}, *(p for p in sys.path if p != {str(ROOT)!r})]; "
+    )
+    start += "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+    copied = ["mixmodal.recipes", "--copy", str(own)]
+    smoke = ["recipes.images", "--smoke", "--width", "4", "--device", "cpu", "--out", str(tmp_path / "run")]
+    for words in (copied, smoke):
+        run = [sys.executable, "-P", "-c", start, *words]
+        done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/result.json").read_text())["git"] == "unknown"
 
 
 def test_the_wheel_works_beside_torch_alone(built: Path, tmp_path: Path) -> None:

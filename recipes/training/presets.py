@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipes.data.images.facts import PATCHUP_SPLITS
+from recipes.models.images import libraries
 from recipes.training.command import Choice, Preset
 from recipes.training.engine import Training
 from recipes.training.methods import Method
 
 STEPS: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 1e-4, "schedule": "step"}
+RESNEXT = {"epochs": 100, "batch_size": 512, "milestones": (50, 75), **STEPS}
+IMAGENET = {"batch_size": 256, **STEPS}
+RESNET101 = {"epochs": 90, "milestones": (30, 60, 80), "warmup": 5, **IMAGENET, "lr": 0.4}
 LONG = {"epochs": 300, "batch_size": 32, "milestones": (100, 150, 225), **STEPS}
 SHORT = {"epochs": 200, "batch_size": 128, "milestones": (100, 150), **STEPS}
 FMIX: dict[tuple[str, str], dict[str, Any]] = {
@@ -21,12 +25,15 @@ FMIX: dict[tuple[str, str], dict[str, Any]] = {
     ("cifar10", "densenet190"): LONG,
     ("cifar100", "densenet190"): LONG,
     ("fashion-mnist", "densenet190"): LONG,
-    ("bengali", "seresnext50"): {"epochs": 100, "batch_size": 512, "milestones": (50, 75), **STEPS},
+    ("tiny-imagenet", "preact18"): SHORT | {"milestones": (150, 180)},
+    ("imagenet", "resnet101"): RESNET101,
+    ("imagenet-a", "resnet101"): RESNET101,
+    ("bengali", "seresnext50"): RESNEXT,
     ("cifar10", "pyramid272"): {"epochs": 1800, "batch_size": 64, **STEPS | {"schedule": "cosine"}},
 }
 """Training in the FMix paper."""
-WIDTHS = {"wrn28-10": 160, "densenet190": 80, "pyramid272": 16, "seresnext50": None}
-"""Widths in the papers that are not 64, or are the network's own."""
+WIDTHS = {"wrn28-10": 160, "densenet190": 80, "pyramid272": 16}
+"""Widths in the papers that are not 64."""
 
 PATCHUP_TRAINING = {"batch_size": 100, "nesterov": True, **STEPS}
 PATCHUP: dict[str, dict[str, Any]] = {
@@ -47,13 +54,18 @@ PATCHUP_METHODS: dict[str, dict[str, Any]] = {
 }
 """Methods in the PatchUp paper, where they differ from the recipe's. Its loss has two terms of full weight for PatchUp,
 and halves in the library."""
-TINY_ALPHA = {"mixup": 0.2, "manifold-mixup": 0.2, "puzzlemix": 0.2}
+TINY_ALPHA = {"mixup": 1.0, "manifold-mixup": 2.0, "puzzlemix": 0.2}
+"""Those that label the rows of Table 1; Puzzle Mix's is in the caption of Table 5, which has 0.2 for the others too."""
+IMAGENET_METHODS: dict[str, dict[str, Any]] = {
+    "patchup-soft": {"gamma": 0.6, "mixed_weight": 2.0},
+    "patchup-hard": {"gamma": 0.5, "prob": 0.6, "mixed_weight": 2.0},
+}
 CUTOUT = {"svhn": 20, "wrn28-10": 8}
 """Sides of Cutout's box that are not 16."""
 
 
 def fmix_paper(choice: Choice) -> Mapping[str, Any]:
-    """Settings of the FMix paper (its Tables II and IV), but that its PyramidNet had Fast AutoAugment's policies, which
+    """Settings of the FMix paper (its Tables II to IV), but that its PyramidNet had Fast AutoAugment's policies, which
     no package ships, and has AutoAugment's here.
 
     Raises:
@@ -64,26 +76,35 @@ def fmix_paper(choice: Choice) -> Mapping[str, Any]:
         known = ", ".join(f"{data} with {model}" for data, model in FMIX)
         raise ValueError(f"preset='fmix-paper' has no {data} with {model}; it has {known}")
     augment = {"augment": "autoaugment"} if model == "pyramid272" else {}
-    return {"width": WIDTHS.get(model, 64), **augment, "training": Training(**FMIX[data, model])}
+    return {"width": _width(model), **augment, "training": Training(**FMIX[data, model])}
 
 
 def patchup_paper(choice: Choice) -> Mapping[str, Any]:
-    """Settings of the PatchUp paper (its Tables 1 and 2), but that the score is the last epoch's.
+    """Settings of the PatchUp paper (its Tables 1 to 3), but that the score is the last epoch's.
+
+    On ImageNet it has the settings of the CutMix paper. That paper's loss is the cross entropy; ours too, and twice the
+    library's for PatchUp, as in its other tables.
 
     Raises:
         ValueError: the paper has no such experiment.
     """
     data, model, method = choice.data, choice.model, choice.method
+    if (data, model) == ("imagenet", "resnet50"):
+        steps = {"epochs": 300, "milestones": (75, 150, 225), "nesterov": True, **IMAGENET}
+        mixing = Method(method=method, **IMAGENET_METHODS.get(method, {}))
+        return {"width": None, "mixing": mixing, "training": Training(**steps)}
     tiny = data == "tiny-imagenet"
     if (data not in PATCHUP_SPLITS and not tiny) or model not in PATCHUP:
         known = f"{', '.join(PATCHUP_SPLITS)} and tiny-imagenet, and the models {', '.join(PATCHUP)}"
-        raise ValueError(f"preset='patchup-paper' has no {data} with {model}; it has the data {known}")
+        raise ValueError(
+            f"preset='patchup-paper' has no {data} with {model}; it has the data {known}; and imagenet with resnet50"
+        )
     training = PATCHUP["wrn28-10" if tiny else model]
     chosen = {"cutout_size": CUTOUT.get(data, CUTOUT.get(model, 16))} | PATCHUP_METHODS.get(method, {})
     if tiny and method in TINY_ALPHA:
         chosen["alpha"] = TINY_ALPHA[method]
     return {
-        "width": WIDTHS.get(model, 64),
+        "width": _width(model),
         "variant": "patchup",
         "stem_stride": 2 if tiny else 1,
         "facts": "patchup",
@@ -92,6 +113,11 @@ def patchup_paper(choice: Choice) -> Mapping[str, Any]:
         "mixing": Method(method=method, **chosen),
         "training": Training(**training),
     }
+
+
+def _width(model: str) -> int | None:
+    """Channels of the first stage; a network of a library has its own."""
+    return None if model in libraries.PUBLISHED else WIDTHS.get(model, 64)
 
 
 IMAGES: dict[str, Preset] = {"fmix-paper": fmix_paper, "patchup-paper": patchup_paper}

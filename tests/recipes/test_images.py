@@ -234,7 +234,7 @@ def test_the_papers_settings(
         ("cifar10", "wrn28-10", "cutout", 400, (200, 300), {"cutout_size": 8}, {}),
         ("cifar10", "preact18", "cutout", 2000, (500, 1000, 1500), {"cutout_size": 16}, {"validation": True}),
         ("cifar10", "preact18", "manifold-mixup", 2000, (500, 1000, 1500), {"alpha": 1.5}, {"loss": "softmax-bce"}),
-        ("tiny-imagenet", "preact101", "manifold-mixup", 400, (200, 300), {"alpha": 0.2}, {"stem_stride": 2}),
+        ("tiny-imagenet", "preact101", "manifold-mixup", 400, (200, 300), {"alpha": 2.0}, {"stem_stride": 2}),
     ],
 )
 def test_the_patchup_papers_settings(

@@ -350,8 +350,8 @@ def test_published_values() -> None:
             for method in row:
                 score = table.score(key, method)
                 assert score is not None
-                assert 50.0 < score[0] < 100.0
-                assert score[1] is None or score[1] < 1.0
+                assert (4.0 if "imagenet-a-" in key[0] else 50.0) < score[0] < 100.0
+                assert score[1] is None or score[1] < 1.1
 
 
 def test_origin_of_the_numbers(runs: Path) -> None:

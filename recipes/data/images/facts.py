@@ -1,7 +1,7 @@
 """What is known of each public image set before its files are read.
 
-Mean, standard deviation, padding and flip are those of the FMix code, and of the PatchUp code for SVHN and
-Tiny-ImageNet. ``PATCHUP`` has those of the PatchUp code for all of its sets, and ``PATCHUP_SPLITS`` their splits.
+Mean, standard deviation, padding and flip are those of the FMix code, and of the PatchUp code for SVHN. ``PATCHUP``
+has those of the PatchUp code for all of its sets, and ``PATCHUP_SPLITS`` their splits.
 """
 
 from dataclasses import dataclass, replace
@@ -97,17 +97,18 @@ FACTS = {
     ),
     "tiny-imagenet": Facts(
         classes=(),
-        mean=HALF,
-        std=HALF,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
         url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
         hub=HubSource("zh-plus/tiny-imagenet", "image", "label", test="valid"),
+        pad=0,
     ),
 }
 PATCHUP = {
     "cifar10": replace(FACTS["cifar10"], mean=_of_255(125.3, 123.0, 113.9), std=_of_255(63.0, 62.1, 66.7), pad=2),
     "cifar100": replace(FACTS["cifar100"], mean=_of_255(129.3, 124.1, 112.4), std=_of_255(68.2, 65.4, 70.4), pad=2),
     "svhn": FACTS["svhn"],
-    "tiny-imagenet": FACTS["tiny-imagenet"],
+    "tiny-imagenet": replace(FACTS["tiny-imagenet"], mean=HALF, std=HALF, pad=4),
 }
 PATCHUP_SPLITS = {"cifar10": (5_000, 500), "cifar100": (500, 50), "svhn": (7_325, 733)}
 """Limit and validation images of a class that PatchUp gives ``split_off``; it does not split Tiny-ImageNet."""

@@ -1,0 +1,94 @@
+"""Every table and figure of the FMix and PatchUp papers: what is published, what it takes, and how to run it.
+
+    python -m recipes.experiments                                   # the list
+    python -m recipes.experiments --only fmix-table-2 cifar100      # of these tables, rows, papers or data
+    python -m recipes.experiments --run fmix-table-2/cifar10-preact18 --seeds 5 --data-root DIR
+
+A row is run by a command of a recipe for each method and seed, one after the other; those whose runs are finished are
+passed over, and one that was stopped goes on. An analysis trains its networks first.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import split
+
+import tyro
+
+from recipes.experiments import ROWS, TITLES, page, running
+from recipes.experiments.rows import choose
+from recipes.training import records
+from recipes.training.command import mistakes_as_sentences
+
+
+@dataclass(frozen=True)
+class Settings:
+    """List the papers' experiments, or run some of them."""
+
+    only: tuple[str, ...] = ()
+    """List those of a paper (fmix, patchup), table, TABLE/ROW or data."""
+    run: tuple[str, ...] = ()
+    """Run these, named in the same way."""
+    methods: tuple[str, ...] = ()
+    """Run these methods alone; all of the row by default."""
+    seeds: int = 1
+    """Number of seeds, from 0 on; the papers have 5."""
+    data_root: Path | None = None
+    """Folder of the data."""
+    hub: bool = False
+    """Fetch the data from the Hugging Face hub instead."""
+    vectors: Path | None = None
+    """File of word vectors, for texts."""
+    words: str = ""
+    """Further words of each command that trains, as in --words="--precision bf16"."""
+    out: Path = Path("runs/experiments")
+    """Folder of all runs, in one for each row."""
+    smoke: bool = False
+    """Run a few batches of each, to see that it runs; in a folder of their own."""
+    dry: bool = False
+    """Print the commands of `--run`, and run none."""
+    page: Path | None = None
+    """Write the list as a page of the site."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds={self.seeds} must be 1 or more")
+        if self.run and (self.only or self.page):
+            raise ValueError(f"run={self.run} goes with neither --only nor --page, which are for the list")
+        if self.hub and self.data_root is not None:
+            raise ValueError(f"hub=True and data_root={str(self.data_root)!r} exclude each other: give one")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    with mistakes_as_sentences("experiments"):
+        settings = tyro.cli(Settings, prog="python -m recipes.experiments", args=arguments, description=__doc__)
+        if settings.page is not None:
+            records.write_text(settings.page, page.markdown(ROWS.values(), TITLES))
+        elif settings.run:
+            _run(settings)
+        else:
+            print(page.plain(choose(ROWS.values(), settings.only)))
+
+
+def _run(settings: Settings) -> None:
+    rows = choose(ROWS.values(), settings.run)
+    how = running.How(
+        root=settings.out / "smoke" if settings.smoke else settings.out,
+        seeds=settings.seeds,
+        methods=settings.methods,
+        data_root=settings.data_root,
+        hub=settings.hub,
+        vectors=settings.vectors,
+        words=tuple(split(settings.words)),
+        smoke=settings.smoke,
+    )
+    if settings.dry:
+        print("\n".join(str(command) for row in running.able(rows) for command in running.commands(row, ROWS, how)))
+    else:
+        running.run(rows, ROWS, how, lambda text: print(text, file=sys.stderr, flush=True))
+
+
+if __name__ == "__main__":
+    main()
