@@ -28,6 +28,7 @@ from mixmodal.core.records.losses import Criterion
 from recipes.data.images import sets
 from recipes.data.images.augment import Augment
 from recipes.data.images.facts import PATCHUP_SPLITS
+from recipes.data.lazy import Lazy
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.arguments import Variant, channels_last
@@ -49,14 +50,15 @@ class Settings:
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: str = "digits"
-    """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, or folder for images in DIR/train/CLASS and
-    DIR/test/CLASS."""
+    """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet; folder for images in DIR/train/CLASS and
+    DIR/test/CLASS; imagenet for ImageNet, or anything in DIR/train/CLASS and DIR/val/CLASS, of which random parts are
+    resized; or imagenet-a to test in DIR/imagenet-a/CLASS, among these classes alone."""
     data_root: Path | None = None
     """Folder with the published files of the data, unpacked or not."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
     side: int | None = None
-    """Pixels that images of a folder are resized and cropped to."""
+    """Pixels that images of a folder or of ImageNet are resized and cropped to; 224 for ImageNet by default."""
     per_class: int | None = None
     """Train on so many images of each class; on all by default."""
     validation: bool = False
@@ -66,7 +68,8 @@ class Settings:
     facts: Literal["fmix", "patchup"] = "fmix"
     """Whose mean, deviation and padding of the images."""
     augment: Literal["crop-flip", "none"] = "crop-flip"
-    """Random crop and flip as in the papers (digits are not flipped), or images as they are."""
+    """Random crop and flip as in the papers (digits are not flipped; of ImageNet a part is resized), or images as they
+    are."""
     model: str = "preact18"
     """preact18, preact34, preact101, preact152, wrn28-10, densenet190, pyramid272, seresnext50, resnet50, resnet101;
     or timm:NAME or torchvision:NAME for any of theirs."""
@@ -169,7 +172,10 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
     data = in_turn(training, partial(load, settings))
-    augment = Augment.of(data) if settings.augment == "crop-flip" else replace(Augment.of(data), pad=0, flip=False)
+    augment, train_x = Augment.of(data), data.train_x
+    if settings.augment == "none":
+        augment = replace(augment, pad=0, flip=False)
+        train_x = replace(train_x, random=False) if isinstance(train_x, Lazy) else train_x
     engine.seed(training.seed)
 
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
@@ -180,10 +186,14 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     sites = methods.named_sites(model, names)
     hidden = settings.mixing.method in methods.AT_SITES
     libraries.check(model, settings.model, data.train_x.shape[1:], len(data.classes), names if hidden else ())
+    size, workers = training.batch_size, training.workers
+    changing = isinstance(train_x, Lazy) and train_x.random
     task = engine.Task(
         model=model,
-        train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
-        test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
+        train=shuffled_loader(train_x, data.train_y, batch_size=size, seed=training.seed, workers=workers),
+        test=ordered_loader(data.test_x, data.test_y, batch_size=4 * size, workers=workers),
+        again=ordered_loader(train_x, data.train_y, batch_size=4 * size, workers=workers) if changing else None,
+        tested=data.tested,
         mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", data.train_x.shape[2])),
         prepare=augment.batch,
         picture=picture,

@@ -61,6 +61,9 @@ class Training:
     """Mixed precision."""
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
+    workers: int | None = None
+    """Processes that read samples, of each device; by default one a core, up to 8, where files are decoded while the
+    network trains, and else none. Results do not depend on them."""
     seed: int = 0
     """Seed of weights, order, augmentation and mixing."""
     evaluate_every: int = 1
@@ -77,6 +80,8 @@ class Training:
         for name, bound in least.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"workers={self.workers} must be 0 or more")
         if self.seed >= 2**64:
             raise ValueError(f"seed={self.seed} must have at most 64 bits")
         if (self.schedule == "step") != bool(self.milestones):

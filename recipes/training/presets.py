@@ -11,6 +11,7 @@ from recipes.training.methods import Method
 STEPS: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 1e-4, "schedule": "step"}
 LONG = {"epochs": 300, "batch_size": 32, "milestones": (100, 150, 225), **STEPS}
 SHORT = {"epochs": 200, "batch_size": 128, "milestones": (100, 150), **STEPS}
+IMAGENET = {"epochs": 90, "batch_size": 256, "milestones": (30, 60, 80), "warmup": 5, **STEPS | {"lr": 0.4}}
 FMIX: dict[tuple[str, str], dict[str, Any]] = {
     ("cifar10", "preact18"): SHORT,
     ("cifar100", "preact18"): SHORT,
@@ -22,10 +23,12 @@ FMIX: dict[tuple[str, str], dict[str, Any]] = {
     ("cifar100", "densenet190"): LONG,
     ("fashion-mnist", "densenet190"): LONG,
     ("cifar10", "pyramid272"): {"epochs": 1800, "batch_size": 64, **STEPS | {"schedule": "cosine"}},
+    ("imagenet", "resnet101"): IMAGENET,
+    ("imagenet-a", "resnet101"): IMAGENET,
 }
 """Training in the FMix paper."""
-WIDTHS = {"wrn28-10": 160, "densenet190": 80, "pyramid272": 16}
-"""Widths in the papers that are not 64."""
+WIDTHS = {"wrn28-10": 160, "densenet190": 80, "pyramid272": 16, "resnet101": None}
+"""Widths in the papers that are not 64, or are the network's own."""
 
 PATCHUP_TRAINING = {"batch_size": 100, "nesterov": True, **STEPS}
 PATCHUP: dict[str, dict[str, Any]] = {
@@ -52,7 +55,7 @@ CUTOUT = {"svhn": 20, "wrn28-10": 8}
 
 
 def fmix_paper(choice: Choice) -> Mapping[str, Any]:
-    """Settings of the FMix paper (its Table II), but that its PyramidNet had Fast AutoAugment's images too.
+    """Settings of the FMix paper (its Tables II and III), but that its PyramidNet had Fast AutoAugment's images too.
 
     Raises:
         ValueError: the paper has no such experiment.

@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mixmodal import Draws
-from recipes.training.faults.files import whole
+from recipes.data.kept import whole
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 LONGER = ("constant", "step")
 """Schedules whose learning rate does not depend on the number of epochs."""
 PACKAGES = ("mixmodal", "torch", "torchvision", "accelerate", "numpy")
-BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
+BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub", "cache"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import mixmodal as mm
+from recipes.data.kept import whole
 from recipes.training.faults import nonfinite
-from recipes.training.faults.files import whole
 from recipes.training.faults.nonfinite import Step, Watch
 from recipes.training.faults.sentences import sentence
 from tests.faults.cases import THIRD, at, nan_in_a_batch, stop

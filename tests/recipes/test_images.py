@@ -189,6 +189,8 @@ def test_puzzlemix_mixes_at_its_rate_by_the_saliency_of_the_batch(monkeypatch: p
         ("cifar10", "densenet190", 300, 32, (100, 150, 225), 80),
         ("fashion-mnist", "densenet190", 300, 32, (100, 150, 225), 80),
         ("cifar10", "pyramid272", 1800, 64, (), 16),
+        ("imagenet", "resnet101", 90, 256, (30, 60, 80), None),
+        ("imagenet-a", "resnet101", 90, 256, (30, 60, 80), None),
     ],
 )
 def test_the_papers_settings(
