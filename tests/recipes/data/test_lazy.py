@@ -82,6 +82,7 @@ def test_draws_follow_from_seed_epoch_and_number_alone() -> None:
 
 def test_nothing_is_drawn_where_nothing_is_random() -> None:
     y = torch.arange(SIZE)
+    assert not counted().read(range(1, SIZE + 1))[:, 1].any()
     for loader in (
         shuffled_loader(counted(), y, batch_size=8, seed=3, workers=0),
         ordered_loader(counted(random=True), y, batch_size=8, workers=0),
