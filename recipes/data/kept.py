@@ -157,7 +157,7 @@ class Ragged(Sequence[Tensor]):
     def read(self, numbers: Sequence[int]) -> list[Tensor]:
         """Read some rows."""
         values, lengths = flat(self.data, self.name, numbers)
-        return list(torch.from_numpy(values).long().split(lengths.tolist()))
+        return [torch.from_numpy(part).long() for part in np.split(values, lengths.cumsum()[:-1])]
 
     @property
     def lengths(self) -> list[int]:

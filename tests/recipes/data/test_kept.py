@@ -1,5 +1,6 @@
 """What is made once and kept in an Arrow file: whole or not there, made by one process, and read where it is needed."""
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from recipes.data.loading import Pairs
 
 COLUMNS = {"text": pa.string(), "ids": pa.list_(pa.int32()), "cloud": pa.list_(pa.float32(), 6)}
 COUNT = 25
+LONG, WIDE = 32_000, 1_000
 
 
 def row(number: int) -> dict[str, Any]:
@@ -93,6 +96,41 @@ def test_what_is_interrupted_is_not_there(error: BaseException, tmp_path: Path) 
 def test_fewer_rows_than_there_should_be_are_damage(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"some-rows-.*arrow is damaged .it has 3 rows of text string, .* delete it"):
         kept(tmp_path, "some rows", "a", COLUMNS, lambda: map(row, range(3)), COUNT)
+
+
+def in_memory(name: str) -> int:
+    """Bytes of this process, as Linux tells it."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[name].split()[0]) * 1024
+
+
+def peak(cache: Path, answer: Connection) -> None:
+    """Memory beyond that at the start until some rows are read."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(LONG):
+            yield {"wave": np.full(WIDE, number % 100, dtype=np.float32)}
+
+    before = in_memory("VmRSS")
+    data = kept(cache, "long", "a", {"wave": pa.list_(pa.float32(), WIDE)}, rows, LONG)
+    found = lazy(data, "wave", (WIDE,), torch.arange(LONG))[torch.tensor([7, LONG - 1])].read()
+    answer.send((in_memory("VmHWM") - before, found[:, -1].tolist()))
+
+
+@pytest.mark.forks
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process")
+def test_a_file_is_neither_written_nor_read_whole(tmp_path: Path) -> None:
+    """Of 128 MB, less than half at any time; both when it is made and when it is there."""
+    made(tmp_path / "before", count=2)  # what is imported is no part of it
+    fork = multiprocessing.get_context("fork")
+    for _ in range(2):
+        here, there = fork.Pipe(duplex=False)
+        process = fork.Process(target=peak, args=(tmp_path, there))
+        process.start()
+        taken, found = here.recv()
+        process.join()
+        assert found == [7.0, (LONG - 1) % 100]
+        assert taken < LONG * WIDE * 4 / 2
 
 
 @pytest.mark.usefixtures("few_at_once")
