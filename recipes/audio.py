@@ -180,12 +180,12 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
 
     scored = (data.test_x, data.test_y) if settings.score_on == "test" else (data.validation_x, data.validation_y)
     weights = sets.balanced_weights(data.train_y) if settings.balanced else None
-    size, seed = training.batch_size, training.seed
+    size, seed, workers = training.batch_size, training.seed, training.workers
     mixing: Mixing = methods.make(settings.mixing, at)
     task = engine.Task(
         model=model,
-        train=shuffled_loader(data.train_x, data.train_y, batch_size=size, seed=seed, weights=weights),
-        test=ordered_loader(*scored, batch_size=4 * size),
+        train=shuffled_loader(data.train_x, data.train_y, batch_size=size, seed=seed, weights=weights, workers=workers),
+        test=ordered_loader(*scored, batch_size=4 * size, workers=workers),
         mixing=mixing,
         prepare=prepare,
         picture=picture,

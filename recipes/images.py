@@ -31,6 +31,7 @@ from recipes.data.images.augment import Augment
 from recipes.data.images.facts import PATCHUP_SPLITS
 from recipes.data.images.graphemes import bengali
 from recipes.data.images.policies import Policies
+from recipes.data.lazy import Lazy
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.arguments import Variant, channels_last
@@ -52,14 +53,15 @@ class Settings:
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: str = "digits"
-    """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, bengali, or folder for images in DIR/train/CLASS
-    and DIR/test/CLASS."""
+    """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, bengali; folder for images in DIR/train/CLASS and
+    DIR/test/CLASS; imagenet for ImageNet, or anything in DIR/train/CLASS and DIR/val/CLASS, of which random parts are
+    resized; or imagenet-a to test in DIR/imagenet-a/CLASS, among these classes alone."""
     data_root: Path | None = None
     """Folder with the published files of the data, unpacked or not."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
     side: int | None = None
-    """Pixels that images of a folder are resized and cropped to."""
+    """Pixels that images of a folder or of ImageNet are resized and cropped to; 224 for ImageNet by default."""
     target: bengali.Target | None = None
     """Which label of Bengali.AI's graphemes; as in the FMix paper there is a network for each."""
     fold: int | None = None
@@ -73,8 +75,8 @@ class Settings:
     facts: Literal["fmix", "patchup"] = "fmix"
     """Whose mean, deviation and padding of the images."""
     augment: Literal["crop-flip", "autoaugment", "none"] = "crop-flip"
-    """Random crop and flip as in the papers (digits are not flipped); AutoAugment before them, by torchvision's
-    policies for SVHN, ImageNet or, for all else, CIFAR-10; or images as they are."""
+    """Random crop and flip as in the papers (digits are not flipped; of ImageNet a part is resized); AutoAugment before
+    them, by torchvision's policies for SVHN, ImageNet or, for all else, CIFAR-10; or images as they are."""
     policy: Path | None = None
     """File with other policies for AutoAugment, such as Fast AutoAugment's, which no package ships: a JSON list of
     policies, each a list of one or two operations [NAME, PROBABILITY, LEVEL], with torchvision's names and its levels 0
@@ -196,8 +198,11 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     """Train with these settings; returns the content of `result.json`."""
     training = settings.training
     data = in_turn(training, partial(load, settings))
-    augment = Augment.of(data) if settings.augment != "none" else replace(Augment.of(data), pad=0, flip=False)
+    augment, train_x = Augment.of(data), data.train_x
     policies = Policies(data.name, settings.policy) if settings.augment == "autoaugment" else None
+    if settings.augment == "none":
+        augment = replace(augment, pad=0, flip=False)
+        train_x = replace(train_x, random=False) if isinstance(train_x, Lazy) else train_x
     engine.seed(training.seed)
 
     def prepare(batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
@@ -214,10 +219,14 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     sites = methods.named_sites(model, names)
     hidden = settings.mixing.method in methods.AT_SITES
     libraries.check(model, settings.model, data.train_x.shape[1:], len(data.classes), names if hidden else ())
+    size, workers = training.batch_size, training.workers
+    changing = isinstance(train_x, Lazy) and train_x.random
     task = engine.Task(
         model=model,
-        train=shuffled_loader(data.train_x, data.train_y, batch_size=training.batch_size, seed=training.seed),
-        test=ordered_loader(data.test_x, data.test_y, batch_size=4 * training.batch_size),
+        train=shuffled_loader(train_x, data.train_y, batch_size=size, seed=training.seed, workers=workers),
+        test=ordered_loader(data.test_x, data.test_y, batch_size=4 * size, workers=workers),
+        again=ordered_loader(train_x, data.train_y, batch_size=4 * size, workers=workers) if changing else None,
+        tested=data.tested,
         mixing=methods.make(settings.mixing, methods.Place(model, sites, "b c *", data.train_x.shape[2])),
         prepare=prepare,
         picture=picture,

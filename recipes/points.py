@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import mixmodal as mm
 from mixmodal import Draws
 from recipes.data import splits
+from recipes.data.lazy import parts
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.points import modelnet, sets
 from recipes.data.subsets import subset
@@ -135,7 +136,7 @@ def build(settings: Settings, train: sets.ShapeSet) -> tuple[nn.Module, methods.
         count = PUBLISHED_POINTS if settings.as_published else settings.points
         model = FromVoxels(pointnet, count, standardise=not settings.as_published)
         return model, _place(settings, model, ("net.layer2", "net.layer3"))
-    bound = train.train_x.abs().max().item()
+    bound = max(clouds.abs().max().item() for clouds in parts(train.train_x))
 
     def on_points(mixer: Draws) -> Draws:
         return mm.OnPoints(mixer, resolution=settings.resolution, low=-bound, high=bound)
@@ -162,11 +163,11 @@ def run(settings: Settings, words: str) -> dict[str, Any]:
     def picture(samples: Sequence[Sample], _: Tensor, y: Tensor) -> Figure:
         return pictures.samples(samples, y.cpu(), train.classes)
 
-    size = training.batch_size
+    size, workers = training.batch_size, training.workers
     task = engine.Task(
         model=model,
-        train=shuffled_loader(train.train_x, train.train_y, batch_size=size, seed=training.seed),
-        test=ordered_loader(test.test_x, test.test_y, batch_size=4 * size),
+        train=shuffled_loader(train.train_x, train.train_y, batch_size=size, seed=training.seed, workers=workers),
+        test=ordered_loader(test.test_x, test.test_y, batch_size=4 * size, workers=workers),
         mixing=methods.make(settings.mixing, at),
         prepare=prepare,
         picture=picture,

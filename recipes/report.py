@@ -15,12 +15,12 @@ import tyro
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from recipes.data.kept import whole
 from recipes.reporting.published import Published, published_for
 from recipes.reporting.summary import ReportError, Run, check_comparable, find_runs, summarise
 from recipes.reporting.tables import Report, csv_text, markdown
 from recipes.training import records
 from recipes.training.command import mistakes_as_sentences
-from recipes.training.faults.files import whole
 
 DARK, GREY, ORANGE = "#1f3550", "0.55", "#d08a3c"
 MARKERS = "Ds^vP"

@@ -25,6 +25,8 @@ from torch.utils.data import DataLoader
 from mixmodal import LengthBucketBatchSampler, Mix, PadCollate
 from mixmodal.core.records.losses import Criterion
 from recipes.data import splits
+from recipes.data.kept import Texts
+from recipes.data.loading import Pairs
 from recipes.data.text import sets, tables, words
 from recipes.models.text.bert import BertEncoder, Pooling, bert_ids, load_bert
 from recipes.models.text.networks import Padding, TextBiLSTM, TextCNN
@@ -70,6 +72,8 @@ class Settings:
     """How your own data is split."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
+    cache: Path = Path("runs", "cache")
+    """Folder for the texts of Yelp's files and the numbers of their words, which are then not held in memory."""
     size: int | None = None
     """Train on so many texts, with the classes in balance where a text has one; on all by default."""
     most_tokens: int = 400
@@ -126,7 +130,7 @@ class Read:
     """Texts as token ids, and the table that embeds them.
 
     Args:
-        train: ids of each training text, int64 (T,).
+        train: ids of each training text, int64 (T,), held or read when they are needed.
         test: ids of each test text.
         pad_id: id of the pad token.
         table: embeds ids.
@@ -134,8 +138,8 @@ class Read:
         note: what was found, for the log.
     """
 
-    train: list[Tensor]
-    test: list[Tensor]
+    train: Sequence[Tensor]
+    test: Sequence[Tensor]
     pad_id: int
     table: nn.Embedding
     decode: Callable[[Tensor], list[str]]
@@ -145,14 +149,17 @@ class Read:
 def load(settings: Settings) -> sets.TextSet:
     """The texts of a run, all of them."""
     if settings.text_column is None or settings.label_column is None:
-        return sets.load(settings.data, root=settings.data_root, hub=settings.hub)
+        return sets.load(settings.data, root=settings.data_root, hub=settings.hub, cache=settings.cache)
     columns = tables.Columns(settings.text_column, settings.label_column)
     return tables.load(settings.data, settings.data_root, columns, settings.split)
 
 
 def read_words(data: sets.TextSet, settings: Settings) -> Read:
     """Words of the training texts as ids, with vectors that are read or learned."""
-    vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
+    if isinstance(data.train_x, Texts):
+        vocabulary = words.kept_words(data.train_x, data.style, settings.cache)
+    else:
+        vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
     count = len(vocabulary.words)
     if settings.vectors is None:
         table, note = nn.Embedding(count, settings.vector_width, padding_idx=PAD_ID), f"{count} words"
@@ -163,8 +170,13 @@ def read_words(data: sets.TextSet, settings: Settings) -> Read:
         note = f"{count} words, of which {found.found} have vectors"
         if found.skipped:
             note += f"; {len(found.skipped)} lines of {settings.vectors} were passed over, the first {found.skipped[0]}"
-    most = settings.most_tokens
-    train, test = (words.encode_all(each, data.style, vocabulary, most=most) for each in (data.train_x, data.test_x))
+
+    def encoded(texts: Sequence[str]) -> Sequence[Tensor]:
+        if isinstance(texts, Texts):
+            return words.kept_numbers(texts, data.style, vocabulary, most=settings.most_tokens, cache=settings.cache)
+        return words.encode_all(texts, data.style, vocabulary, most=settings.most_tokens)
+
+    train, test = encoded(data.train_x), encoded(data.test_x)
     return Read(train, test, PAD_ID, table, vocabulary.decode, note)
 
 
@@ -204,13 +216,13 @@ def place(settings: Settings, reader: Reader) -> methods.Place:
     return methods.Place(encoder, sites, "b * d", settings.most_tokens, valid="attention_mask")
 
 
-def loader(ids: list[Tensor], y: Tensor, pad_id: int, batch_size: int, *, seed: int | None) -> DataLoader[Any]:
+def loader(
+    ids: Sequence[Tensor], y: Tensor, pad_id: int, batch_size: int, *, seed: int | None, workers: int | None = None
+) -> DataLoader[Any]:
     """Batches of texts of like length, in a random order if there is a seed."""
-    batches = LengthBucketBatchSampler(
-        [len(each) for each in ids], batch_size, shuffle=seed is not None, seed=seed or 0
-    )
-    samples = list(zip(ids, y.unbind(), strict=True))
-    return DataLoader(samples, batch_sampler=batches, collate_fn=PadCollate(pad_id))  # type: ignore[arg-type]
+    samples = Pairs(ids, y)
+    batches = LengthBucketBatchSampler(samples.lengths, batch_size, shuffle=seed is not None, seed=seed or 0)
+    return DataLoader(samples, batch_sampler=batches, collate_fn=PadCollate(pad_id), num_workers=workers or 0)
 
 
 @dataclass(frozen=True)
@@ -251,10 +263,11 @@ def run(settings: Settings, words_of_command: str) -> dict[str, Any]:
     def picture(samples: Sequence[Sample], ids: Tensor, y: Tensor) -> Figure:
         return pictures.samples(samples, ids.cpu(), y.cpu(), data.classes, read.pad_id, read.decode, data.name)
 
+    size = training.batch_size
     task = engine.Task(
         model=FromIds(reader, read.pad_id),
-        train=loader(read.train, data.train_y, read.pad_id, training.batch_size, seed=training.seed),
-        test=loader(read.test, data.test_y, read.pad_id, 4 * training.batch_size, seed=None),
+        train=loader(read.train, data.train_y, read.pad_id, size, seed=training.seed, workers=training.workers),
+        test=loader(read.test, data.test_y, read.pad_id, 4 * size, seed=None, workers=training.workers),
         mixing=methods.make(settings.mixing, place(settings, reader)),
         prepare=prepare,
         picture=picture,

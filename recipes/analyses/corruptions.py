@@ -26,6 +26,7 @@ from recipes.data.images import sets
 from recipes.data.images.altering.constants import CORRUPTIONS, FROST_PICTURES, SEVERITIES
 from recipes.data.images.altering.corruptions import corrupted
 from recipes.data.images.altering.published import read_corrupted
+from recipes.data.lazy import read
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim, Values
@@ -78,7 +79,7 @@ class Corrupted:
     def __call__(self, trained: Trained, name: str, severity: int) -> Examples:
         """Images and labels for a network."""
         if self.settings.published is None:
-            return self.made(trained.data.test_x, f"{name} {severity}"), trained.data.test_y
+            return self.made(read(trained.data.test_x), f"{name} {severity}"), trained.data.test_y
         x, y = read_corrupted(self.settings.published, trained.settings.data, name, severity)
         if x.shape[1:] != trained.data.test_x.shape[1:]:
             raise ValueError(f"{name} is published in {tuple(x.shape[1:])}, the images are {trained.data.test_x.shape}")

@@ -16,6 +16,7 @@ from torch import Tensor
 from recipes.analyses.shared import altered, writing
 from recipes.analyses.shared.trained import Choice, networks
 from recipes.data.images.altering.affine import DEFORMATIONS, deformed
+from recipes.data.lazy import read
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim
@@ -61,7 +62,7 @@ def page(settings: Settings, command: str) -> pages.Page:
     rows: dict[str, list[Tensor]] = {}
     for trained in networks(settings.choice):
         start, runs = start or trained, runs + 1
-        x, y = trained.data.test_x, trained.data.test_y
+        x, y = read(trained.data.test_x), trained.data.test_y
         altered.add(measured, CLEAN, trained, altered.error(trained, x, y))
         for name in DEFORMATIONS:
             altered.add(measured, name, trained, altered.error(trained, sets(x, name), y))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from recipes.analyses.shared.trained import Choice, Trained, module_of, networks
 from recipes.analyses.shared.writing import made_by, name_of, text
+from recipes.data.lazy import read
 from recipes.reporting import pages
 from recipes.reporting.intervals import Claim, csv_text
 
@@ -117,7 +118,7 @@ def page(settings: Settings, command: str) -> pages.Page:
         pictures={".png": caption},
         name=name_of(settings.out, "grad-cam"),
     )
-    return pages.Page(body, {".png": pictures(first.data.test_x[:SHOWN], shown)}, {".csv": csv_text(measured)})
+    return pages.Page(body, {".png": pictures(read(first.data.test_x[:SHOWN]), shown)}, {".csv": csv_text(measured)})
 
 
 def _maps_of(each: Trained, settings: Settings) -> Tensor:

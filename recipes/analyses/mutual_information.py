@@ -28,6 +28,7 @@ from recipes.analyses.shared.trained import device_of
 from recipes.analyses.shared.writing import name_of, text
 from recipes.data.images import sets
 from recipes.data.images.augment import Augment
+from recipes.data.lazy import read
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.images.vae import SIDE, VAE, divergence
@@ -124,7 +125,9 @@ def load(settings: Settings) -> sets.ImageSet:
     if height != width or SIDE % height:
         raise ValueError(f"data={settings.data!r} has images of {height} x {width}, and the VAE is for {SIDE} x {SIDE}")
     factor = SIDE // height
-    train, test = (x.repeat_interleave(factor, 2).repeat_interleave(factor, 3) for x in (data.train_x, data.test_x))
+    train, test = (
+        x.repeat_interleave(factor, 2).repeat_interleave(factor, 3) for x in map(read, (data.train_x, data.test_x))
+    )
     most = SMOKE_IMAGES if settings.training.smoke else settings.images
     return replace(data, train_x=train, test_x=test[:most], test_y=data.test_y[:most], pad=0)
 
@@ -178,7 +181,7 @@ def measure(settings: Settings, data: sets.ImageSet, vaes: Mapping[tuple[str, in
 
 def reconstructions(data: sets.ImageSet, vaes: Mapping[str, VAE]) -> Figure:
     """Test images, and what a VAE of each method makes of their mean codes."""
-    images = data.test_x[:SHOWN]
+    images = read(data.test_x[:SHOWN])
     device = next(next(iter(vaes.values())).parameters()).device
     x = Augment.of(data)(images.to(device), False)
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (data.mean, data.std))

@@ -10,7 +10,9 @@ from typing import Any, BinaryIO
 
 from torch import Tensor
 
-Examples = tuple[Tensor, Tensor]
+from recipes.data.lazy import Samples
+
+Examples = tuple[Samples, Tensor]
 
 
 UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error)

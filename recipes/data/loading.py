@@ -1,5 +1,6 @@
-"""Whole batches by index, in an order that follows from seed and epoch alone."""
+"""Whole batches by index, in an order that follows from seed and epoch alone, read in workers where that is work."""
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any
@@ -8,41 +9,78 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from recipes.data.kept import Ragged
+from recipes.data.lazy import Lazy, Samples, draw_of, read
+
 KEPT = (
     *("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator"),
     *("prefetch_factor", "persistent_workers", "pin_memory_device", "in_order"),
 )
 """What a loader keeps where its batches are dealt out."""
+MOST_WORKERS = 8
+"""Of each process, where none are asked for."""
 
 
-class Tensors(Dataset[tuple[Tensor, ...]]):
-    """Tensors of one length, read a batch at a time."""
+class Columns(Dataset[tuple[Tensor, ...]]):
+    """Samples of one number N, with what belongs to each, read a batch at a time.
 
-    def __init__(self, *tensors: Tensor) -> None:
-        self.tensors = tensors
+    Where there is a seed and they are random, number n is sample n % N as it is in epoch n // N.
+    """
+
+    def __init__(self, *columns: Samples, seed: int | None = None) -> None:
+        self.columns = columns
+        self.seed = seed if any(isinstance(column, Lazy) and column.random for column in columns) else None
 
     def __len__(self) -> int:
-        return len(self.tensors[0])
+        return len(self.columns[0])
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        return tuple(tensor[index] for tensor in self.tensors)
+        return tuple(column[0] for column in self.__getitems__([index]))
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, ...]:
         """The samples of a whole batch at once, stacked."""
-        chosen = torch.tensor(indices)
-        return tuple(tensor[chosen] for tensor in self.tensors)
+        size, seed = len(self), self.seed
+        chosen = torch.tensor(indices) % size
+        draws = None if seed is None else [draw_of(seed, *divmod(index, size)) for index in indices]
+        return tuple(read(column[chosen], draws) for column in self.columns)
+
+
+class Pairs(Dataset[tuple[Tensor, Tensor]]):
+    """Sequences of any length, each with its label."""
+
+    def __init__(self, sequences: Sequence[Tensor], labels: Tensor) -> None:
+        self.sequences, self.labels = sequences, labels
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+        """The samples of a batch."""
+        of = self.sequences
+        found = of.read(indices) if isinstance(of, Ragged) else [of[index] for index in indices]
+        return list(zip(found, self.labels[torch.tensor(indices)].unbind(), strict=True))
+
+    @property
+    def lengths(self) -> list[int]:
+        """Length of each sequence."""
+        return self.sequences.lengths if isinstance(self.sequences, Ragged) else [len(each) for each in self.sequences]
 
 
 class Shuffled(Sampler[int]):
     """Samples in an order that is drawn anew for every epoch, from the seed and the epoch alone.
 
-    With weights (size,) samples are drawn with replacement, as often as their weights say.
+    With weights (size,) samples are drawn with replacement, as often as their weights say. Where they count on, they go
+    on from size in epoch 1, so that their numbers tell the epoch too, in whichever process they are read.
     """
 
-    def __init__(self, size: int, *, seed: int, weights: Tensor | None = None) -> None:
+    def __init__(self, size: int, *, seed: int, weights: Tensor | None = None, counts_on: bool = False) -> None:
         self.size = size
         self.seed = seed
         self.weights = weights
+        self.counts_on = counts_on
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -55,8 +93,10 @@ class Shuffled(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.epoch) % 2**64)
         if self.weights is None:
-            return iter(torch.randperm(self.size, generator=generator).tolist())
-        return iter(torch.multinomial(self.weights, self.size, replacement=True, generator=generator).tolist())
+            order = torch.randperm(self.size, generator=generator)
+        else:
+            order = torch.multinomial(self.weights, self.size, replacement=True, generator=generator)
+        return iter((order + self.epoch * self.size if self.counts_on else order).tolist())
 
 
 class ShuffledBatches(BatchSampler):
@@ -73,8 +113,8 @@ class ShuffledBatches(BatchSampler):
 
     sampler: Shuffled
 
-    def __init__(self, size: int, batch_size: int, *, seed: int, weights: Tensor | None = None) -> None:
-        super().__init__(Shuffled(size, seed=seed, weights=weights), batch_size, drop_last=False)
+    def __init__(self, size: int, batch_size: int, *, seed: int, **how: Any) -> None:
+        super().__init__(Shuffled(size, seed=seed, **how), batch_size, drop_last=False)
 
     def set_epoch(self, epoch: int) -> None:
         """Give the batches the order of this epoch."""
@@ -136,17 +176,35 @@ def dealt(loader: DataLoader[Any], processes: int) -> DataLoader[Any]:
 
 
 def shuffled_loader(
-    *tensors: Tensor, batch_size: int, seed: int, weights: Tensor | None = None
+    *columns: Samples, batch_size: int, seed: int, weights: Tensor | None = None, workers: int | None = None
 ) -> DataLoader[tuple[Tensor, ...]]:
-    """A loader of shuffled batches."""
-    data = Tensors(*tensors)
-    batches = ShuffledBatches(len(data), batch_size, seed=seed, weights=weights)
-    return DataLoader(data, batch_sampler=batches, collate_fn=as_is)
+    """A loader of shuffled batches, which workers read if there are some; `workers_for` tells how many None is.
+
+    What is random in a sample follows from the seed, the epoch and its number, so that workers change nothing.
+    """
+    data = Columns(*columns, seed=seed)
+    batches = ShuffledBatches(len(data), batch_size, seed=seed, weights=weights, counts_on=data.seed is not None)
+    return DataLoader(data, batch_sampler=batches, collate_fn=as_is, num_workers=workers_for(columns, workers))
 
 
-def ordered_loader(*tensors: Tensor, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
-    """A loader of batches in order."""
-    return DataLoader(Tensors(*tensors), batch_size=batch_size, collate_fn=as_is)
+def ordered_loader(*columns: Samples, batch_size: int, workers: int | None = None) -> DataLoader[tuple[Tensor, ...]]:
+    """A loader of batches in order, in which nothing is random; see `shuffled_loader` for the workers."""
+    count = workers_for(columns, workers)
+    return DataLoader(Columns(*columns), batch_size=batch_size, collate_fn=as_is, num_workers=count)
+
+
+def workers_for(columns: Sequence[Samples], asked: int | None) -> int:
+    """How many workers read samples: as many as are asked for, or as many as this process has cores, if they decode.
+
+    >>> workers_for([torch.zeros(3)], None)
+    0
+    """
+    if asked is not None:
+        return asked
+    if not any(isinstance(column, Lazy) and column.reader.decodes for column in columns):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def as_is(batch: Any) -> Any:

@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 import tyro
 from matplotlib.figure import Figure
 
+from recipes.data.kept import whole
 from recipes.training import records
 from recipes.training.command import mistakes_as_sentences
-from recipes.training.faults.files import whole
 
 
 class Paged(Protocol):

@@ -1,7 +1,6 @@
 """Read finished runs, refuse comparisons that are not fair, and summarise every method over its seeds."""
 
 import json
-import math
 import shlex
 import statistics
 import sys

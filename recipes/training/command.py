@@ -66,6 +66,9 @@ class Training:
     """Mixed precision: no, which is float32 throughout, bf16 or fp16."""
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
+    workers: int | None = None
+    """Processes that read samples, of each device; by default one a core, up to 8, where files are decoded while the
+    network trains, and else none. Results do not depend on them."""
     seed: int = 0
     """Seed of weights, order, augmentation and mixing."""
     evaluate_every: int = 1
@@ -95,6 +98,8 @@ class Training:
             raise ValueError(f"warmup={self.warmup} must be below epochs={self.epochs}: the schedule comes after it")
         if self.median_of > self.epochs:
             raise ValueError(f"median_of={self.median_of} must be at most epochs={self.epochs}: lower --median-of")
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"workers={self.workers} must be 0 or more")
         if self.seed >= 2**64:
             raise ValueError(f"seed={self.seed} must have at most 64 bits")
         if (self.schedule == "step") != bool(self.milestones):

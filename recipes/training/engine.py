@@ -27,19 +27,20 @@ from tqdm import tqdm
 
 from mixmodal import Mix
 from mixmodal.core.records.losses import Criterion
+from recipes.data.kept import whole
 from recipes.data.loading import dealt
 from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample
 from recipes.training import records
 from recipes.training.command import Training as Training  # the engine's too
 from recipes.training.faults import nonfinite
-from recipes.training.faults.files import alone, whole
+from recipes.training.faults.files import alone
 from recipes.training.faults.nonfinite import Step, Watch
 from recipes.training.faults.sentences import together
 from recipes.training.mixing import Mixing
 from recipes.training.processes.launch import check_launch
 from recipes.training.processes.sharing import check_same_epoch, gathered
-from recipes.training.scores import accuracy, nll
+from recipes.training.scores import accuracy, nll, restricted
 
 SMOKE_BATCHES = 2
 
@@ -63,6 +64,8 @@ class Task:
         nll: the same to the negative log-likelihood in nats; None where samples have no single class.
         mixed_score: the score of a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
             that a batch does not have.
+        again: loader of the training set as it is scored in the end; `train` if reading changes nothing at random.
+        tested: numbers of the classes that the test set has, to which answers to it are restricted; all if empty.
     """
 
     model: nn.Module
@@ -78,6 +81,8 @@ class Task:
     score: Callable[[Tensor, Tensor], float] = accuracy
     nll: Callable[[Tensor, Tensor], float] | None = nll
     mixed_score: Callable[[Mix, Tensor, Tensor], Tensor] | None = Mix.accuracy
+    again: DataLoader[Any] | None = None
+    tested: Sequence[int] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,7 @@ class _Run:
     optimizer: Any
     train: Any
     test: Any
+    again: Any
 
     @property
     def writes(self) -> bool:
@@ -125,9 +131,11 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     """
     accelerator = Accelerator(mixed_precision=training.precision, cpu=training.device == "cpu")
     check_launch(accelerator)
-    loaders = [dealt(loader, accelerator.num_processes) for loader in (task.train, task.test)]
+    loaders = [
+        dealt(loader, accelerator.num_processes) for loader in (task.train, task.test, task.again) if loader is not None
+    ]
     prepared = accelerator.prepare(task.model, _optimizer(task.model, training), *loaders)
-    run = _Run(task, training, out, accelerator, *prepared)
+    run = _Run(task, training, out, accelerator, *prepared[:4], again=prepared[-1] if task.again else prepared[2])
     others = {"scaler": accelerator.scaler} if accelerator.scaler else {}
     state = records.State(accelerator.unwrap_model(run.model), run.optimizer, others)
     with ExitStack() as held:
@@ -143,7 +151,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
             if run.writes:
                 print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
         run.train.set_epoch(training.last)
-        train_score = _evaluate(run, run.train)[task.metric]
+        train_score = _evaluate(run, run.again)[task.metric]
         result = together(accelerator, partial(_finish, run, saved, entries, train_score, command))
     accelerator.end_training()
     return result
@@ -233,7 +241,7 @@ def _epoch(run: _Run, epoch: int) -> dict[str, Any]:
     entry: dict[str, Any] = _train(run, epoch)
     every = training.evaluate_every
     if epoch + training.median_of >= training.last or (every and (epoch + 1) % every == 0):
-        entry |= {f"test_{name}": value for name, value in _evaluate(run, run.test).items()}
+        entry |= {f"test_{name}": value for name, value in _evaluate(run, run.test, run.task.tested).items()}
     entry["wall"] = time.perf_counter() - start
     return entry
 
@@ -285,7 +293,7 @@ def _train(run: _Run, epoch: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _evaluate(run: _Run, loader: Any) -> dict[str, float]:
+def _evaluate(run: _Run, loader: Any, among: Sequence[int] = ()) -> dict[str, float]:
     """Score a set without augmentation or mixing: the metric of the task, and "nll" where there is one."""
     run.model.eval()
     preds, targets = [], []
@@ -296,6 +304,7 @@ def _evaluate(run: _Run, loader: Any) -> dict[str, float]:
     answers, labels = torch.cat(preds), torch.cat(targets)
     nonfinite.check_answers(run.accelerator, answers)
     of = run.task
+    answers = restricted(answers, among) if among else answers
     return {of.metric: of.score(answers, labels)} | ({} if of.nll is None else {"nll": of.nll(answers, labels)})
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mixmodal import Draws
-from recipes.training.faults.files import whole
+from recipes.data.kept import whole
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 LONGER = ("constant", "step")
@@ -27,7 +27,7 @@ DAMAGED = (
     *(OverflowError, RecursionError),
 )
 """What a file raises that is damaged or another one than it should be."""
-BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub"})
+BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub", "cache"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 
 

@@ -1,5 +1,7 @@
 """What a recipe scores a test set by: percentages, and the negative log-likelihood in nats."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +13,17 @@ from mixmodal import Mix
 def accuracy(preds: Tensor, y: Tensor) -> float:
     """Percentage of rows of `preds` (N, C) that are largest at the class `y` (N,)."""
     return 100 * (preds.argmax(1) == y).double().mean().item()
+
+
+def restricted(preds: Tensor, classes: Sequence[int]) -> Tensor:
+    """Logits `preds` (N, C) that are answers among some of the classes: others become minus infinity.
+
+    >>> restricted(torch.tensor([[3.0, 1.0, 2.0]]), [1, 2]).tolist()
+    [[-inf, 1.0, 2.0]]
+    """
+    among = torch.full_like(preds, float("-inf"))
+    among[:, list(classes)] = preds[:, list(classes)]
+    return among
 
 
 def label_accuracy(preds: Tensor, y: Tensor) -> float:

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from recipes.training import records
-from recipes.training.faults.files import whole
+from recipes.data.kept import whole
 from recipes.training.faults.nonfinite import Step, Watch
 
 STEPS, EVERY = 10_000, 1_000

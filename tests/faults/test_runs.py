@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import mixmodal as mm
+from recipes.data.kept import whole
 from recipes.training import records
 from recipes.training.faults import nonfinite
-from recipes.training.faults.files import whole
 from recipes.training.faults.nonfinite import Step, Watch
 from recipes.training.faults.sentences import sentence
 from tests.faults.cases import THIRD, at, nan_in_a_batch, stop

@@ -189,6 +189,17 @@ def test_puzzlemix_mixes_at_its_rate_by_the_saliency_of_the_batch(monkeypatch: p
     assert abs(mixed - n / 2) < 4.5 * (n / 4) ** 0.5
 
 
+@pytest.mark.parametrize("data", ["imagenet", "imagenet-a"])
+def test_the_papers_settings_of_imagenet(data: str) -> None:
+    settings = with_preset(Settings, presets.IMAGES, Choice("fmix-paper", data, "resnet101", "fmix"))
+    training = settings.training
+    assert (training.epochs, training.batch_size, training.optimizer, settings.width) == (90, 256, "sgd", None)
+    assert (training.momentum, training.nesterov, training.weight_decay) == (0.9, False, 1e-4)
+    rates = [training.lr_at(epoch) for epoch in range(90)]
+    expected = [0.1, 0.16, 0.22, 0.28, 0.34, *[0.4] * 25, *[0.04] * 30, *[0.004] * 20, *[0.0004] * 10]
+    assert rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("data", "model", "epochs", "batch", "milestones", "width"),
     [

@@ -89,6 +89,24 @@ def test_a_run_that_is_resumed_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: 
     assert states[0] == states[1]
 
 
+@pytest.mark.forks
+def test_reviews_that_are_kept_are_trained_on_like_those_that_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("train.csv", "test.csv"):
+        lines = [f'"{1 + row % 2}","{"good bad film "[row % 9 :]} and {row} words"\n' for row in range(40)]
+        (tmp_path / name).write_text("".join(lines))
+    words = ["--data", "yelp-polarity", "--data-root", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    words += ["--width", "4", "--vector-width", "5", "--batch-size", "8", "--epochs", "2", "--device", "cpu"]
+    text.main([*words, "--workers", "0", "--out", str(tmp_path / "kept")])
+    text.main([*words, "--workers", "2", "--out", str(tmp_path / "workers")])
+    load = text.sets.load
+    monkeypatch.setattr(text.sets, "load", lambda *given, cache, **more: load(*given, **more))
+    text.main([*words, "--out", str(tmp_path / "held")])
+    states = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in ("kept", "workers", "held")]
+    assert states[0] == states[1] == states[2]
+
+
 def test_texts_of_like_length_are_read_together() -> None:
     ids = [torch.ones(size, dtype=torch.int64) for size in torch.randint(1, 60, (200,)).tolist()]
     y = torch.arange(200)

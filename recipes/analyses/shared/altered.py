@@ -14,7 +14,7 @@ from recipes.data.loading import ordered_loader
 from recipes.pictures.conditions import Band
 from recipes.reporting import intervals
 from recipes.reporting.intervals import Values
-from recipes.training.faults.files import whole
+from recipes.data.kept import whole
 
 SHOWN = 8
 """Images in a picture of samples."""

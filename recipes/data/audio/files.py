@@ -1,19 +1,20 @@
 """Sound files of one length, decoded once and kept."""
 
-import hashlib
 import io
-import json
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recipes.data.audio.containers import sound_of
 from recipes.data.audio.rates import to_rate
+from recipes.data.kept import kept, lazy
+from recipes.data.lazy import Samples
 
 RATE = SAMPLES = 16_000
-FORM = 2
+FORM = 3
 """Of what the cache holds: another number where clips are decoded otherwise."""
 
 
@@ -48,38 +49,22 @@ def decode(raw: bytes) -> Tensor:
     return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
 
 
-def cached(folder: Path, names: list[str], cache: Path | None, samples: int = SAMPLES) -> tuple[Tensor, dict[str, str]]:
-    """Decode clips, or take them from the file that holds just these; see `decoded`."""
+def cached(
+    folder: Path, names: list[str], cache: Path | None, samples: int = SAMPLES
+) -> tuple[Samples, dict[str, str]]:
+    """Decode clips, or take them from the file that holds just these, of which a clip is read when it is needed."""
     if cache is None:
         return decoded(folder, names, samples)
-    try:
-        from safetensors import SafetensorError, safe_open
-        from safetensors.torch import save_file
-    except ImportError as error:
-        raise ImportError("cache needs safetensors: pip install 'mixmodal[recipes]'") from error
+    import pyarrow as pa
+
     listing = [(name, *_stamp(folder / name)) for name in names]
-    key = hashlib.sha256(json.dumps([FORM, RATE, samples, listing]).encode()).hexdigest()
-    file = cache / f"speech-{key[:16]}.safetensors"
-    if file.is_file():
-        try:
-            with safe_open(file, "pt") as content:
-                return _checked(content.get_tensor("waves"), json.loads(content.metadata()["broken"]), names, samples)
-        except (SafetensorError, ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ValueError(f"{file} is damaged ({error}): delete it") from error
-    waves, broken = decoded(folder, names, samples)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as own:  # a name is given to whole files only
-        save_file({"waves": waves}, Path(own, "waves"), metadata={"broken": json.dumps(broken)})
-        Path(own, "waves").replace(file)
-    return waves, broken
-
-
-def _checked(waves: Tensor, broken: dict[str, str], names: list[str], samples: int) -> tuple[Tensor, dict[str, str]]:
-    """Return what a cache holds, which must be a clip for each name that is not broken."""
-    wanted = len(names) - len(broken.keys() & {*names})
-    if waves.shape != (wanted, samples) or waves.dtype != torch.int16:
-        raise ValueError(f"it has {waves.dtype} {tuple(waves.shape)}, expected int16 {(wanted, samples)}")
-    return waves, broken
+    what = [FORM, RATE, samples, listing]
+    columns = {"wave": pa.list_(pa.int16(), samples), "broken": pa.string()}
+    data = kept(cache, "clips", what, columns, lambda: _rows(folder, names, samples), len(names))
+    reasons = list(data["broken"])
+    good = torch.tensor([number for number, reason in enumerate(reasons) if not reason], dtype=torch.int64)
+    broken = {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
+    return lazy(data, "wave", (samples,), good), broken
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -90,17 +75,22 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def decoded(folder: Path, names: list[str], samples: int = SAMPLES) -> tuple[Tensor, dict[str, str]]:
     """Decode clips into int16 (N, samples), cut or padded with zeros, and tell why others cannot be read."""
-    waves = torch.zeros(len(names), samples, dtype=torch.int16)
-    broken = {}
-    kept = 0
+    rows = [*_rows(folder, names, samples)]
+    waves = [torch.from_numpy(row["wave"]) for row in rows if not row["broken"]]
+    broken = {name: row["broken"] for name, row in zip(names, rows, strict=True) if row["broken"]}
+    return torch.stack(waves) if waves else torch.zeros(0, samples, dtype=torch.int16), broken
+
+
+def _rows(folder: Path, names: list[str], samples: int) -> Iterator[dict[str, Any]]:
+    """The wave of each clip, zeros where it cannot be read, and why that is."""
     for name in names:
+        wave, reason = torch.zeros(samples, dtype=torch.int16), ""
         try:
-            wave = decode((folder / name).read_bytes())[:samples]
+            found = decode((folder / name).read_bytes())[:samples]
         except FileNotFoundError:
-            broken[name] = "is in a list and not there"
+            reason = "is in a list and not there"
         except ValueError as error:
-            broken[name] = str(error)
+            reason = str(error)
         else:
-            waves[kept, : len(wave)] = wave
-            kept += 1
-    return waves[:kept], broken
+            wave[: len(found)] = found
+        yield {"wave": wave.numpy(), "broken": reason}

@@ -19,6 +19,7 @@ from recipes.data.audio.files import RATE, SAMPLES, cached, decode
 from recipes.data.audio.folders import COMMANDS, PUBLISHED, URL, clips, find, names_in
 from recipes.data.download import fetch, temporary
 from recipes.data.files import Examples, files_in, members
+from recipes.data.lazy import Lazy, Samples
 
 NOISE = "_background_noise_"
 IN_ARCHIVE = re.compile(r"(\./)?([^./][^/]*/)?[^./][^/]*")
@@ -33,7 +34,7 @@ Words = Literal["ten", "twelve", "thirty-five"]
 
 @dataclass(frozen=True, eq=False)
 class SpeechSet:
-    """A labelled set of clips of one length, held in memory.
+    """A labelled set of clips of one length, held in memory or in a cache, of which a clip is read when it is needed.
 
     Args:
         name: name of the set.
@@ -51,11 +52,11 @@ class SpeechSet:
     """
 
     name: str
-    train_x: Tensor = field(repr=False)
+    train_x: Samples = field(repr=False)
     train_y: Tensor = field(repr=False)
-    validation_x: Tensor = field(repr=False)
+    validation_x: Samples = field(repr=False)
     validation_y: Tensor = field(repr=False)
-    test_x: Tensor = field(repr=False)
+    test_x: Samples = field(repr=False)
     test_y: Tensor = field(repr=False)
     classes: tuple[str, ...] = field(repr=False)
     broken: tuple[str, ...] = field(default=(), repr=False)
@@ -277,10 +278,11 @@ def _label(word: str, classes: tuple[str, ...]) -> int:
     return classes.index(word) if word in classes else 0
 
 
-def _with_silence(x: Tensor, y: Tensor) -> Examples:
+def _with_silence(x: Samples, y: Tensor) -> Examples:
     """Add a clip of zeros, class 1, for every ten clips."""
     count = int(0.1 * len(x))
-    return torch.cat([x, x.new_zeros(count, SAMPLES)]), torch.cat([y, y.new_ones(count)])
+    more = x.with_zeros(count) if isinstance(x, Lazy) else torch.cat([x, x.new_zeros(count, SAMPLES)])
+    return more, torch.cat([y, y.new_ones(count)])
 
 
 def _sung(interval: Tensor, generator: torch.Generator) -> Tensor:

@@ -54,6 +54,7 @@ def _of_255(*levels: float) -> tuple[float, ...]:
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar.html"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_HUB = HubSource("ILSVRC/imagenet-1k", "image", "label", test="validation")
 HALF = (0.5, 0.5, 0.5)
 FACTS = {
     "cifar10": Facts(

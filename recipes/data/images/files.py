@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from recipes.data.files import Examples, listed, members, unzipped
+from recipes.data.lazy import read
 
 PIXELS = 3 * 32 * 32
 TOO_LARGE = (MemoryError, OverflowError, RecursionError)
@@ -312,4 +313,4 @@ def _read_maybe_gzipped(base: Path, name: str) -> tuple[bytes, str]:
 
 def _joined(parts: list[Examples]) -> Examples:
     """Concatenate the examples of several files."""
-    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
+    return torch.cat([read(x) for x, _ in parts]), torch.cat([y for _, y in parts])

@@ -1,23 +1,19 @@
-"""Decode sets that are folders of image files: Tiny-ImageNet as published, and one folder for each class.
+"""Read sets that are folders of image files: Tiny-ImageNet as published, and one folder for each class.
 
 Source: http://cs231n.stanford.edu/tiny-imagenet-200.zip.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from recipes.data.files import Examples, files_in, is_hidden, listed, text_of
-from recipes.data.images.pixels import UNDECODABLE, as_seen
+from recipes.data.images.reading.decoding import ONE_SIZE, Square
+from recipes.data.images.reading.lazily import Files, images_of
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff")
 TEST_FOLDERS = ("test", "val")
-ONE_SIZE = "a set must have one size (a folder of images is resized with --side)"
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Exa
     ids = sorted(_lines(root / "wnids.txt", layout.classes))
     words = dict(line.split("\t")[:2] for line in _lines(root / "words.txt") if "\t" in line)
     label_of = {wnid: label for label, wnid in enumerate(ids)}
-    train = [_images_in(root / "train" / wnid / "images") for wnid in ids]
+    train = [images_in(root / "train" / wnid / "images") for wnid in ids]
     for wnid, paths in zip(ids, train, strict=True):
         if len(paths) != layout.per_class:
             raise ValueError(
@@ -97,8 +93,8 @@ def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple
         ValueError: a class has no image, the test split has a class that training lacks, images differ in size, or an
             image is damaged.
     """
-    names = _classes(root / "train")
-    tests = [(root / folder, _classes(root / folder)) for folder in TEST_FOLDERS]
+    names = classes_in(root / "train")
+    tests = [(root / folder, classes_in(root / folder)) for folder in TEST_FOLDERS]
     test, test_names = next((found for found in tests if found[1]), (root, ()))
     if not names or not test_names:
         lacking = "train" if not names else " or ".join(TEST_FOLDERS)
@@ -106,8 +102,8 @@ def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple
     unknown = sorted({*test_names} - {*names})
     if unknown:
         raise ValueError(f"{test} has classes that {root / 'train'} lacks: {', '.join(unknown)}")
-    train_examples = _decoded([_images_in(root / "train" / name) for name in names], side)
-    test_examples = _decoded([_images_in(test / name) if name in test_names else [] for name in names], side)
+    train_examples = _decoded([images_in(root / "train" / name) for name in names], side)
+    test_examples = _decoded([images_in(test / name) if name in test_names else [] for name in names], side)
     train_size, test_size = (f"{x.shape[-1]}x{x.shape[-2]}" for x, _ in (train_examples, test_examples))
     if train_size != test_size:
         raise ValueError(f"{root / 'train'} has images of {train_size} pixels, {test} of {test_size}: {ONE_SIZE}")
@@ -120,73 +116,27 @@ def read_images(folder: Path) -> Examples:
     Raises:
         ValueError: there is no class, a class has no image, images differ in size, or an image is damaged.
     """
-    names = _classes(folder)
+    names = classes_in(folder)
     if not names:
         raise ValueError(f"{folder} has no folder of images for each class")
-    return _decoded([_images_in(folder / name) for name in names])
-
-
-def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: str = "RGB") -> Tensor:
-    """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, in ``mode`` as they are seen.
-
-    Raises:
-        ValueError: an image differs in size from the first, or cannot be converted.
-    """
-    stacked = np.empty(0, dtype=np.uint8)
-    first = ""
-    for index, (name, image) in enumerate(images):
-        pixels = np.asarray(_seen(image, mode, name))
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        if not index:
-            stacked, first = np.empty((count, *planes.shape), dtype=np.uint8), name
-        if planes.shape != stacked.shape[1:]:
-            sizes = [f"{shape[-1]}x{shape[-2]}" for shape in (planes.shape, stacked.shape)]
-            raise ValueError(f"{name} has {sizes[0]} pixels and {first} {sizes[1]}: {ONE_SIZE}")
-        stacked[index] = planes
-    return torch.from_numpy(stacked)
-
-
-def _seen(image: Image.Image, mode: str, name: str) -> Image.Image:
-    """Convert a picture, and name it where it cannot be."""
-    try:
-        return as_seen(image, mode)
-    except UNDECODABLE as error:
-        raise ValueError(f"{name} cannot be decoded ({error})") from error
+    return _decoded([images_in(folder / name) for name in names])
 
 
 def _decoded(by_class: list[list[Path]], side: int | None = None) -> Examples:
-    """Decode the files of every class, in order."""
-    paths = [path for members in by_class for path in members]
+    """The images of every class, in order."""
     labels = torch.arange(len(by_class)).repeat_interleave(torch.tensor([len(members) for members in by_class]))
-    images = (_opened(path) if side is None else _middle(_opened(path), side) for path in paths)
-    return stack_images(zip(map(str, paths), images, strict=True), len(paths)), labels
+    files = Files(path for members in by_class for path in members)
+    return images_of(files, None if side is None else Square(side, shorter=side)), labels
 
 
-def _opened(path: Path) -> Image.Image:
-    """Decode an image file."""
-    try:
-        with Image.open(path) as image:
-            return as_seen(image, "RGB")
-    except UNDECODABLE as error:
-        raise ValueError(f"{path} cannot be decoded ({error})") from error
-
-
-def _middle(image: Image.Image, side: int) -> Image.Image:
-    """Resize the shorter side to ``side`` and cut out the square in the middle, as torchvision does."""
-    shorter = min(image.size)
-    width, height = (side * length // shorter for length in image.size)
-    left, top = round((width - side) / 2), round((height - side) / 2)
-    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
+def classes_in(folder: Path) -> tuple[str, ...]:
     """Name the folders in ``folder``, sorted; none if it is not there."""
     if not folder.is_dir():
         return ()
     return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_hidden(path)))
 
 
-def _images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """List the image files in ``folder``, sorted by name."""
     paths = files_in(folder, *SUFFIXES)
     if not paths:

@@ -7,11 +7,19 @@ import torch
 from recipes.data.files import Examples
 from recipes.data.hub import fetch
 from recipes.data.images.facts import HubSource
-from recipes.data.images.folders import stack_images
+from recipes.data.images.reading.decoding import Square
+from recipes.data.images.reading.lazily import Rows, images_of
 
 
-def read_hub(source: HubSource) -> tuple[Examples, Examples, tuple[str, ...]]:
+def read_hub(
+    source: HubSource, *, train: Square | None = None, test: Square | None = None
+) -> tuple[Examples, Examples, tuple[str, ...]]:
     """Fetch the training and test split of a hub repository, or of a local folder of the same form.
+
+    Args:
+        source: where it lives.
+        train: what is cut out of training images, at random in training; images have one size if None.
+        test: what is cut out of test images.
 
     Returns:
         training and test examples, images (N, C, H, W) uint8 and labels (N,) int64, and the names of the classes, none
@@ -22,13 +30,12 @@ def read_hub(source: HubSource) -> tuple[Examples, Examples, tuple[str, ...]]:
         ConnectionError: the repository cannot be reached.
     """
     splits = fetch(source.repo, source.config)
-    train, test = splits["train"], splits[source.test]
-    names = getattr(train.features[source.label], "names", ())
-    return to_tensors(train, source), to_tensors(test, source), tuple(names)
+    names = getattr(splits["train"].features[source.label], "names", ())
+    read = to_tensors(splits["train"], source, train, random=train is not None)
+    return read, to_tensors(splits[source.test], source, test), tuple(names)
 
 
-def to_tensors(split: Any, source: HubSource) -> Examples:
-    """Decode a ``datasets.Dataset`` into images (N, C, H, W) uint8 and labels (N,) int64."""
-    images = ((f"image {index}", row[source.image]) for index, row in enumerate(split))
+def to_tensors(split: Any, source: HubSource, square: Square | None = None, *, random: bool = False) -> Examples:
+    """Images (N, C, H, W) uint8 and labels (N,) int64 of a ``datasets.Dataset``; see ``images_of``."""
     labels = torch.tensor(list(split[source.label]), dtype=torch.int64)
-    return stack_images(images, len(labels), source.mode), labels
+    return images_of(Rows(split, source.image), square, source.mode, random=random), labels

@@ -1,4 +1,7 @@
-"""Image classification sets, held in memory: digits, the sets of the FMix and PatchUp papers, and folders of images."""
+"""Image classification sets: digits, the sets of the FMix and PatchUp papers, and folders of images.
+
+They are held in memory, unless they are too large for that: see ``recipes.data.images.reading``.
+"""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,13 +10,16 @@ import torch
 from torch import Tensor
 
 from recipes.data.files import Examples
-from recipes.data.images.facts import FACTS, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
+from recipes.data.images.facts import FACTS, IMAGENET_HUB, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
 from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, read_cifar, read_idx, read_svhn
 from recipes.data.images.folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
 from recipes.data.images.hub import read_hub
+from recipes.data.images.reading.imagenet import read_imagenet, squares
+from recipes.data.lazy import Samples
 from recipes.data.subsets import pick, shuffled
 
-NAMES = ("digits", *FACTS, "folder")
+IMAGENETS = ("imagenet", "imagenet-a")
+NAMES = ("digits", *FACTS, *IMAGENETS, "folder")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +37,23 @@ class ImageSet:
         std: standard deviation of each channel, for pixels in [0, 1].
         pad: zero padding of the random crop, in pixels.
         flip: whether a mirrored image keeps its class.
+        tested: numbers of the classes that the test set has, where answers are to be among them; none else.
 
     Raises:
         ValueError: a tensor has the wrong shape, dtype or values.
     """
 
     name: str
-    train_x: Tensor = field(repr=False)
+    train_x: Samples = field(repr=False)
     train_y: Tensor = field(repr=False)
-    test_x: Tensor = field(repr=False)
+    test_x: Samples = field(repr=False)
     test_y: Tensor = field(repr=False)
     classes: tuple[str, ...] = field(repr=False)
     mean: tuple[float, ...]
     std: tuple[float, ...]
     pad: int
     flip: bool
+    tested: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         for split, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
@@ -66,12 +74,13 @@ def load(name: str, *, root: Path | None = None, hub: bool = False, side: int | 
 
     Args:
         name: ``"digits"`` (part of scikit-learn: ``root`` and ``hub`` play no part), ``"cifar10"``, ``"cifar100"``,
-            ``"fashion-mnist"``, ``"svhn"``, ``"tiny-imagenet"`` or ``"folder"``.
+            ``"fashion-mnist"``, ``"svhn"``, ``"tiny-imagenet"``, ``"imagenet"``, ``"imagenet-a"`` or ``"folder"``.
         root: folder of the published files, or its parent, or a folder with the published archives. CIFAR is read in
             its binary and its Python form, unpacked or not, Fashion-MNIST as idx files, gzipped or not, SVHN's cropped
-            digits as MATLAB files, Tiny-ImageNet as its unpacked folder. For ``"folder"``, see ``read_folder``.
+            digits as MATLAB files, Tiny-ImageNet as its unpacked folder. For ``"folder"``, see ``read_folder``,
+            and for the ImageNets ``read_imagenet``.
         hub: fetch the set from the Hugging Face hub instead.
-        side: pixels that the images of ``"folder"`` are resized and cropped to.
+        side: pixels that the images of ``"folder"`` and the ImageNets are resized and cropped to.
 
     Raises:
         ValueError: the name is unknown, options contradict each other, or a file is damaged.
@@ -84,14 +93,18 @@ def load(name: str, *, root: Path | None = None, hub: bool = False, side: int | 
     """
     if name not in NAMES:
         raise ValueError(f"name={name!r} is unknown: choose {', '.join(NAMES)}")
-    if side is not None and name != "folder":
-        raise ValueError(f"side={side} is for 'folder' alone, not for {name!r}: leave it out")
+    if side is not None and name not in (*IMAGENETS, "folder"):
+        raise ValueError(f"side={side} is for 'folder' and the ImageNets, not for {name!r}: leave it out")
+    if side is not None and side < 1:
+        raise ValueError(f"side={side} must be a number of pixels of at least 1")
     if name == "digits":
         return _digits()
     if name == "folder":
         return _folder(root, hub, side)
     if hub and root is not None:
         raise ValueError(f"root={str(root)!r} and hub=True exclude each other: give one")
+    if name in IMAGENETS:
+        return _imagenet(name, root, hub, side)
     facts = FACTS[name]
     train, test, classes = read_hub(facts.hub) if hub else _read_files(name, root)
     return ImageSet(name, *train, *test, facts.classes or classes, facts.mean, facts.std, facts.pad, facts.flip)
@@ -175,8 +188,6 @@ def _folder(root: Path | None, hub: bool, side: int | None) -> ImageSet:
     form = "give --data-root DIR with images in DIR/train/CLASS/ and DIR/test/CLASS/ or DIR/val/CLASS/"
     if hub:
         raise ValueError(f"hub=True is for named sets, not for 'folder': {form}")
-    if side is not None and side < 1:
-        raise ValueError(f"side={side} must be a number of pixels of at least 1")
     if root is None:
         raise FileNotFoundError(f"no folder was given for 'folder': {form}")
     try:
@@ -185,6 +196,24 @@ def _folder(root: Path | None, hub: bool, side: int | None) -> ImageSet:
         raise FileNotFoundError(f"{error}: {form}") from error
     name = f"folder-{root.resolve().name}"
     return ImageSet(name, *train, *test, names, IMAGENET_MEAN, IMAGENET_STD, pad=4, flip=True)
+
+
+def _imagenet(name: str, root: Path | None, hub: bool, side: int | None) -> ImageSet:
+    """Return ImageNet, or its training images and the test images of ImageNet-a."""
+    form = "give --data-root DIR with images in DIR/train/CLASS/ and DIR/val/CLASS/, or for imagenet-a DIR/imagenet-a/"
+    if hub and name == "imagenet-a":
+        raise ValueError(f"hub=True is for imagenet, not for {name!r}: {form}")
+    tested: tuple[int, ...] = ()
+    if hub:
+        train, test, names = read_hub(IMAGENET_HUB, train=squares(side), test=squares(side))
+    elif root is None:
+        raise FileNotFoundError(f"no folder was given for {name!r}: {form}")
+    else:
+        try:
+            train, test, names, tested = read_imagenet(root, side, adversarial=name == "imagenet-a")
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}: {form}") from error
+    return ImageSet(name, *train, *test, names, IMAGENET_MEAN, IMAGENET_STD, pad=0, flip=True, tested=tested)
 
 
 def _digits() -> ImageSet:

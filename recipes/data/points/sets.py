@@ -1,10 +1,12 @@
-"""Sets of shapes, held in memory as clouds of points or as voxels: ModelNet, folders of meshes, and a synthetic set.
+"""Sets of shapes as clouds of points or as voxels: ModelNet, folders of meshes, and a synthetic set.
+
+They are held in memory, or in a cache, of which a shape is read when it is needed.
 
 Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
 """
 
 import hashlib
-import json
+import math
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,16 +16,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
 from mixmodal.modalities.points.off import Mesh
 from mixmodal.modalities.points.voxels import voxelize
 from recipes.data.arrays import DAMAGED, header_of
-from recipes.data.download import temporary
 from recipes.data.files import Examples, files_in, is_hidden, listed
+from recipes.data.kept import kept, lazy
+from recipes.data.lazy import Samples
 from recipes.data.points.modelnet import MODELNETS, SPLITS
 from recipes.data.points.shapes import SUFFIXES, Shape, read_shape
 from recipes.data.splits import Split, files_by_class, held_out
@@ -60,9 +61,9 @@ class ShapeSet:
     """
 
     name: str
-    train_x: Tensor = field(repr=False)
+    train_x: Samples = field(repr=False)
     train_y: Tensor = field(repr=False)
-    test_x: Tensor = field(repr=False)
+    test_x: Samples = field(repr=False)
     test_y: Tensor = field(repr=False)
     classes: tuple[str, ...] = field(repr=False)
 
@@ -108,8 +109,8 @@ def load(
         form: ``"points"`` or ``"voxels"``.
         points: number of points of a cloud; plays no part for voxels.
         resolution: cells along each axis of voxels; plays no part for points.
-        cache: folder in which what was made of meshes is kept; it is made anew for other settings or files. Nothing
-            is kept by default.
+        cache: folder in which what was made of meshes is kept, and read when it is needed; it is made anew for other
+            settings or files. Nothing is kept by default, and all is held in memory.
         seed: of the points, and of the synthetic set.
         split: which shapes of ``"folder"`` are for testing; by hash or by folders ``train`` and ``test`` if None.
 
@@ -134,9 +135,12 @@ def load(
         return _synthetic(make, seed)
     folder, paths = _published(name, root) if name in MODELNETS else _own(root, Split() if split is None else split)
     drawn = {"points": points, "seed": seed} if form == "points" else {"resolution": resolution}
-    what: Mapping[str, object] = {"form": form, "reader": READER, **drawn}
+    what: dict[str, Any] = {"form": form, "reader": READER, **drawn}
     classes = tuple(sorted({*paths["train"].values()}))
-    tensors = _cached(cache, f"{name}-{form}", what, folder, paths, lambda: _made(folder, paths, classes, make))
+    tensors: dict[str, Any] = {}
+    for side in SPLITS:
+        shapes = _made(folder, paths[side], what, make, cache, f"{name} {form} {side}")
+        tensors |= {f"{side}_x": shapes, f"{side}_y": torch.tensor([classes.index(of) for of in paths[side].values()])}
     title = name if name in MODELNETS else f"folder-{folder.resolve().name}"
     return ShapeSet(title, **tensors, classes=classes)
 
@@ -185,50 +189,30 @@ def _meshes(folder: Path, split: str) -> dict[Path, str]:
 
 
 def _made(
-    folder: Path, paths: Listing, classes: tuple[str, ...], make: Callable[[Shape, str], Tensor]
-) -> dict[str, Tensor]:
-    """Read all shapes and make the tensors of a set."""
-    tensors = {}
-    for split in SPLITS:
-        shapes = [make(read_shape(path), path.relative_to(folder).as_posix()) for path in paths[split]]
-        tensors[f"{split}_x"] = torch.stack(shapes)
-        tensors[f"{split}_y"] = torch.tensor([classes.index(name) for name in paths[split].values()])
-    return tensors
-
-
-def _cached(
+    folder: Path,
+    paths: Mapping[Path, str],
+    what: Mapping[str, Any],
+    make: Callable[[Shape, str], Tensor],
     cache: Path | None,
     title: str,
-    what: Mapping[str, object],
-    folder: Path,
-    paths: Listing,
-    make: Callable[[], dict[str, Tensor]],
-) -> dict[str, Tensor]:
-    """What ``make`` gives, kept in a file named by a hash of the settings and of the files' names, sizes and times.
+) -> Samples:
+    """Read all shapes of a split and make its samples, which are kept if there is a cache.
 
-    The file is written under a name of its own and then renamed: processes that write it at once do not disturb each
-    other, and one that is interrupted leaves no part of it.
+    Its file is named by a hash of the settings and of the files' names, sizes and times.
     """
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    made = (make(read_shape(path), name) for path, name in zip(paths, names, strict=True))
     if cache is None:
-        return make()
-    files = [(split, path, path.stat()) for split in SPLITS for path in paths[split]]
-    listing = [[*(split, path.relative_to(folder).as_posix()), st.st_size, st.st_mtime_ns] for split, path, st in files]
-    key = hashlib.sha256(json.dumps([what, listing], sort_keys=True).encode()).hexdigest()[:20]
-    file = cache / f"{title}-{key}.safetensors"
-    if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        with temporary(file) as partial_file:
-            save_file(make(), partial_file)
-            partial_file.replace(file)
-    try:
-        tensors = load_file(file)
-        found = {split: {len(tensors[f"{split}_{kind}"]) for kind in "xy"} for split in SPLITS}
-    except (SafetensorError, LookupError) as error:
-        raise ValueError(f"{file} is damaged ({error}): delete it, and it is made anew") from error
-    counts = {split: len(paths[split]) for split in SPLITS}
-    if found != {split: {count} for split, count in counts.items()}:
-        raise ValueError(f"{file} is damaged (it has {found}, expected {counts}): delete it, and it is made anew")
-    return tensors
+        return torch.stack([*made])
+    import pyarrow as pa
+
+    row = (what["points"], 3) if "points" in what else (1, *(what["resolution"],) * 3)
+    stats = [path.stat() for path in paths]
+    listing = [[name, st.st_size, st.st_mtime_ns] for name, st in zip(names, stats, strict=True)]
+    kind = pa.list_(pa.float32() if "points" in what else pa.bool_(), math.prod(row))
+    rows = ({"shape": each.flatten().numpy()} for each in made)
+    data = kept(cache, title, [what, listing], {"shape": kind}, lambda: rows, len(names))
+    return lazy(data, "shape", row, torch.arange(len(names)))
 
 
 def _shape(shape: Shape, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:

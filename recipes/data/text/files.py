@@ -7,15 +7,19 @@ test examples: texts, and labels (N,) int64 or (N, L) float32 of zeros and ones.
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recipes.data.files import is_hidden, listed, members, text_of
+from recipes.data.kept import Texts, kept
 from recipes.data.text.rows import Quoted, Tabbed, binary, expect, folder_with, label_of, rows_of, table
 
-Examples = tuple[tuple[str, ...], Tensor]
+Examples = tuple[Sequence[str], Tensor]
 
+YELP_FORM = 1
+"""Of what is kept of Yelp: another number where reviews are read otherwise."""
 SIDES = ("neg", "pos")
 REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_\d+\.txt")
 SENTENCE = re.compile(r"([^\t]+)\t([01])")
@@ -92,10 +96,15 @@ def read_toxic(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
     return _as_flags(train), _as_flags(test)
 
 
-def read_yelp(bases: tuple[Path, ...], classes: int) -> tuple[Examples, Examples]:
+def read_yelp(bases: tuple[Path, ...], classes: int, cache: Path | None = None) -> tuple[Examples, Examples]:
     """Read ``train.csv`` and ``test.csv`` without header: a label from 1, a title or none, and a text.
 
-    A title is put before the text. See ``unescaped`` for what is undone in both.
+    A title is put before the text. See ``unescaped`` for what is undone in both. Full files have 650,000 reviews.
+
+    Args:
+        bases: folders that may hold the files.
+        classes: number of labels.
+        cache: folder in which texts are kept, and read when they are needed; they are held in memory if None.
 
     Returns:
         training and test texts, and labels (N,) int64 from 0.
@@ -108,16 +117,8 @@ def read_yelp(bases: tuple[Path, ...], classes: int) -> tuple[Examples, Examples
     """
     folder = folder_with(bases, "train.csv", "test.csv")
     known = {str(label): label - 1 for label in range(1, classes + 1)}
-    splits = []
-    for file in ("train.csv", "test.csv"):
-        texts, labels = [], []
-        for place, row in rows_of(folder / file, Quoted):
-            if len(row) not in (2, 3):
-                raise ValueError(f"{place} has {len(row)} fields, expected label and text, or label, title and text")
-            labels.append(label_of(row[0], known, place))
-            texts.append(unescaped(" ".join(part for part in row[1:] if part)))
-        splits.append(_numbered(texts, labels))
-    return splits[0], splits[1]
+    train, test = (_reviews(folder / file, known, cache) for file in ("train.csv", "test.csv"))
+    return train, test
 
 
 def read_sst2(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
@@ -190,6 +191,28 @@ def unescaped(text: str) -> str:
     'a "good" one\n'
     """
     return text.replace(r"\n", "\n").replace(r"\"", '"')
+
+
+def _reviews(path: Path, known: dict[str, int], cache: Path | None) -> Examples:
+    """The reviews of a file of Yelp."""
+    if cache is None:
+        rows = [*_review_rows(path, known)]
+        return _numbered([row["text"] for row in rows], [row["label"] for row in rows])
+    import pyarrow as pa
+
+    stat = path.stat()
+    what = [YELP_FORM, str(path.resolve()), stat.st_size, stat.st_mtime_ns, len(known)]
+    columns = {"text": pa.string(), "label": pa.int64()}
+    data = kept(cache, "reviews", what, columns, lambda: _review_rows(path, known))
+    return Texts(data), torch.tensor(data.data.column("label").to_numpy())
+
+
+def _review_rows(path: Path, known: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """The text and the label of each review."""
+    for place, row in rows_of(path, Quoted):
+        if len(row) not in (2, 3):
+            raise ValueError(f"{place} has {len(row)} fields, expected label and text, or label, title and text")
+        yield {"text": unescaped(" ".join(part for part in row[1:] if part)), "label": label_of(row[0], known, place)}
 
 
 def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:

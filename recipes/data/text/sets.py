@@ -1,6 +1,9 @@
-"""Text classification sets, held in memory: those of the FMix paper, two more, and a corpus from a grammar."""
+"""Text classification sets: those of the FMix paper, two more, and a corpus from a grammar.
 
-from collections.abc import Callable
+They are held in memory, but for the large ones, Yelp's, which are kept in a cache and read when they are needed.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,16 +37,18 @@ class TextFacts:
         style: how its texts are split into words.
         url: where it comes from.
         folders: where it usually lies under a folder of several sets.
-        read: folders in which it may be to its training and test examples.
+        read: folders in which it may be, and a cache if it is large, to its training and test examples.
         hub: where it lives on the Hugging Face hub, if it does.
+        large: whether its texts are kept in a cache.
     """
 
     classes: tuple[str, ...]
     style: Style
     url: str
     folders: tuple[str, ...]
-    read: Callable[[tuple[Path, ...]], tuple[Examples, Examples]]
+    read: Callable[..., tuple[Examples, Examples]]
     hub: TextSource | None
+    large: bool = False
 
 
 FACTS = {
@@ -70,6 +75,7 @@ FACTS = {
         folders=("yelp_review_polarity_csv", "yelp/yelp_review_polarity_csv"),
         read=partial(read_yelp, classes=2),
         hub=TextSource("fancyzhx/yelp_polarity", escaped=True),
+        large=True,
     ),
     "yelp-full": TextFacts(
         classes=("1 star", "2 stars", "3 stars", "4 stars", "5 stars"),
@@ -78,6 +84,7 @@ FACTS = {
         folders=("yelp_review_full_csv", "yelp/yelp_review_full_csv"),
         read=partial(read_yelp, classes=5),
         hub=TextSource("Yelp/yelp_review_full", escaped=True),
+        large=True,
     ),
     "sst2": TextFacts(
         classes=SENTIMENT,
@@ -124,9 +131,9 @@ class TextSet:
     """
 
     name: str
-    train_x: tuple[str, ...] = field(repr=False)
+    train_x: Sequence[str] = field(repr=False)
     train_y: Tensor = field(repr=False)
-    test_x: tuple[str, ...] = field(repr=False)
+    test_x: Sequence[str] = field(repr=False)
     test_y: Tensor = field(repr=False)
     classes: tuple[str, ...] = field(repr=False)
     style: Style
@@ -140,7 +147,7 @@ class TextSet:
             _check(f"{self.name}: {split}", x, y, len(self.classes))
 
 
-def load(name: str, *, root: Path | None = None, hub: bool = False) -> TextSet:
+def load(name: str, *, root: Path | None = None, hub: bool = False, cache: Path | None = None) -> TextSet:
     """Load a text set by name.
 
     Args:
@@ -149,6 +156,7 @@ def load(name: str, *, root: Path | None = None, hub: bool = False) -> TextSet:
             ``root`` and ``hub`` play no part).
         root: folder of the published files, or its parent. See ``recipes.data.text.files`` for the files.
         hub: fetch the set from the Hugging Face hub instead. SST-2 is then GLUE's, with its validation split as test.
+        cache: folder in which texts of Yelp's files are kept and read when they are needed; nothing is kept if None.
 
     Raises:
         ValueError: the name is unknown, options contradict each other, or a file is damaged.
@@ -166,7 +174,7 @@ def load(name: str, *, root: Path | None = None, hub: bool = False) -> TextSet:
     if hub and root is not None:
         raise ValueError(f"root={str(root)!r} and hub=True exclude each other: give one")
     facts = FACTS[name]
-    (train_x, train_y), (test_x, test_y) = _from_hub(name, facts) if hub else _from_files(name, facts, root)
+    (train_x, train_y), (test_x, test_y) = _from_hub(name, facts) if hub else _from_files(name, facts, root, cache)
     if len(facts.classes) == 2:
         train_y, test_y = _as_column(train_y), _as_column(test_y)
     return TextSet(name, train_x, train_y, test_x, test_y, facts.classes, facts.style)
@@ -199,7 +207,7 @@ def subset(data: TextSet, size: int, *, seed: int = 0) -> TextSet:
     return replace(data, name=name, train_x=tuple(data.train_x[i] for i in kept.tolist()), train_y=data.train_y[kept])
 
 
-def _check(split: str, x: tuple[str, ...], y: Tensor, classes: int) -> None:
+def _check(split: str, x: Sequence[str], y: Tensor, classes: int) -> None:
     """Raise unless ``y`` has the form and the values of labels of the texts ``x``, of which there must be some."""
     columns = 1 if classes == 2 else classes
     numbers = classes > 2 and y.dtype == torch.int64 and y.shape == (len(x),)
@@ -210,7 +218,7 @@ def _check(split: str, x: tuple[str, ...], y: Tensor, classes: int) -> None:
             f"{split}_y is {y.dtype} {tuple(y.shape)} for {classes} classes, expected {expected}float32 "
             f"({len(x)}, {columns})"
         )
-    if not x:
+    if not len(x):
         raise ValueError(f"{split}_x is empty")
     if numbers and not 0 <= int(y.min()) <= int(y.max()) < classes:
         raise ValueError(f"{split}_y must hold labels in 0..{classes - 1}")
@@ -236,7 +244,7 @@ def _balanced(data: TextSet, order: Tensor, size: int) -> Tensor:
     return torch.cat(parts)
 
 
-def _from_files(name: str, facts: TextFacts, root: Path | None) -> tuple[Examples, Examples]:
+def _from_files(name: str, facts: TextFacts, root: Path | None, cache: Path | None) -> tuple[Examples, Examples]:
     """Read the published files of ``name`` from ``root`` or the folders under it where they are usually put."""
     remedy = f"get {name} from {facts.url} and give its folder with --data-root DIR"
     if facts.hub is not None:
@@ -244,7 +252,8 @@ def _from_files(name: str, facts: TextFacts, root: Path | None) -> tuple[Example
     if root is None:
         raise FileNotFoundError(f"no folder was given for {name}: {remedy}")
     try:
-        return facts.read((root, *(root / folder for folder in facts.folders)))
+        more = {"cache": cache} if facts.large else {}
+        return facts.read((root, *(root / folder for folder in facts.folders)), **more)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name} was not found, {error}: {remedy}") from error
 

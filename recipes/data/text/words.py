@@ -1,7 +1,8 @@
 """Words of texts: how they are split, numbered, and looked up in published word vectors."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
+from recipes.data.kept import Ragged, Texts, kept
 from recipes.data.text.vectors import finite, is_broken, vector_lines
 
 Style = Literal["toxic", "english", "basic"]
 Splitter = Callable[[str], list[str]]
 
+FORM = 1
+"""Of what is kept: another number where texts are split otherwise."""
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
 WIKIPEDIA_WORDS = frozenset({"wikipedia", "article", "articles", "im", "page"})
 
@@ -115,8 +120,8 @@ class StoredVectors(Protocol):
     dim: int
 
 
-def split_words(texts: Iterable[str], style: Style) -> list[list[str]]:
-    r"""Split texts into words.
+def split_words(texts: Iterable[str], style: Style) -> Iterator[list[str]]:
+    r"""Split texts into words, one text after the other.
 
     Args:
         texts: the texts.
@@ -133,7 +138,7 @@ def split_words(texts: Iterable[str], style: Style) -> list[list[str]]:
         ValueError: the style is unknown.
         ImportError: an optional package is missing.
 
-    >>> split_words(["It's a <br />good; film."], "basic")
+    >>> list(split_words(["It's a <br />good; film."], "basic"))
     [['it', "'", 's', 'a', 'good', 'film', '.']]
 
     Source: the code of Harris et al. 2020 (FMix), for Toxic, IMDb and Yelp. They split the first two by spaCy, and
@@ -144,7 +149,7 @@ def split_words(texts: Iterable[str], style: Style) -> list[list[str]]:
         raise ValueError(f"style={style!r} is unknown: choose {', '.join(get_args(Style))}")
     splitters: dict[str, Callable[[], Splitter]] = {"toxic": _toxic, "english": _english, "basic": _basic}
     split = splitters[style]()
-    return [split(text) for text in texts]
+    return map(split, texts)
 
 
 def encode_all(texts: Iterable[str], style: Style, vocabulary: Vocabulary, *, most: int | None) -> list[Tensor]:
@@ -163,9 +168,42 @@ def encode_all(texts: Iterable[str], style: Style, vocabulary: Vocabulary, *, mo
         ValueError: the style is unknown, or ``most`` is below 1.
         ImportError: an optional package is missing.
     """
-    if most is not None and most < 1:
-        raise ValueError(f"most={most} must be at least 1, or None")
-    return [vocabulary.encode(words[:most]) for words in split_words(texts, style)]
+    return list(_encoded(texts, style, vocabulary, most))
+
+
+def kept_words(texts: Texts, style: Style, cache: Path) -> Vocabulary:
+    """The vocabulary of texts that are kept in a file, counted once and kept beside it.
+
+    Raises:
+        ValueError: the style is unknown, or the file is damaged.
+        ImportError: an optional package is missing.
+    """
+    import pyarrow as pa
+
+    def rows() -> Iterator[dict[str, Any]]:
+        split = split_words(texts, style)
+        counted = Vocabulary.of(tqdm(split, total=len(texts), desc="counting words", leave=False, disable=None))
+        return ({"word": word} for word in counted.words)
+
+    found = kept(cache, "words", [FORM, texts.file, style], {"word": pa.string()}, rows)
+    return Vocabulary(tuple(found["word"]))
+
+
+def kept_numbers(texts: Texts, style: Style, vocabulary: Vocabulary, *, most: int | None, cache: Path) -> Ragged:
+    """The numbers of ``encode_all`` of texts that are kept in a file, made once and kept beside it.
+
+    Raises:
+        ValueError: see ``encode_all``, or the file is damaged.
+        ImportError: an optional package is missing.
+    """
+    import pyarrow as pa
+
+    def rows() -> Iterator[dict[str, Any]]:
+        return ({"ids": numbers.int().numpy()} for numbers in _encoded(texts, style, vocabulary, most))
+
+    key = hashlib.sha256("\n".join(vocabulary.words).encode()).hexdigest()
+    what = [FORM, texts.file, style, key, most]
+    return Ragged(kept(cache, "numbers of words", what, {"ids": pa.list_(pa.int32())}, rows, len(texts)))
 
 
 def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
@@ -226,6 +264,13 @@ def of_torchtext(vectors: StoredVectors, vocabulary: Vocabulary) -> Vectors:
     if len(wrong):
         raise ValueError(f"vectors of {vocabulary.words[int(wrong[0])]!r} are not finite: load them anew")
     return Vectors(table, len(known))
+
+
+def _encoded(texts: Iterable[str], style: Style, vocabulary: Vocabulary, most: int | None) -> Iterator[Tensor]:
+    """The numbers of texts, one after the other."""
+    if most is not None and most < 1:
+        raise ValueError(f"most={most} must be at least 1, or None")
+    return (vocabulary.encode(words[:most]) for words in split_words(texts, style))
 
 
 def _tokenizers() -> Any:

@@ -1,7 +1,6 @@
-"""Files that are whole or not there, and a folder that one run has to itself."""
+"""A folder that one run has to itself; files that are whole or not there are `recipes.data.kept.whole`."""
 
 import os
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -9,30 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK = ".lock"
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A place to write a file, which gets its name when it is whole and on the disk.
-
-    It lies in a folder beside `path` of which nothing is left in the end; what a killed process left there is removed
-    when the file is next written.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    own = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(own, ignore_errors=True)
-    try:
-        own.mkdir()
-        yield own / path.name
-        with (own / path.name).open("rb+") as file:
-            os.fsync(file.fileno())
-        (own / path.name).replace(path)
-    except OSError as error:
-        raise OSError(f"{path} cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
 
 
 @contextmanager

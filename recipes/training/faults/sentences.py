@@ -1,5 +1,6 @@
 """What ended a run, as a sentence."""
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,10 @@ from accelerate.utils import gather_object
 FORESEEN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
 """What is raised with a message for the one who typed the command."""
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+IN_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process \d+\.\n.*\n(?:[\w.]+\.)?\1: (.*)", re.DOTALL)
+"""How a loader tells what its worker raised, by the kind, a traceback and the message."""
+ENDED_WORKER = "DataLoader worker (pid"
+"""How a loader begins to tell that its worker is gone."""
 
 _Done = TypeVar("_Done")
 
@@ -30,7 +35,12 @@ def sentence(error: BaseException) -> str | None:
         said = "out of memory: lower --batch-size, or read less data"
         said += f" ({str(error).splitlines()[0]})" if str(error) else ""
     elif isinstance(error, FORESEEN):
-        said = str(error)
+        told = IN_WORKER.fullmatch(str(error).rstrip())
+        said = told[2] if told else str(error)
+    elif isinstance(error, RuntimeError) and str(error).startswith(ENDED_WORKER):
+        said = (
+            f"a process that reads samples was ended from outside, as where memory runs out: lower --workers ({error})"
+        )
     else:
         return None
     return "; ".join([said, *getattr(error, "__notes__", ())])

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from recipes.data.audio import files as sound_files
@@ -30,6 +29,7 @@ from recipes.data.audio.sets import (
     split_of,
     synthetic,
 )
+from recipes.data.lazy import Samples, read
 from tests.recipes.data.test_download import Response
 
 soundfile = pytest.importorskip("soundfile")
@@ -74,8 +74,8 @@ def make(root: Path, words: tuple[str, ...] = COMMANDS, lists: bool = True) -> l
     return names
 
 
-def content(x: Tensor) -> list[tuple[int, ...]]:
-    return sorted((int(i), int(j)) for i, j in x[:, :2].tolist())
+def content(x: Samples) -> list[tuple[int, ...]]:
+    return sorted((int(i), int(j)) for i, j in read(x)[:, :2].tolist())
 
 
 # ---------------------------------------------------------------- words and splits
@@ -179,7 +179,7 @@ NO = f"no/{SPEAKERS[0]}_nohash_0.wav"
 
 def only(data: SpeechSet, label: int) -> Tensor:
     """The first training clip of a class, as a float in [-1, 1)."""
-    return data.train_x[data.train_y == label][0].double() / 32768
+    return read(data.train_x[data.train_y == label])[0].double() / 32768
 
 
 def test_long_clips_are_cut_and_stereo_is_averaged(folder: Path) -> None:
@@ -395,7 +395,7 @@ def test_all_broken_clips_are_counted(folder: Path) -> None:
 
 def same(a: SpeechSet, b: SpeechSet) -> bool:
     tensors = ("train_x", "train_y", "validation_x", "validation_y", "test_x", "test_y")
-    return a.broken == b.broken and all(torch.equal(getattr(a, name), getattr(b, name)) for name in tensors)
+    return a.broken == b.broken and all(torch.equal(read(getattr(a, name)), read(getattr(b, name))) for name in tensors)
 
 
 def test_the_cache_is_used_until_a_clip_changes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,45 +441,44 @@ def test_readers_that_start_at_once_share_the_cache(folder: Path, tmp_path: Path
     with ThreadPoolExecutor(4) as pool:
         sets = list(pool.map(lambda _: load(folder, words="ten", cache=cache), range(4)))
     assert all(same(sets[0], each) for each in sets)
-    assert [path.suffix for path in cache.iterdir()] == [".safetensors"]
+    assert [path.suffix for path in cache.glob("[!.]*")] == [".arrow"]
 
 
 def test_a_damaged_cache_is_named(folder: Path, tmp_path: Path) -> None:
     load(folder, words="ten", cache=tmp_path / "cache")
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").glob("[!.]*")
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=rf"{file.name} is damaged .*: delete it"):
         load(folder, words="ten", cache=tmp_path / "cache")
 
 
-def recached(file: Path, **changes: Any) -> None:
+def recached(file: Path, change: Callable[[Any], Any]) -> None:
     """Write a cache anew with other content."""
-    with safe_open(file, "pt") as content:
-        waves, metadata = content.get_tensor("waves"), content.metadata()
-    save_file({"waves": changes.get("waves", lambda x: x)(waves)}, file, changes.get("metadata", metadata))
+    with pa.memory_map(str(file)) as mapped:
+        table = change(pa.ipc.open_stream(mapped).read_all())
+        with pa.OSFile(str(file) + ".new", "wb") as out, pa.ipc.new_stream(out, table.schema) as writer:
+            writer.write_table(table)
+    Path(f"{file}.new").replace(file)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "change",
     [
-        {"waves": lambda x: x[:-1].clone()},
-        {"waves": lambda x: torch.cat([x, x[:1]])},
-        {"waves": lambda x: x[:, :-1].clone()},
-        {"waves": lambda x: x.float()},
-        {"metadata": {"broken": "nonsense"}},
-        {"metadata": {"broken": "[]"}},
-        {"metadata": {"other": "{}"}},
-        {"metadata": None},
+        lambda table: table.slice(1),
+        lambda table: pa.concat_tables([table, table.slice(0, 1)]),
+        lambda table: table.drop_columns("broken"),
+        lambda table: table.set_column(0, "wave", table["wave"].cast(pa.list_(pa.int32(), 16_000))),
     ],
+    ids=["fewer", "more", "no reasons", "other numbers"],
 )
-def test_a_cache_that_holds_other_clips_is_named(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_cache_that_holds_other_clips_is_named(folder: Path, tmp_path: Path, change: Callable[[Any], Any]) -> None:
     """One with fewer clips than labels would move every label after the gap."""
     cache = tmp_path / "cache"
     load(folder, words="ten", cache=cache)
-    (file,) = cache.iterdir()
-    recached(file)
+    (file,) = cache.glob("[!.]*")
+    recached(file, lambda table: table)
     load(folder, words="ten", cache=cache)
-    recached(file, **changes)
+    recached(file, change)
     with pytest.raises(ValueError, match=rf"{file.name} is damaged .*: delete it"):
         load(folder, words="ten", cache=cache)
 

@@ -503,12 +503,12 @@ def test_missing_data_says_what_where_and_how(tmp_path: Path, name: str) -> None
 
 
 def test_unknown_names_and_contradictions_are_errors(tmp_path: Path) -> None:
-    known = "digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, folder"
+    known = "digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, imagenet, imagenet-a, folder"
     with pytest.raises(ValueError, match=f"name='mnist' is unknown: choose {known}"):
         load("mnist")
     with pytest.raises(ValueError, match="exclude each other"):
         load("cifar10", root=tmp_path, hub=True)
-    with pytest.raises(ValueError, match="side=64 is for 'folder' alone, not for 'svhn'"):
+    with pytest.raises(ValueError, match="side=64 is for 'folder' and the ImageNets, not for 'svhn'"):
         load("svhn", root=tmp_path, side=64)
     with pytest.raises(ValueError, match="side=0 must be a number of pixels of at least 1"):
         load("folder", root=tmp_path, side=0)

@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data.text import sets
+from recipes.data.kept import Texts
+from recipes.data.text import sets, words
 from recipes.data.text.files import EMOTIONS, TOXIC
 from recipes.data.text.grammar import synthetic
 from recipes.data.text.hub import TextSource, read_texts
@@ -175,6 +176,42 @@ def test_broken_utf8_is_named(tmp_path: Path) -> None:
 
 
 YELP = '"{a}","Best \\""pie\\"" in town.\\n\\nCome, ""all""!"\n"1","Meh"\n'
+
+
+def test_yelp_is_kept_and_its_words_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["so good , so bad", "bad film", "a good film and more", ""]
+    for name, rows in (("train.csv", 40), ("test.csv", 6)):
+        lines = [f'"{1 + row % 2}","title {row}","{said[row % 4]}"\n' for row in range(rows)]
+        (tmp_path / name).write_text("".join(lines))
+    cache = tmp_path / "cache"
+    held, first = load("yelp-polarity", root=tmp_path), load("yelp-polarity", root=tmp_path, cache=cache)
+    vocabulary = words.Vocabulary.of(words.split_words(held.train_x, "basic"))
+
+    def compared(data: TextSet) -> None:
+        for kept, x, kept_y, y in (
+            (data.train_x, held.train_x, data.train_y, held.train_y),
+            (data.test_x, held.test_x, data.test_y, held.test_y),
+        ):
+            assert isinstance(kept, Texts)
+            assert [*kept] == [*x]
+            assert torch.equal(kept_y, y)
+            assert words.kept_words(data.train_x, "basic", cache).words == vocabulary.words
+            for most in (3, None):
+                numbers = words.kept_numbers(kept, "basic", vocabulary, most=most, cache=cache)
+                expected = words.encode_all(x, "basic", vocabulary, most=most)
+                assert all(torch.equal(one, two) for one, two in zip(numbers, expected, strict=True))
+
+    compared(first)
+    files = {path.name for path in cache.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(words, "split_words", None)  # nothing is split again
+        again = load("yelp-polarity", root=tmp_path, cache=cache)
+        assert words.kept_words(again.train_x, "basic", cache).words == vocabulary.words
+        assert len(words.kept_numbers(again.test_x, "basic", vocabulary, most=3, cache=cache)) == 6
+    assert files == {path.name for path in cache.iterdir()}
+    assert subset(first, 6).train_x == subset(held, 6).train_x
+    (tmp_path / "train.csv").write_text('"1","x","y"\n"2","another","text"\n')
+    assert [*load("yelp-polarity", root=tmp_path, cache=cache).train_x] == ["x y", "another text"]
 
 
 @pytest.mark.parametrize(
