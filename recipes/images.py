@@ -26,12 +26,12 @@ from torch import Tensor, nn
 
 from mixmodal.core.records.losses import Criterion
 from recipes.data import splits
+from recipes.data.disk.lazy import Lazy
 from recipes.data.images import sets
 from recipes.data.images.augment import Augment
 from recipes.data.images.facts import PATCHUP_SPLITS
 from recipes.data.images.graphemes import bengali
 from recipes.data.images.policies import Policies
-from recipes.data.lazy import Lazy
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.arguments import Variant, channels_last

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import mixmodal as mm
 from mixmodal import Draws
 from recipes.data import splits
-from recipes.data.lazy import parts
+from recipes.data.disk.lazy import parts
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.points import modelnet, sets
 from recipes.data.subsets import subset

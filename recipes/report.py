@@ -15,7 +15,7 @@ import tyro
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from recipes.data.kept import whole
+from recipes.data.disk.kept import whole
 from recipes.reporting.published import Published, published_for
 from recipes.reporting.summary import ReportError, Run, check_comparable, find_runs, summarise
 from recipes.reporting.tables import Report, csv_text, markdown

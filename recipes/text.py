@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from mixmodal import LengthBucketBatchSampler, Mix, PadCollate
 from mixmodal.core.records.losses import Criterion
 from recipes.data import splits
-from recipes.data.kept import Texts
+from recipes.data.disk.kept import Texts
 from recipes.data.loading import Pairs
 from recipes.data.text import sets, tables, words
 from recipes.models.text.bert import BertEncoder, Pooling, bert_ids, load_bert

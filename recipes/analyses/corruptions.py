@@ -21,12 +21,12 @@ from torch import Tensor
 
 from recipes.analyses.shared import altered, writing
 from recipes.analyses.shared.trained import Choice, Trained, networks, train_briefly
+from recipes.data.disk.lazy import read
 from recipes.data.files import Examples
 from recipes.data.images import sets
 from recipes.data.images.altering.constants import CORRUPTIONS, FROST_PICTURES, SEVERITIES
 from recipes.data.images.altering.corruptions import corrupted
 from recipes.data.images.altering.published import read_corrupted
-from recipes.data.lazy import read
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim, Values

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from recipes.analyses.shared import altered, writing
 from recipes.analyses.shared.trained import Choice, networks
+from recipes.data.disk.lazy import read
 from recipes.data.images.altering.affine import DEFORMATIONS, deformed
-from recipes.data.lazy import read
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.intervals import Claim

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from recipes.analyses.shared.trained import Choice, Trained, module_of, networks
 from recipes.analyses.shared.writing import made_by, name_of, text
-from recipes.data.lazy import read
+from recipes.data.disk.lazy import read
 from recipes.reporting import pages
 from recipes.reporting.intervals import Claim, csv_text
 

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from recipes.analyses.shared.trained import device_of
 from recipes.analyses.shared.writing import name_of, text
+from recipes.data.disk.lazy import read
 from recipes.data.images import sets
 from recipes.data.images.augment import Augment
-from recipes.data.lazy import read
 from recipes.data.loading import ordered_loader, shuffled_loader
 from recipes.data.subsets import subset
 from recipes.models.images.vae import SIDE, VAE, divergence

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from torch import Tensor
 
-from recipes.data.lazy import Samples
+from recipes.data.disk.lazy import Samples
 
 Examples = tuple[Samples, Tensor]
 

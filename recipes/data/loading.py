@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from recipes.data.kept import Ragged
-from recipes.data.lazy import Lazy, Samples, draw_of, read
+from recipes.data.disk.kept import Ragged
+from recipes.data.disk.lazy import Lazy, Samples, draw_of, read
 
 KEPT = (
     *("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator"),

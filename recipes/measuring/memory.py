@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader
 
 from mixmodal import LengthBucketBatchSampler, PadCollate
 from recipes.data.audio import classes
+from recipes.data.disk.kept import Texts
 from recipes.data.images import sets as images
-from recipes.data.kept import Texts
 from recipes.data.loading import Pairs, shuffled_loader
 from recipes.data.points import sets as points
 from recipes.data.splits import Split

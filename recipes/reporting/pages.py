@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import tyro
 from matplotlib.figure import Figure
 
-from recipes.data.kept import whole
+from recipes.data.disk.kept import whole
 from recipes.training import records
 from recipes.training.command import mistakes_as_sentences
 

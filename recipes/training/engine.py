@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from mixmodal import Mix
 from mixmodal.core.records.losses import Criterion
-from recipes.data.kept import whole
+from recipes.data.disk.kept import whole
 from recipes.data.loading import dealt
 from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample

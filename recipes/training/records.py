@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mixmodal import Draws
-from recipes.data.kept import whole
+from recipes.data.disk.kept import whole
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 LONGER = ("constant", "step")

@@ -22,8 +22,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from recipes.data.disk.kept import whole
 from recipes.training import records
-from recipes.data.kept import whole
 from recipes.training.faults.nonfinite import Step, Watch
 
 STEPS, EVERY = 10_000, 1_000

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import mixmodal as mm
-from recipes.data.kept import whole
+from recipes.data.disk.kept import whole
 from recipes.training import records
 from recipes.training.faults import nonfinite
 from recipes.training.faults.nonfinite import Step, Watch

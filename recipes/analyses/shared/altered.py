@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recipes.analyses.shared.trained import Trained
+from recipes.data.disk.kept import whole
 from recipes.data.loading import ordered_loader
 from recipes.pictures.conditions import Band
 from recipes.reporting import intervals
 from recipes.reporting.intervals import Values
-from recipes.data.kept import whole
 
 SHOWN = 8
 """Images in a picture of samples."""

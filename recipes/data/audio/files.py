@@ -10,8 +10,8 @@ from torch import Tensor
 
 from recipes.data.audio.containers import sound_of
 from recipes.data.audio.rates import to_rate
-from recipes.data.kept import kept, lazy
-from recipes.data.lazy import Samples
+from recipes.data.disk.kept import kept, lazy
+from recipes.data.disk.lazy import Samples
 
 RATE = SAMPLES = 16_000
 FORM = 3

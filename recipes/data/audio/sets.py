@@ -17,9 +17,9 @@ from torch import Tensor
 
 from recipes.data.audio.files import RATE, SAMPLES, cached, decode
 from recipes.data.audio.folders import COMMANDS, PUBLISHED, URL, clips, find, names_in
+from recipes.data.disk.lazy import Lazy, Samples
 from recipes.data.download import fetch, temporary
 from recipes.data.files import Examples, files_in, members
-from recipes.data.lazy import Lazy, Samples
 
 NOISE = "_background_noise_"
 IN_ARCHIVE = re.compile(r"(\./)?([^./][^/]*/)?[^./][^/]*")

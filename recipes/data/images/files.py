@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recipes.data.disk.lazy import read
 from recipes.data.files import Examples, listed, members, unzipped
-from recipes.data.lazy import read
 
 PIXELS = 3 * 32 * 32
 TOO_LARGE = (MemoryError, OverflowError, RecursionError)

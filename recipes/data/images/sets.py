@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from recipes.data.disk.lazy import Samples
 from recipes.data.files import Examples
 from recipes.data.images.facts import FACTS, IMAGENET_HUB, IMAGENET_MEAN, IMAGENET_STD, PATCHUP
 from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, read_cifar, read_idx, read_svhn
 from recipes.data.images.folders import TINY_IMAGENET, read_folder, read_tiny_imagenet
 from recipes.data.images.hub import read_hub
 from recipes.data.images.reading.imagenet import read_imagenet, squares
-from recipes.data.lazy import Samples
 from recipes.data.subsets import pick, shuffled
 
 IMAGENETS = ("imagenet", "imagenet-a")

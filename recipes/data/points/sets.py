@@ -21,10 +21,10 @@ from torch import Tensor
 from mixmodal.modalities.points.meshes import import_open3d, into_frame, normalise, sample_surface, surface_voxels
 from mixmodal.modalities.points.off import Mesh
 from mixmodal.modalities.points.voxels import voxelize
-from recipes.data.arrays import DAMAGED, header_of
+from recipes.data.disk.arrays import DAMAGED, header_of
+from recipes.data.disk.kept import kept, lazy
+from recipes.data.disk.lazy import Samples
 from recipes.data.files import Examples, files_in, is_hidden, listed
-from recipes.data.kept import kept, lazy
-from recipes.data.lazy import Samples
 from recipes.data.points.modelnet import MODELNETS, SPLITS
 from recipes.data.points.shapes import SUFFIXES, Shape, read_shape
 from recipes.data.splits import Split, files_by_class, held_out

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mixmodal.modalities.points.off import Mesh, read_off
 from mixmodal.modalities.points.polygons import triangulated
-from recipes.data.arrays import DAMAGED, read_array
+from recipes.data.disk.arrays import DAMAGED, read_array
 
 SUFFIXES = (".off", ".ply", ".npz")
 MOST = 2**27

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recipes.data.disk.kept import Texts, kept
 from recipes.data.files import is_hidden, listed, members, text_of
-from recipes.data.kept import Texts, kept
 from recipes.data.text.rows import Quoted, Tabbed, binary, expect, folder_with, label_of, rows_of, table
 
 Examples = tuple[Sequence[str], Tensor]

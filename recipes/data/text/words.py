@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from recipes.data.kept import Ragged, Texts, kept
+from recipes.data.disk.kept import Ragged, Texts, kept
 from recipes.data.text.vectors import finite, is_broken, vector_lines
 
 Style = Literal["toxic", "english", "basic"]

@@ -1,4 +1,4 @@
-"""A folder that one run has to itself; files that are whole or not there are `recipes.data.kept.whole`."""
+"""A folder that one run has to itself; files that are whole or not there are `recipes.data.disk.kept.whole`."""
 
 import os
 import socket

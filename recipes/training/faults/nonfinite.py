@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mixmodal import Mix
-from recipes.data.kept import whole
+from recipes.data.disk.kept import whole
 from recipes.training.faults.sentences import together
 
 

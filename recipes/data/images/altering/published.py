@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recipes.data.arrays import mapped
+from recipes.data.disk.arrays import mapped
 from recipes.data.files import Examples
 from recipes.data.images.altering.constants import SEVERITIES
 from recipes.data.images.folders import read_images

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from recipes.data.disk.lazy import Lazy, Samples, held
 from recipes.data.images.pixels import UNDECODABLE
 from recipes.data.images.reading.decoding import ONE_SIZE, Square, opened, seen, stack_images
-from recipes.data.lazy import Lazy, Samples, held
 
 HELD = 2**31
 """Bytes that the images of a split may take, decoded, to be held in memory; more are decoded when they are needed."""

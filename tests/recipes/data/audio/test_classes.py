@@ -11,7 +11,7 @@ import torch
 
 from recipes import audio
 from recipes.data.audio.classes import load
-from recipes.data.lazy import read
+from recipes.data.disk.lazy import read
 from recipes.data.splits import Split
 
 BY_SPEAKER = Split(group="(s[0-9])_", test_share=0.4)

@@ -29,7 +29,7 @@ from recipes.data.audio.sets import (
     split_of,
     synthetic,
 )
-from recipes.data.lazy import Samples, read
+from recipes.data.disk.lazy import Samples, read
 from tests.recipes.data.test_download import Response
 
 soundfile = pytest.importorskip("soundfile")

@@ -13,10 +13,10 @@ from torch import Tensor
 from torchvision import transforms
 
 from recipes import images
+from recipes.data.disk.lazy import Lazy, read
 from recipes.data.images.reading import lazily
 from recipes.data.images.reading.decoding import Square, opened, stack_images
 from recipes.data.images.sets import ImageSet, load
-from recipes.data.lazy import Lazy, read
 
 CLASSES = ("ant", "bee", "cow")
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from recipes.data import kept
-from recipes.data.lazy import read
+from recipes.data.disk.lazy import read
 from recipes.data.points import sets
 from recipes.data.points.modelnet import MODELNETS, ModelNet, download
 from recipes.data.points.sets import ShapeSet, load

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data.kept import Texts
+from recipes.data.disk.kept import Texts
 from recipes.data.text import sets, words
 from recipes.data.text.files import EMOTIONS, TOXIC
 from recipes.data.text.grammar import synthetic

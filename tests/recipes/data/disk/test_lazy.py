@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data.lazy import Lazy, draw_of, held, parts, read
+from recipes.data.disk.lazy import Lazy, draw_of, held, parts, read
 from recipes.data.loading import MOST_WORKERS, dealt, ordered_loader, shuffled_loader, workers_for
 
 SIZE = 41
@@ -52,7 +52,7 @@ def test_zeros_come_after_the_others_and_are_not_read() -> None:
 
 
 def test_all_are_gone_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recipes.data.lazy.AT_ONCE", 5 * 16)
+    monkeypatch.setattr("recipes.data.disk.lazy.AT_ONCE", 5 * 16)
     assert [len(part) for part in parts(counted())] == [5] * 8 + [1]
     assert torch.equal(torch.cat([*parts(counted())]), counted().read())
     assert torch.equal(held(counted(), "reading"), counted().read())

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from recipes.data.lazy import Lazy
+from recipes.data.disk.lazy import Lazy
 
 AT_ONCE = 512
 """Rows that are written at once."""

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from recipes.data import kept as module
-from recipes.data.kept import Ragged, Texts, flat, kept, lazy
+from recipes.data.disk.kept import Ragged, Texts, flat, kept, lazy
 from recipes.data.loading import Pairs
 
 COLUMNS = {"text": pa.string(), "ids": pa.list_(pa.int32()), "cloud": pa.list_(pa.float32(), 6)}
