@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -65,6 +66,7 @@ def read(path: Path) -> Mapping[str, Tensor]:
     Raises:
         ValueError: it is damaged, or has no tensors by name.
     """
+    found: Any
     try:
         if path.suffix == ".safetensors":
             found = load_file(path)
