@@ -176,7 +176,7 @@ def test_of_two_processes_at_once_one_makes_it_and_a_kill_leaves_it_to_the_next(
     assert one.stdout is not None
     assert "9\n" in iter(one.stdout.readline, "")
     one.send_signal(signal.SIGKILL)
-    one.wait()
+    one.communicate()
     assert not [*tmp_path.glob("[!.]*.arrow")]
     both = [started(tmp_path) for _ in range(2)]
     said = sorted((each.communicate()[0].split("\n") for each in both), key=len)
