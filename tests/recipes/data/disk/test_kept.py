@@ -6,7 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -175,10 +174,9 @@ def started(cache: Path) -> "subprocess.Popen[str]":
 def test_of_two_processes_at_once_one_makes_it_and_a_kill_leaves_it_to_the_next(tmp_path: Path) -> None:
     one = started(tmp_path)
     assert one.stdout is not None
-    while one.stdout.readline().strip() != "9":
-        time.sleep(0.01)
+    assert "9\n" in iter(one.stdout.readline, "")
     one.send_signal(signal.SIGKILL)
-    one.wait()
+    one.communicate()
     assert not [*tmp_path.glob("[!.]*.arrow")]
     both = [started(tmp_path) for _ in range(2)]
     said = sorted((each.communicate()[0].split("\n") for each in both), key=len)
