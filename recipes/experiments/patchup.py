@@ -159,12 +159,12 @@ def _robustness() -> Iterator[Row]:
         yield Row(
             name=f"patchup-figure-4/tiny-imagenet-{model}",
             module="analyses.corruptions",
-            words="RUNS --out PAGE",
+            words="RUNS --published DATA --out PAGE",
             data="tiny-imagenet",
             measure=f"claim of Figure {figure}",
             published={"claim": "soft PatchUp errs least on corrupted images, hard PatchUp comes second"},
             of=f"patchup-table-1/tiny-imagenet-{model}",
-            notes=("it makes the corruptions itself; Tiny-ImageNet-C with --published DIR after the command",),
+            notes=("Tiny-ImageNet-C lies in the folder of the data too",),
         )
     yield Row(
         name="patchup-figure-5/cifar100-wrn28-10",
