@@ -104,8 +104,8 @@ def paper_field(
     >>> paper_field(2, (5, 1, 4), 3.0, device=torch.device("cpu")).shape
     torch.Size([2, 5, 1, 4])
 
-    The noise is drawn in its half spectrum, where that of white noise is white again. On the CPU it is that of `Filter`,
-    in compiled code and on devices all of it is normal.
+    The noise is drawn in its half spectrum, where that of white noise is white again. On the CPU it is that of
+    `noise.Filter`; in compiled code and on devices all of it is normal.
 
     Source: Harris et al., FMix (2020), section 4. The real part of filtered complex noise, as the paper writes it, has
     the law of filtered real noise up to scale.

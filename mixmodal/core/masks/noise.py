@@ -35,10 +35,10 @@ class Filter:
         scale: what multiplies a random byte, (2 k ...): the amplitudes of real and imaginary parts, flattened.
         normal: places in `scale` of numbers that are normal; None if all are.
 
-    The numbers with most of the energy are normal, as all should be. A cell of the field is a sum over all numbers, and
-    of the others, which have a small share each, only such sums are seen: they are uniform on 16 values, and independent
-    and of the variance of the normal ones. So the covariance of the field is exact whatever the noise, and a cell is
-    normal but for an excess kurtosis of `EXCESS` at most.
+    The numbers with most of the energy are normal, as all should be. A cell of the field is a sum over all numbers. Of
+    the others, which have a small share each, only such sums are seen: they are uniform on 16 values, independent, and
+    of the variance of the normal ones. So the covariance of the field is that of normal noise, and a cell is normal
+    but for an excess kurtosis of `EXCESS` at most.
     """
 
     amplitude: Tensor
@@ -60,19 +60,21 @@ class Filter:
         count = int((fourth > EXCESS).sum())
         if 2 * count > len(share) or len(share) <= FEW:
             return cls(amplitude, amplitude.new_empty(0), None)
-        normal = (2 * order[:count, None] + torch.arange(2)).flatten().sort().values
+        normal = (2 * order[:count, None] + torch.arange(2, device=amplitude.device)).flatten().sort().values
         scale = amplitude.flatten().repeat_interleave(2)
         return cls(amplitude, scale / VARIANCE**0.5, normal)
 
     def noise(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Complex noise (n, k, ...) with these amplitudes, on the CPU."""
+        device = self.amplitude.device
         if self.normal is None:
-            white = torch.randn(n, *self.amplitude.shape, 2, dtype=torch.float32, **source(generator))
+            white = torch.randn(n, *self.amplitude.shape, 2, dtype=torch.float32, device=device, **source(generator))
             return torch.view_as_complex(white).mul_(self.amplitude)
         size = len(self.scale)
-        words = torch.empty(n, -(-size // 16), dtype=torch.int64).random_(-(2**63), None, **source(generator))
+        words = torch.empty(n, -(-size // 16), dtype=torch.int64, device=device)
+        words.random_(-(2**63), None, **source(generator))
         levels = torch.stack((words, words << 4), 2).bitwise_and_(KEPT).bitwise_or_(MIDDLE)
         noise = levels.view(n, -1).view(torch.int8)[:, :size] * self.scale
-        exact = torch.randn(n, len(self.normal), dtype=torch.float32, **source(generator))
+        exact = torch.randn(n, len(self.normal), dtype=torch.float32, device=device, **source(generator))
         noise.index_copy_(1, self.normal, exact.mul_(self.scale[self.normal] * VARIANCE**0.5))
         return torch.view_as_complex(noise.view(n, *self.amplitude.shape, 2))
