@@ -17,7 +17,7 @@ WORDS = 128
 
 def top(field: Tensor, count: Tensor) -> Tensor:
     """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
-    if on_host(field):
+    if on_host(field) and on_host(count):
         mask = torch.empty_like(field)
         for row in range(len(field)) if field.numel() <= ALONE else _mark_between(field, count, mask):
             _mark_top(field[row], int(count[row]), mask[row])
