@@ -138,7 +138,7 @@ def test_a_draw_does_not_depend_on_the_default_dtype(method: Method, dtype: torc
     x = torch.randn(4, 2, 6, 7)
     given = {"valid": torch.rand(4, 6, 7) > 0.2} if padded else {}
     parts = [given, *([{**given, "lam": 0.3}] if method.asks else [])]
-    fields._kept_amplitude.cache_clear()
+    fields._filter.cache_clear()
     torch.set_default_dtype(dtype)
     found = [drawn(method.build("b c *"), x, **each) for each in parts]
     torch.set_default_dtype(torch.float32)

@@ -5,20 +5,22 @@ from torch import Tensor
 
 from mixmodal.core.devices import on_host
 
-MANY = 2**15
-"""Values from which on a row's histogram is cheaper than a search in all of them."""
+ALONE = 2**13
+"""Cells of all rows up to which each row is searched on its own."""
 
-LEVELS = 1024
-"""Bins of that histogram."""
+BYTES = 8
+"""Truth values in a word."""
+
+WORDS = 128
+"""Words whose truth values are counted byte by byte, which holds up to 255."""
 
 
 def top(field: Tensor, count: Tensor) -> Tensor:
     """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
-    if on_host(field):
+    if on_host(field) and on_host(count):
         mask = torch.empty_like(field)
-        mark = _mark_top if field.shape[1] < MANY else _mark_top_of_many
-        for row, ones, into in zip(field.unbind(), count.tolist(), mask.unbind(), strict=True):
-            mark(row, ones, into)
+        for row in range(len(field)) if field.numel() <= ALONE else _mark_between(field, count, mask):
+            _mark_top(field[row], int(count[row]), mask[row])
         return mask
     key = _ordered(field)
     kth = _kth_largest(key, count.clamp(min=1))[:, None]
@@ -34,18 +36,54 @@ def _mark_top(row: Tensor, ones: int, into: Tensor) -> None:
     into.fill_(few != ones).index_fill_(0, chosen, few == ones)
 
 
-def _mark_top_of_many(row: Tensor, ones: int, into: Tensor) -> None:
-    """`_mark_top` by a histogram: only the level that the boundary runs through is searched."""
-    low, high = row.aminmax()
-    scale = (LEVELS - 1) / (high - low).clamp(min=torch.finfo(row.dtype).tiny)
-    level = (row - low).mul_(scale).short()
-    up_to = level.bincount(minlength=LEVELS).cumsum(0)
-    zeros = len(row) - ones
-    boundary = int(torch.searchsorted(up_to, zeros))
-    torch.ge(level, boundary, out=into)
-    there = (level == boundary).nonzero()[:, 0]
-    left = zeros - int(up_to[boundary]) + len(there)
-    into.index_fill_(0, there[row[there].topk(left, largest=False, sorted=False).indices], 0)
+def _mark_between(field: Tensor, count: Tensor, into: Tensor) -> list[int]:
+    """`_mark_top` of all rows at once: two thresholds about the boundary, and a search in what lies between them.
+
+    A sample of each row tells the first threshold, and the number of cells above it the second. The sample is as large
+    as what then lies between, by order of magnitude.
+
+    Returns:
+        The rows whose boundary does not lie between their thresholds, which are left to do.
+    """
+    n, cells = field.shape
+    step = int(1.6 * cells ** (1 / 3)) | 1  # no multiple of an axis of the grid, nor near to one of a cube
+    sample = field[:, ::step].sort(1).values
+    group = min(WORDS, -(-cells // BYTES))
+    words = torch.zeros(2, n, -(-cells // (BYTES * group)), group, dtype=torch.int64, device=field.device)
+    place = (1 - count.double() / cells) * sample.shape[1]
+    above: list[Tensor] = []
+    for flags in words:
+        torch.ge(field, _threshold(sample, place), out=flags.view(torch.bool).view(n, -1)[:, :cells])
+        above.append(flags.sum(2).view(torch.uint8).view(n, -1).sum(1))
+        off = above[0] - count
+        place += off.double() * (1.75 * sample.shape[1] / cells) + off.sign()
+    words, width = words.view(2, n, -1), BYTES * words[0, 0].numel()
+    low, high = torch.minimum(*above), torch.maximum(*above)
+    missed = (count < low) | (count > high)
+    into.copy_(torch.where((above[0] == low)[:, None], *words).view(torch.bool)[:, :cells])
+    between = torch.bitwise_xor(*words).masked_fill_(missed[:, None], 0).view(-1)
+    word = between.nonzero()[:, 0]
+    bit = between[word].view(torch.bool).nonzero()[:, 0]
+    cell = word[bit // BYTES] * BYTES + bit % BYTES
+    row = cell // width
+    cell -= row * (width - cells)
+    order = ((row << 32) - _ordered(field.flatten()[cell])).argsort()  # row by row, the largest first
+    first = torch.searchsorted(row, torch.arange(n, device=field.device))
+    rank = torch.arange(len(row), device=field.device) - first[row]
+    into.view(-1).index_fill_(0, cell[order[rank < (count - low)[row]]], 1)
+    return missed.nonzero()[:, 0].tolist()
+
+
+def _threshold(sample: Tensor, place: Tensor) -> Tensor:
+    """A value (n, 1) that `place` (n,) of the values of each row of the rising `sample` (n, m) lie below."""
+    last, place = sample.shape[1] - 1, place[:, None] - 0.5
+    before = place.floor().clamp(0, max(last - 1, 0))
+    value = torch.lerp(
+        sample.gather(1, before.long()),
+        sample.gather(1, (before + 1).clamp(max=last).long()),
+        (place - before).to(sample.dtype),
+    )
+    return value.masked_fill(place < 0, -torch.inf).masked_fill(place > last, torch.inf)
 
 
 def _ordered(field: Tensor) -> Tensor:
