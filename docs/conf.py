@@ -47,8 +47,9 @@ html_show_sourcelink = False
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
 myst_html_meta = {
-    "description": "Mixed-sample data augmentation for PyTorch in any modality and any rank: MixUp, CutMix, FMix, PatchUp "
-    "and others on images, audio, text, voxels and point clouds, with Lightning, the Hugging Face Trainer, timm and MONAI.",
+    "description": "Mixed-sample data augmentation for PyTorch in any modality and any rank: MixUp, CutMix, FMix, "
+    "PatchUp and others on images, audio, text, voxels and point clouds, in Lightning, the Hugging Face Trainer, timm "
+    "and MONAI.",
 }
 myst_substitutions = costs()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from recipes.experiments.costs import RATE, SHORTEST, hours, total
 from recipes.experiments.data import DATA, VECTORS
 from recipes.experiments.rows import OURS, Row
-from recipes.reporting.tables import markdown_table
+from recipes.reporting.cells import markdown_table
 
 SEEDS = 5
 """Of each experiment in the papers."""

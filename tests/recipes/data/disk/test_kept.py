@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from recipes.data import kept as module
+from recipes.data.disk import kept as module
 from recipes.data.disk.kept import Ragged, Texts, flat, kept, lazy
 from recipes.data.loading import Pairs
 
@@ -152,7 +152,7 @@ def test_texts_and_numbers_are_sequences(tmp_path: Path) -> None:
 SLOW = """
 import sys, time
 from pathlib import Path
-from tests.recipes.data import test_kept as here
+from tests.recipes.data.disk import test_kept as here
 row = here.row
 def slowly(number):
     print(number, flush=True)
@@ -165,7 +165,7 @@ print(list(here.made(Path(sys.argv[1]))["text"])[-1], flush=True)
 
 
 def started(cache: Path) -> "subprocess.Popen[str]":
-    root, environment = Path(__file__).parents[3], os.environ | {"OMP_NUM_THREADS": "1"}
+    root, environment = Path(__file__).parents[4], os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SLOW, str(cache)]
     return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=environment)
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recipes.data import kept
+from recipes.data.disk import kept
 from recipes.data.disk.lazy import read
 from recipes.data.points import sets
 from recipes.data.points.modelnet import MODELNETS, ModelNet, download
