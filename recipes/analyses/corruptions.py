@@ -22,7 +22,6 @@ from torch import Tensor
 from recipes.analyses.shared import altered, writing
 from recipes.analyses.shared.trained import Choice, Trained, networks, train_briefly
 from recipes.data.disk.lazy import read
-from recipes.data.files import Examples
 from recipes.data.images import sets
 from recipes.data.images.altering.constants import CORRUPTIONS, FROST_PICTURES, SEVERITIES
 from recipes.data.images.altering.corruptions import corrupted
@@ -76,7 +75,7 @@ class Corrupted:
         self.settings = settings
         self.made = altered.Alterations(self._make, folder=settings.sets, facts={"seed": settings.seed})
 
-    def __call__(self, trained: Trained, name: str, severity: int) -> Examples:
+    def __call__(self, trained: Trained, name: str, severity: int) -> tuple[Tensor, Tensor]:
         """Images and labels for a network."""
         if self.settings.published is None:
             return self.made(read(trained.data.test_x), f"{name} {severity}"), trained.data.test_y
@@ -84,7 +83,7 @@ class Corrupted:
         if x.shape[1:] != trained.data.test_x.shape[1:]:
             raise ValueError(f"{name} is published in {tuple(x.shape[1:])}, the images are {trained.data.test_x.shape}")
         kept = torch.linspace(0, len(x) - 1, min(len(x), len(trained.data.test_y))).round().long()
-        return x[kept], y[kept]
+        return read(x[kept]), y[kept]
 
     def _make(self, x: Tensor, name: str) -> Tensor:
         corruption, severity = name.split()
@@ -118,7 +117,7 @@ def page(settings: Settings, command: str) -> pages.Page:
 def made_for_smoke(settings: Settings, root: Path) -> Settings:
     """Settings with networks and pictures of frost that are made in a folder, of digits of 32 pixels and of noise."""
     digits = sets.load("digits")
-    for split, x, y in (("train", digits.train_x, digits.train_y), ("test", digits.test_x, digits.test_y)):
+    for split, x, y in (("train", read(digits.train_x), digits.train_y), ("test", read(digits.test_x), digits.test_y)):
         for label in range(3):
             place = root / "digits" / split / str(label)
             place.mkdir(parents=True)

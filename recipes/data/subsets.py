@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from recipes.data.disk.lazy import Samples
+
 
 class Labelled(Protocol):
     """A frozen set of training samples and their classes."""
@@ -18,7 +20,7 @@ class Labelled(Protocol):
         """Name of the set."""
 
     @property
-    def train_x(self) -> Tensor:
+    def train_x(self) -> Samples:
         """Training samples (N, ...)."""
 
     @property

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from recipes.data.audio import sets
 from recipes.data.audio.waves import TrainWaves
+from recipes.data.disk.lazy import read
 from recipes.models.arguments import channels_last
 from recipes.models.images.preact_resnet import preact_resnet
 from recipes.reporting import pages
@@ -56,7 +57,7 @@ def table(settings: Settings, command: str) -> str:
         loaded(Path(cache))
         again = clips_per_second(lambda: loaded(Path(cache)))
     data = sets.load(settings.data_root, words="ten")
-    clips, y = data.train_x[:BATCH], data.train_y[:BATCH]
+    clips, y = read(data.train_x[:BATCH]), data.train_y[:BATCH]
     waves = TrainWaves()
     spectra = waves(clips, False)
     net = channels_last(preact_resnet(18, channels=1, classes=10, width=settings.width), settings.width)

@@ -135,7 +135,8 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         dealt(loader, accelerator.num_processes) for loader in (task.train, task.test, task.again) if loader is not None
     ]
     prepared = accelerator.prepare(task.model, _optimizer(task.model, training), *loaders)
-    run = _Run(task, training, out, accelerator, *prepared[:4], again=prepared[-1] if task.again else prepared[2])
+    model, optimizer, train, test, again = (*prepared, prepared[2])[:5]
+    run = _Run(task, training, out, accelerator, model, optimizer, train, test, again)
     others = {"scaler": accelerator.scaler} if accelerator.scaler else {}
     state = records.State(accelerator.unwrap_model(run.model), run.optimizer, others)
     with ExitStack() as held:

@@ -32,7 +32,7 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
     """
     (n, rank), device = sides.shape, sides.device
     centre = [torch.randint(size, (n,), device=device, **source(generator)) for size in shape]
-    if on_host(sides) and all(map(on_host, centre)):
+    if all(map(on_host, centre)) and on_host(sides):
         return _cut(sides.tolist(), zip(*[along.tolist() for along in centre], strict=True), shape)
     low = torch.stack(centre, dim=1) - sides // 2
     cell = torch.arange(max(shape), device=device)

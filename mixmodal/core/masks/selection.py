@@ -52,16 +52,17 @@ def _mark_between(field: Tensor, count: Tensor, into: Tensor) -> list[int]:
     words = torch.zeros(2, n, -(-cells // (BYTES * group)), group, dtype=torch.int64, device=field.device)
     place = (1 - count.double() / cells) * sample.shape[1]
     above: list[Tensor] = []
-    for flags in words:
+    for flags in words.unbind():
         torch.ge(field, _threshold(sample, place), out=flags.view(torch.bool).view(n, -1)[:, :cells])
         above.append(flags.sum(2).view(torch.uint8).view(n, -1).sum(1))
         off = above[0] - count
         place += off.double() * (1.75 * sample.shape[1] / cells) + off.sign()
-    words, width = words.view(2, n, -1), BYTES * words[0, 0].numel()
+    both = words.view(2, n, -1)
+    width = BYTES * both.shape[2]
     low, high = torch.minimum(*above), torch.maximum(*above)
     missed = (count < low) | (count > high)
-    into.copy_(torch.where((above[0] == low)[:, None], *words).view(torch.bool)[:, :cells])
-    between = torch.bitwise_xor(*words).masked_fill_(missed[:, None], 0).view(-1)
+    into.copy_(torch.where((above[0] == low)[:, None], both[0], both[1]).view(torch.bool)[:, :cells])
+    between = torch.bitwise_xor(*both).masked_fill_(missed[:, None], 0).view(-1)
     word = between.nonzero()[:, 0]
     bit = between[word].view(torch.bool).nonzero()[:, 0]
     cell = word[bit // BYTES] * BYTES + bit % BYTES

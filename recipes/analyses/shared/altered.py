@@ -75,7 +75,8 @@ class Alterations:
             return altered
         try:
             with safe_open(path, framework="pt") as file:
-                found, images = file.metadata() or {}, file.get_tensor("images")
+                found = file.metadata() or {}
+                images: Tensor = file.get_tensor("images")
         except SafetensorError as error:
             raise ValueError(f"sets: {path} is damaged ({error}): remove it, and it is made anew") from error
         for key, value in wanted.items():

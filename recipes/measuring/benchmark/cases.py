@@ -21,7 +21,7 @@ INPUTS: tuple[Shape, ...] = tuple(dict.fromkeys(shape for sizes in MASKS.values(
 """Batches at the input: images, volumes, sound, texts."""
 FEATURES: tuple[Shape, ...] = tuple(dict.fromkeys(shape for sizes in BLOCKS.values() for shape in sizes))
 """Features inside a network."""
-LAST = {(64, 300, 200): "b * d"}
+LAST: dict[Shape, str] = {(64, 300, 200): "b * d"}
 """Batches whose channels come last."""
 
 _Item = TypeVar("_Item")

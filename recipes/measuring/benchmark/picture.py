@@ -1,6 +1,7 @@
 """The ratios of a run, drawn: mixers to the floor of their size, and to the same of other libraries."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -61,7 +62,7 @@ def _marks(
         axes.scatter(where, high, marker=mark, label=label, s=24, **_colors(mark, color, face))
 
 
-def _colors(mark: str, color: str, face: str) -> dict[str, str]:
+def _colors(mark: str, color: str, face: str) -> dict[str, Any]:
     return {"color": color} if mark == "x" else {"facecolors": face, "edgecolors": color}
 
 

@@ -29,7 +29,8 @@ def timm() -> Mapping[str, Mapping[str, Call]]:
     from timm.data.mixup import Mixup
 
     def mixing(mode: str, **alpha: float) -> Call:
-        mixup: Any = Mixup(mode=mode, label_smoothing=0.0, num_classes=CLASSES, **alpha)
+        made: Any = Mixup
+        mixup = made(mode=mode, label_smoothing=0.0, num_classes=CLASSES, **alpha)
 
         def call(x: Tensor, y: Tensor) -> object:
             return mixup(x, y)
@@ -94,9 +95,14 @@ def measure(bench: Bench, figures: Figures) -> None:
         y = bench.labels(batch.count)
         for method in COMPARED:
             mixer = batch.mixer(method, "batch")
-            own = {"mixmodal": partial(mixer, batch.x), "with targets": partial(with_targets, mixer, batch.x, y)}
-            theirs = {name: partial(by_method[method], batch.y, y) for name, by_method in calls.items()}
-            for what, call in (own | theirs).items():
+            own: dict[str, Callable[[], object]] = {
+                "mixmodal": partial(mixer, batch.x),
+                "with targets": partial(with_targets, mixer, batch.x, y),
+            }
+            theirs: dict[str, Callable[[], object]] = {
+                name: partial(by_method[method], batch.y, y) for name, by_method in calls.items()
+            }
+            for what, call in {**own, **theirs}.items():
                 figures.add(Key(NAME, str(shape), method, "", what), bench.clock.milliseconds(call))
 
 

@@ -1,5 +1,6 @@
 """Clouds of points: to voxels, from voxels, and mixed by way of them."""
 
+from collections.abc import Callable
 from functools import partial
 
 import mixmodal as mm
@@ -18,9 +19,13 @@ def measure(bench: Bench, figures: Figures) -> None:
     x = bench.rand(clouds, points, 3) * 2 - 1
     voxels = mm.voxelize(x, resolution)
     cloud = mm.OnPoints(mm.FMix(), resolution=resolution)
-    calls = (partial(mm.voxelize, x, resolution), partial(mm.devoxelize, voxels, points), partial(cloud, x))
+    calls: dict[str, Callable[[], object]] = {
+        CALLS[0]: partial(mm.voxelize, x, resolution),
+        CALLS[1]: partial(mm.devoxelize, voxels, points),
+        CALLS[2]: partial(cloud, x),
+    }
     case = f"{clouds} × {points:,} | {resolution}³"
-    for what, call in zip(CALLS, calls, strict=True):
+    for what, call in calls.items():
         figures.add(Key(NAME, case, "", "", what), bench.clock.milliseconds(call))
 
 

@@ -58,7 +58,8 @@ def vit(small: bool) -> nn.Module:
     """ViT-S of patches of 16, from timm."""
     import timm
 
-    net: nn.Module = timm.create_model("vit_small_patch16_224", num_classes=CLASSES, **({"depth": 1} if small else {}))
+    sizes: dict[str, Any] = {"depth": 1} if small else {}
+    net: nn.Module = timm.create_model("vit_small_patch16_224", num_classes=CLASSES, **sizes)
     return net
 
 
@@ -66,8 +67,8 @@ def bert(small: bool) -> nn.Module:
     """BERT-base, with random weights."""
     from transformers import BertConfig, BertModel
 
-    config = BertConfig(**({"num_hidden_layers": 1, "vocab_size": 100} if small else {}))
-    body: Any = BertModel(config, add_pooling_layer=False)
+    sizes: dict[str, Any] = {"num_hidden_layers": 1, "vocab_size": 100} if small else {}
+    body: Any = BertModel(BertConfig(**sizes), add_pooling_layer=False)
     return BertEncoder(body, CLASSES)
 
 

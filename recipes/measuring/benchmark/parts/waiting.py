@@ -1,6 +1,7 @@
 """Whether a mixer waits for CUDA: a draw, a blend, targets and a loss, asked for errors where they do."""
 
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -29,7 +30,7 @@ def measure(bench: Bench, figures: Figures) -> None:
                     figures.note(NAME, f"{method}, a draw for each {draws}, on {shape}: {said}")
 
 
-def everything(mixer: Draws, x: Tensor, y: Tensor, preds: Tensor, asked: dict[str, Tensor]) -> None:
+def everything(mixer: Draws, x: Tensor, y: Tensor, preds: Tensor, asked: dict[str, Any]) -> None:
     """What a training step asks of a mixer."""
     _, mix = mixer(x, **asked)
     mix.targets(y, num_classes=CLASSES)
