@@ -1,6 +1,7 @@
 """Checks of what is given, with errors that say what was found and what would be right."""
 
 import inspect
+import math
 import numbers
 import sys
 from dataclasses import fields, is_dataclass
@@ -53,8 +54,9 @@ def is_number(value: object) -> bool:
     >>> is_number(0.5), is_number(True), is_number(float("inf"))
     (True, False, False)
     """
-    most = sys.float_info.max  # a whole number of Python's may be beyond
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and -most <= value <= most  # type: ignore[operator]
+    if isinstance(value, numbers.Integral) and abs(int(value)) > sys.float_info.max:
+        return False  # whole numbers of Python's may be beyond
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and -math.inf < value < math.inf  # type: ignore[operator]
 
 
 def is_whole(value: object) -> bool:

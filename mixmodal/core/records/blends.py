@@ -120,10 +120,10 @@ def between(mask: Tensor, own: Tensor, other: Tensor) -> Tensor:
 
 def _has_ends(mask: Tensor) -> bool:
     """Whether a mask is 0 or 1 anywhere, or cannot be read."""
-    if not on_host(mask) or not mask.numel():
-        return True
-    least, most = mask.real.aminmax()
-    return not (least.item() > 0 and most.item() < 1)
+    if mask.numel() and on_host(mask):
+        least, most = mask.real.aminmax()
+        return not (least.item() > 0 and most.item() < 1)
+    return True
 
 
 def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
