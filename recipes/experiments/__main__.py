@@ -85,7 +85,7 @@ def _run(settings: Settings) -> None:
         smoke=settings.smoke,
     )
     if settings.dry:
-        print("\n".join(str(command) for row in running.able(rows) for command in running.commands(row, ROWS, how)))
+        print("\n".join(str(command) for row in rows for command in running.commands(row, ROWS, how)))
     else:
         running.run(rows, ROWS, how, lambda text: print(text, file=sys.stderr, flush=True))
 

@@ -44,10 +44,4 @@ DATA: Mapping[str, Needed] = {
 }
 """By the names that the recipes have for them. Training samples are those of the published split, with a tenth of
 silence for Speech Commands, and four of five folds for Bengali.AI; 57,158 of SVHN's are at most 7,325 of a class."""
-LACKS = {
-    "imagenet": "no recipe reads ImageNet yet",
-    "imagenet-a": "no recipe reads ImageNet-a yet",
-    "bengali": "no recipe reads Bengali.AI's graphemes yet",
-}
-"""Data that rows need and no recipe reads."""
 VECTORS = "FastText's vectors of the Simple English Wikipedia, wiki.simple.vec of https://fasttext.cc, in --vectors"

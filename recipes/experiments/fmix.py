@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from recipes.experiments.data import LACKS
 from recipes.experiments.rows import OURS, Row, printed, scores
 from recipes.reporting.published import (
     FMIX_COMMANDS,
@@ -107,7 +106,6 @@ def _table_3() -> Iterator[Row]:
             options={} if alpha == "1.0" else dict.fromkeys(published, f"--alpha {alpha}"),
             report="/".join(key),
             notes=tuple(notes),
-            lacks=LACKS.get(data, ""),
         )
 
 
@@ -129,7 +127,6 @@ def _table_4() -> Iterator[Row]:
             notes=(
                 "the paper's are of five folds: --words='--fold 1' and so on for the others, each with another --out",
             ),
-            lacks=LACKS.get("bengali", ""),
         )
 
 

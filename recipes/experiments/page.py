@@ -77,7 +77,7 @@ def _section(table: str, title: str, rows: list[Row]) -> str:
     ]
     head = ["row", "published", "data", f"hours of a run; of all with {SEEDS} seeds", "our runs"]
     told = _told(rows)
-    commands = "\n".join(dict.fromkeys(f"    {line}" for row in rows if not row.lacks for line in command(row)))
+    commands = "\n".join(dict.fromkeys(f"    {line}" for row in rows for line in command(row)))
     parts = [f"### {title}", f"`--run {table}` and, for a row, `--run {table}/ROW`.", markdown_table(head, cells)]
     return "\n\n".join([*parts, *(["\n".join(told)] if told else []), *([commands] if commands else [])])
 
@@ -115,8 +115,7 @@ def _values(row: Row) -> list[str]:
 
 def _notes(row: Row) -> list[str]:
     trained = [f"networks of `{row.of}`, which are trained first"] if row.of else []
-    lacks = [f"**cannot be run**: {row.lacks}"] if row.lacks else []
-    return [*lacks, *trained, *(note.replace(OURS, "*ours:* ") for note in row.notes)]
+    return [*trained, *(note.replace(OURS, "*ours:* ") for note in row.notes)]
 
 
 def _hours(row: Row) -> str:
@@ -131,7 +130,7 @@ def _rounded(value: float) -> str:
 
 def _paragraph(row: Row) -> str:
     lines = [f"{row.name}: {row.measure}", *(f"    {value}" for value in _values(row))]
-    lines += [f"  $ {line}" for line in command(row)] if not row.lacks else []
+    lines += [f"  $ {line}" for line in command(row)]
     lines.append(f"  needs {DATA[row.data].what}" + (f"; {VECTORS}" if "VECTORS" in row.words else ""))
     if hours(row) is not None:
         lines.append(f"  hours on an H100, estimated: {_hours(row)} for all with {SEEDS} seeds")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from recipes.experiments.data import LACKS
 from recipes.experiments.rows import OURS, Row, printed, scores
 from recipes.reporting.published import PATCHUP_TABLE_1, PATCHUP_TABLE_2, PATCHUP_TABLE_3
 from recipes.reporting.published.patchup import PATCHUP_TABLE_1_NLL, PATCHUP_TABLE_3_TOP_5
@@ -110,7 +109,6 @@ def _table_3() -> Row:
             "the paper's are of the best epoch; colours are changed there too, for which there is no option here",
             f"{OURS}cross entropy, and alpha of Manifold Mixup and Puzzle Mix",
         ),
-        lacks=LACKS.get("imagenet", ""),
     )
 
 
@@ -225,7 +223,6 @@ def _ablations() -> Iterator[Row]:
         measure="validation error (%), test error (%), NLL (nats)",
         published={"patchup-hard": "16.98 ± 0.34, 16.90 ± 0.21, 0.67 ± 0.01"},
         notes=('"0.0.21" is printed for the deviation 0.21',),
-        lacks="no recipe mixes blocks at the input of hard PatchUp yet",
     )
     for figure, name, claim in (
         ("gamma", "share", "0.75 for soft and 0.5 for hard PatchUp"),

@@ -33,7 +33,6 @@ class Row:
         report: data and model by which `recipes.report` finds the published values.
         ours: pages of docs/results with our runs, and how these differ from the row.
         notes: how it differs from the paper, and settings that are ours since the paper gives none.
-        lacks: what keeps it from being run; nothing does if empty.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Row:
     report: str = ""
     ours: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    lacks: str = ""
 
     @property
     def table(self) -> str:

@@ -65,10 +65,8 @@ def commands(row: Row, rows: Mapping[str, Row], how: How) -> Iterator[Command]:
     """The commands of a row in their order, those of the networks that it analyses first.
 
     Raises:
-        ValueError: it cannot be run, or needs the folder of the data or word vectors, which are not given.
+        ValueError: it needs the folder of the data or word vectors, which are not given.
     """
-    if row.lacks:
-        raise ValueError(f"{row.name} cannot be run: {row.lacks}")
     folder = how.root / row.name
     if row.trains:
         methods = _methods(row, how)
@@ -107,7 +105,7 @@ def run(rows: Sequence[Row], known: Mapping[str, Row], how: How, said: Callable[
     Raises:
         ValueError: a row cannot be run, a command failed, or a folder holds another run.
     """
-    planned = [(row, list(commands(row, known, how))) for row in able(rows)]
+    planned = [(row, list(commands(row, known, how))) for row in rows]
     for row, each in planned:
         for place, command in enumerate(each):
             state = "done" if _done(command) else "running"
@@ -116,14 +114,6 @@ def run(rows: Sequence[Row], known: Mapping[str, Row], how: How, said: Callable[
                 command.out.parent.mkdir(parents=True, exist_ok=True)
                 _start(command)
         said(f"{row.name}: {_then(row, how)}")
-    for row in rows:
-        if row not in able(rows):
-            said(f"{row.name} was passed over: {row.lacks}")
-
-
-def able(rows: Sequence[Row]) -> list[Row]:
-    """Rows that can be run; all where none can, so that the first says why."""
-    return [row for row in rows if not row.lacks] or list(rows)
 
 
 def report(row: Row, how: How) -> str:

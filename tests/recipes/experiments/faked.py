@@ -11,6 +11,7 @@ from recipes import images
 from recipes.data.audio import sets as audio_sets
 from recipes.data.images import sets as image_sets
 from recipes.data.images.facts import FACTS
+from recipes.data.images.graphemes import bengali
 from recipes.data.points import sets as point_sets
 from recipes.data.text import sets as text_sets
 from recipes.experiments.costs import SIDES
@@ -63,6 +64,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every recipe small data, whatever it asks for."""
     shapes: Callable[..., point_sets.ShapeSet] = point_sets.load
     monkeypatch.setattr(image_sets, "load", lambda name, **_: image_set(name))
+    monkeypatch.setattr(bengali, "load", lambda *_, **given: image_set("fashion-mnist"))
     monkeypatch.setattr(images, "PATCHUP_SPLITS", dict.fromkeys(images.PATCHUP_SPLITS, (OF_CLASS, 1)))
     monkeypatch.setattr(audio_sets, "load", lambda *_, **given: audio_sets.synthetic(classes=2, per_class=3))
     monkeypatch.setattr(text_sets, "load", lambda name, **_: text_set(name))

@@ -149,21 +149,6 @@ def test_what_cannot_be_run_is_said_in_a_sentence(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.lacks], ids=lambda row: row.name)
-def test_a_row_that_lacks_something_says_so(row: Row, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"{row.name} cannot be run: no recipe "):
-        run(tmp_path, row.name)
-
-
-def test_rows_that_lack_something_are_passed_over_beside_others(tmp_path: Path, started: list[str]) -> None:
-    lacking = [row.name for row in ROWS.values() if row.lacks]
-    if not lacking:
-        pytest.skip("nothing lacks anything")
-    said = run(tmp_path, lacking[0], CIFAR, methods=("fmix",))
-    assert len(started) == 1
-    assert said[-1] == f"{lacking[0]} was passed over: {ROWS[lacking[0]].lacks}"
-
-
 def test_a_dry_run_prints_its_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[str]) -> None:
     command_line.main(["--run", CIFAR, "--dry", "--seeds", "2", "--data-root", "D", "--out", str(tmp_path)])
     assert len(capsys.readouterr().out.splitlines()) == 14
