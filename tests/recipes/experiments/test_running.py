@@ -15,7 +15,7 @@ from recipes.experiments import __main__ as command_line
 from recipes.experiments.rows import Row
 from recipes.experiments.running import Command, How
 from tests.recipes.experiments.faked import fake, narrowed, start, vectors
-from tests.recipes.experiments.test_list import METHODS, RUNNABLE
+from tests.recipes.experiments.test_list import METHODS
 
 CIFAR = "fmix-table-2/cifar10-preact18"
 slow = pytest.mark.slow
@@ -165,7 +165,7 @@ def smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: Row, *methods: s
     running.run([row], ROWS, how, lambda _: None)
 
 
-@pytest.mark.parametrize("row", [row for row in RUNNABLE if row.trains], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.trains], ids=lambda row: row.name)
 def test_every_recipe_of_the_list_runs(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one of its methods, each in its turn."""
     if "bert" in row.name:
@@ -177,7 +177,7 @@ def test_every_recipe_of_the_list_runs(row: Row, tmp_path: Path, monkeypatch: py
 
 
 @slow
-@pytest.mark.parametrize("row", [row for row in RUNNABLE if row.trains], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.trains], ids=lambda row: row.name)
 def test_every_recipe_of_the_list_runs_with_all_its_methods(
     row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +188,7 @@ def test_every_recipe_of_the_list_runs_with_all_its_methods(
 
 
 @slow
-@pytest.mark.parametrize("row", [row for row in RUNNABLE if not row.trains], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if not row.trains], ids=lambda row: row.name)
 def test_every_analysis_of_the_list_runs(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if row.module == "analyses.corruptions":
         pytest.skip("it reads Tiny-ImageNet-C")
