@@ -91,7 +91,11 @@ def page(outcomes: list[Outcome], command: str) -> str:
         f"{numpy.__version__}, Python {platform.python_version()}, {platform.system()}, one thread."
     )
     count = f"{total:,} calls in {seconds:,.0f} seconds of {len(outcomes)} searches, one after the other."
-    parts = [text, "## Faults that were found, by the fuzzers or while reading for them, and are mended", found.HEAD + "\n" + faults]
+    parts = [
+        text,
+        "## Faults that were found, by the fuzzers or while reading for them, and are mended",
+        found.HEAD + "\n" + faults,
+    ]
     parts += ["## The run", count, HEAD + "\n" + "\n".join(map(row, outcomes))]
     parts += ["## Faults of this run", new or "None."]
     return "\n\n".join([*parts, made]) + "\n"

@@ -114,8 +114,8 @@ def methods_for(shape: Shape) -> list[str]:
 def mixer_of(method: str, axes: str, side: int, draws: str) -> Draws:
     """The mixer of a method with its default settings, at the input or inside, one draw for the batch or each sample.
 
-    >>> mixer_of("fmix", "b c *", 32, "sample")
-    FMix(per_sample=True)
+    >>> mixer_of("fmix", "b c *", 32, "sample").per_sample
+    True
     """
     net = nn.Sequential(nn.Identity())
     sites = [net[0]] if method in AT_SITES else [net]

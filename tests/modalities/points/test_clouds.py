@@ -514,8 +514,8 @@ def test_frames_of_their_own_fit_clouds_of_any_place_and_size() -> None:
     scale = torch.tensor([1.0, 4.0, 0.5, 16.0]).view(-1, 1, 1) * torch.tensor([1.0, 2.0, 0.25])
     far = x * scale + torch.tensor([0.0, 64.0, -8.0, 32.0]).view(-1, 1, 1)
     on_points = OnPoints(mm.FMix(), frame="own", resolution=8)
-    _, near_mix = on_points(x, generator=torch.Generator().manual_seed(3), index=roll(4))
-    cloud, far_mix = on_points(far, generator=torch.Generator().manual_seed(3), index=roll(4))
+    _, near_mix = on_points(x, generator=torch.Generator().manual_seed(3), index=roll(4), lam=0.5)
+    cloud, far_mix = on_points(far, generator=torch.Generator().manual_seed(3), index=roll(4), lam=0.5)
     assert near_mix.moves is not None
     assert far_mix.moves is not None
     assert torch.equal(near_mix.moves[0], far_mix.moves[0])

@@ -26,8 +26,8 @@ READ = {
     "fmix+cutmix": "prob alpha mixed_weight decay_power",
     "manifold-mixup": "prob alpha mixed_weight sites",
     "feature-cutmix": "prob alpha mixed_weight sites",
-    "patchup-soft": "prob alpha mixed_weight sites block_size gamma",
-    "patchup-hard": "prob alpha mixed_weight sites block_size gamma",
+    "patchup-soft": "prob alpha mixed_weight sites block_size gamma patchup_input",
+    "patchup-hard": "prob alpha mixed_weight sites block_size gamma patchup_input",
     "dropblock": "prob sites block_size drop_prob",
 }
 

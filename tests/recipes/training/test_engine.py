@@ -149,7 +149,7 @@ def test_the_score_is_the_last_epochs(tmp_path: Path) -> None:
 def test_the_likelihood_is_that_of_the_last_epoch_on_the_test_set(tmp_path: Path) -> None:
     task = toy()
     result = fit(task, training(), tmp_path)
-    x, y = next(iter(ordered_loader(*task.test.dataset.tensors, batch_size=100)))  # type: ignore[attr-defined]
+    x, y = next(iter(ordered_loader(*task.test.dataset.columns, batch_size=100)))  # type: ignore[attr-defined]
     with torch.no_grad():
         odds = task.model.eval()(x).double().numpy()
     of_label = odds[np.arange(len(y)), y.numpy()]
