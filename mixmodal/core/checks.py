@@ -51,8 +51,8 @@ def require(condition: bool, name: str, value: object, rule: str) -> None:
 def is_number(value: object) -> bool:
     """Whether a value is a real number that a float can hold, Python's or NumPy's; True and False are none.
 
-    >>> is_number(0.5), is_number(True), is_number(float("inf"))
-    (True, False, False)
+    >>> is_number(0.5), is_number(True), is_number(float("inf")), is_number(10**400)
+    (True, False, False, False)
     """
     if isinstance(value, numbers.Integral) and abs(int(value)) > sys.float_info.max:
         return False  # whole numbers of Python's may be beyond
