@@ -126,6 +126,7 @@ def _table_4() -> Iterator[Row]:
             report="/".join(key),
             notes=(
                 "the paper's are of five folds: --words='--fold 1' and so on for the others, each with another --out",
+                "graphemes come from the runs of all three targets: python -m recipes.analyses.fmix.graphemes RUNS",
             ),
         )
 

@@ -143,14 +143,19 @@ class Choice:
             raise ValueError(f"methods={self.methods} must be of {', '.join(METHODS)}")
 
 
-def networks(choice: Choice) -> Iterator[Trained]:
+def networks(choice: Choice, *, like: Mapping[str, object] | None = None) -> Iterator[Trained]:
     """The networks that are chosen, one at a time; unfinished runs are listed on stderr.
 
     Methods come in the order of their table, each by seed.
 
+    Args:
+        choice: which.
+        like: only those with these settings, by name.
+
     Raises:
         ValueError: there are no runs, or they differ in more than method and seed.
     """
+    like = like or {}
     with tempfile.TemporaryDirectory() as temporary:
         root = choice.runs
         if root is None and choice.smoke:
@@ -162,8 +167,11 @@ def networks(choice: Choice) -> Iterator[Trained]:
         for folder in unfinished:
             print(f"unfinished, left out: {folder}", file=sys.stderr)
         runs = [run for run in runs if choice.methods is None or run.method in choice.methods]
+        runs = [run for run in runs if like.items() <= run.settings.items()]
         if not runs:
-            raise ValueError(f"{root} has no finished runs of methods={choice.methods}: choose others")
+            wanted = {"methods": choice.methods, **like}
+            said = ", ".join(f"{name}={value}" for name, value in wanted.items())
+            raise ValueError(f"{root} has no finished runs of {said}: choose others")
         check_comparable(runs)
         most = SMOKE_IMAGES if choice.smoke else choice.images
         trained: Trained | None = None

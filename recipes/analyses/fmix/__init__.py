@@ -1,0 +1,1 @@
+"""What the FMix paper alone measures: `python -m recipes.analyses.fmix.NAME --help`."""
