@@ -10,6 +10,7 @@ DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS / "scripts"), str(DOCS.parent)]  # drawing.py, recipes
 
 from costs import costs  # noqa: E402
+from docutils import nodes  # noqa: E402
 
 import mixmodal  # noqa: E402
 
@@ -117,8 +118,20 @@ def library_name(app, env, node, content):
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
 
 
+def fold_drawing(app, doctree, docname):  # noqa: ARG001
+    """On a page of the gallery, code that draws is one line to open; its picture is there."""
+    if not docname.startswith("auto_gallery/"):
+        return
+    for code in doctree.findall(nodes.literal_block):
+        if "plt." in code.astext():
+            opened = nodes.raw("", "<details class='drawing'><summary>How it is drawn</summary>", format="html")
+            place = code.parent.index(code)
+            code.parent[place : place + 1] = [opened, code, nodes.raw("", "</details>", format="html")]
+
+
 def setup(app):
     """Say to Sphinx when to call them."""
     app.connect("autodoc-process-docstring", plain_stars, priority=900)
     app.connect("autodoc-process-signature", public_names)
     app.connect("missing-reference", library_name, priority=900)
+    app.connect("doctree-resolved", fold_drawing)

@@ -137,6 +137,7 @@ known = label_maps != IGNORE
 one_hot = F.one_hot(label_maps.where(known, 0), len(CLASSES)).permute(0, 3, 1, 2).float() * known[:, None]
 shares = mix(one_hot)
 
+# %%
 figure, row = plt.subplots(1, 5, figsize=(10, 2.4), layout="constrained")
 show_image(row[0], mixed[0])
 row[0].set_title(f"mixed, lam {mix.lam[0]:.2f}")
@@ -217,6 +218,7 @@ with torch.no_grad():
 right = (predicted == label_maps)[label_maps != IGNORE].float().mean()
 print(f"loss {losses[0]:.2f} -> {losses[-1]:.2f}; right on the photographs as they are: {right:.2f}")
 
+# %%
 figure, row = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
 for axes, label_map, name in zip(row[::2], label_maps, ("label map", "label map"), strict=True):
     show_map(axes, label_map)

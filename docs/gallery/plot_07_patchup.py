@@ -204,6 +204,7 @@ with torch.no_grad():
     maps1d = net1d[:2](signals)
 mixed, mix = mm.PatchUp(block_size=15, soft=False, gamma=0.3)(maps1d, index=torch.tensor([3, 2, 1, 0]))
 
+# %%
 figure, rows = plt.subplots(2, 1, figsize=(9, 4.5), layout="constrained", sharex=True)
 for axes, channel in zip(rows, maps1d[0].std(1).topk(2).indices, strict=True):
     every = maps1d[0], maps1d[3], mixed[0], mix.mask[0]
@@ -237,6 +238,7 @@ with mm.HiddenMix(net3d, {net3d[2]: mixer}) as hidden3d:
     logits, mix = hidden3d(torch.rand(4, 1, 12, 12, 12))
 print("mask", tuple(mix.mask.shape), f"lam {mix.lam[0]:.3f}  loss {mix.loss(logits, torch.arange(4)):.3f}")
 
+# %%
 figure, row = plt.subplots(1, 3, figsize=(9, 3.6), layout="constrained", subplot_kw={"projection": "3d"})
 figure.suptitle("the cells that hard PatchUp altered, in three channels of a map of 12 x 12 x 12")
 for channel, axes in enumerate(row):

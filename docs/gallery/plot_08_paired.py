@@ -203,6 +203,7 @@ features_mixed = small(features)
 means = mix_image.mask[0].mean(), small.mask[0].mean()
 print(f"lam {small.lam[0]:.4f}, means of the masks {means[0]:.4f} and {means[1]:.4f}")
 
+# %%
 _, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for cell, title, x in zip(
     axes,
@@ -223,6 +224,7 @@ plt.show()
 
 waves_mixed = mix_sound.resize((16000,))(waves, axes="b *")
 
+# %%
 _, (above, below) = plt.subplots(2, 1, figsize=(9, 3.6), layout="constrained")
 above.imshow(sound_mixed[0, 0].numpy(), aspect="auto", origin="lower", cmap="magma", extent=(0, 1, 0, 32))
 above.set(ylabel="mel band", xticks=[])

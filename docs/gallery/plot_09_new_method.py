@@ -187,6 +187,7 @@ mixer = GridCells(cells=5, axes="b * d")
 mixed, mix = mixer(embeddings, valid=valid, index=torch.tensor([1, 2, 3, 4, 5, 0]), lam=0.6)
 print(mix.lam)
 
+# %%
 figure, axes = plt.subplots(figsize=(8, 2.4), layout="constrained")
 axes.imshow(mix.mask.where(mix.valid, torch.nan).numpy(), "coolwarm_r", vmin=-0.2, vmax=1.2, aspect="auto")
 axes.set_facecolor("#dddddd")

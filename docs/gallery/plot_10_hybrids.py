@@ -77,6 +77,7 @@ for name, policy in policies.items():
 
 COLOURS = {"MixUp": "#7b5ea7", "CutMix": "#e87722", "FMix": "#1f5fa8", "NoMix": "#c8c8c8"}
 
+# %%
 figure, table = plt.subplots(4, 1, figsize=(9, 3.6), layout="constrained", sharex=True)
 for axes, (name, drawn) in zip(table, steps.items(), strict=True):
     axes.bar(range(200), 1, width=1, color=[COLOURS[method] for method, _ in drawn])
@@ -116,6 +117,7 @@ for step in range(100):
     if step % 18 == 0 or step == 99:
         shown.append((step, mixer, mix.mask[0]))
 
+# %%
 figure, row = plt.subplots(1, len(shown), figsize=(10, 2.4), layout="constrained")
 for axes, (step, mixer, mask) in zip(row, shown, strict=True):
     axes.imshow(mask.numpy(), "gray", vmin=0, vmax=1)
