@@ -128,6 +128,8 @@ def search(target: Target, *, calls: int, seconds: float, seed: int = 0) -> Outc
     chance = random.Random(f"{seed} {target.name}")
     found, lines, pool = Outcome(target.name), Lines(), list(target.seeds)
     start = time.perf_counter()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak of what ran before would hide that of the calls
     with _bounded():
         for raw in target.seeds:
             _call(target, raw, lines, found)
