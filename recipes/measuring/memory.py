@@ -1,12 +1,14 @@
 """What opening a large set costs: `python -m recipes.measuring.memory`.
 
 Peak memory and time until a loader has its first batch, at several sizes of folders of files that are made for it, of
-each modality; where there is a cache, when it is made and when it is there. A process of its own opens each.
+each modality; where there is a cache, when it is made and when it is there. A process of its own opens each. Pages of
+mapped files are counted apart from the memory that a process has for itself, since the system takes them back when
+memory is scarce.
 """
 
 import multiprocessing
 import os
-import resource
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -39,6 +41,9 @@ MODULES = ("datasets", "filelock", "pyarrow.compute", "soundfile", "tokenizers",
 """What opening imports, which is no part of the measure."""
 WORDS = 100
 """Of a text."""
+STATUS = Path("/proc/self/status")
+PAUSE = 0.005
+"""Seconds between two looks at the memory."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,10 @@ class Settings:
     def __post_init__(self) -> None:
         if min(self.times, default=0) < 1 or self.samples < 2 * BATCH:
             raise ValueError(f"times={self.times} must be 1 or more, and samples={self.samples} {2 * BATCH} or more")
+        if not STATUS.exists():
+            raise ValueError(
+                f"the memory of a process is read from {STATUS}, which this system lacks: measure on Linux"
+            )
         unknown = [name for name in self.only if name not in KINDS]
         if unknown:
             raise ValueError(f"only={self.only} has {unknown[0]!r}: choose {', '.join(KINDS)}")
@@ -85,9 +94,16 @@ class Kind:
 
 @dataclass(frozen=True)
 class Cost:
-    """Peak memory beyond that of the modules, in bytes, and seconds, until the first batch is there."""
+    """What opening took until the first batch was there, beyond the modules.
+
+    Args:
+        memory: most bytes that the process had for itself.
+        mapped: bytes of files that are mapped into it in the end.
+        seconds: time.
+    """
 
     memory: int
+    mapped: int
     seconds: float
 
 
@@ -114,19 +130,27 @@ def _open(kind: Kind, root: Path, cache: Path, answer: Connection) -> None:
     """Open a set and tell what it cost."""
     warnings.simplefilter("ignore")  # that samples are equal
     torch.set_num_threads(1)
-    before, start = _memory("VmRSS"), time.perf_counter()
+    done, seen = threading.Event(), [_memory("RssAnon")]
+
+    def watch() -> None:
+        while not done.wait(PAUSE):
+            seen.append(_memory("RssAnon"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    mapped, start = _memory("RssFile"), time.perf_counter()
     loader = kind.open(root, cache)
     loader.batch_sampler.set_epoch(0)
     next(iter(loader))
-    answer.send((_memory("VmHWM") - before, time.perf_counter() - start))
+    seconds = time.perf_counter() - start
+    done.set()
+    watcher.join()
+    answer.send((max(seen) - seen[0], _memory("RssFile") - mapped, seconds))
 
 
 def _memory(name: str) -> int:
-    """Memory of this process in bytes, as Linux tells it, else its peak."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    """Memory of this process in bytes, by the name that Linux has for it."""
+    lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     return int(lines[name].split()[0]) * 1024
 
 
@@ -220,21 +244,24 @@ def table(settings: Settings, command: str) -> str:
                 root, cache = Path(folder, "set"), Path(folder, "cache")
                 kind.make(root, count)
                 runs = [cost(kind, root, cache) for _ in range(1 + kind.kept)]
-            costs = " | ".join(f"{each.memory / 2**20:.0f} | {each.seconds:.2f}" for each in runs)
-            costs += "" if kind.kept else " | – | –"
+            costs = " | ".join(
+                f"{each.memory / 2**20:.0f} | {each.mapped / 2**20:.0f} | {each.seconds:.2f}" for each in runs
+            )
+            costs += "" if kind.kept else " | – | – | –"
             rows.append(f"| {name}: {kind.samples} | {count:,} | {count * kind.size / 2**20:,.0f} | {costs} |")
     return "\n".join(
         [
             "# Memory",
             "",
             f"Made by `{command}` at {records.environment()['git']} on {records.device_name(torch.device('cpu'))}. A "
-            f"set is opened in a process of its own up to the first batch of {BATCH} samples, without workers: its "
-            "peak memory beyond that of Python and its modules, and the time. What decoding makes is kept in a cache, "
-            "which the first run writes and later ones find; images are decoded in each epoch anew. The files of a set "
-            "are names of one file, but for texts.",
+            f"set is opened in a process of its own up to the first batch of {BATCH} samples, without workers: the "
+            "most memory that it has for itself beyond Python and its modules, what it has mapped of files in the end, "
+            "and the time. Mapped pages are shared by all processes, and the system takes them back when memory is "
+            "scarce. What decoding makes is kept in a cache, which the first run writes and later ones find; images "
+            "are decoded in each epoch anew. The files of a set are names of one file, but for texts.",
             "",
-            "| set | samples | MB if it were held | MB, first run | s, first run | MB, later | s, later |",
-            "|---|---|---|---|---|---|---|",
+            "| set | samples | MB if it were held | first run: MB | mapped MB | s | later: MB | mapped MB | s |",
+            "|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
         ]

@@ -22,13 +22,13 @@ def test_memory_of_images_does_not_follow_their_number(tmp_path: Path) -> None:
 
 
 def test_the_page_has_its_command_and_a_row_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "cost", lambda *_: memory.Cost(3 * 2**20, 0.5))
+    monkeypatch.setattr(memory, "cost", lambda *_: memory.Cost(3 * 2**20, 2**20, 0.5))
     page = memory.table(Settings(times=(1, 2), samples=32, only=("points", "images")), "the command")
     assert "Made by `the command` at " in page
     rows = [line for line in page.splitlines() if line.startswith(("| points", "| images"))]
     assert [row.split("|")[2].strip() for row in rows] == ["32", "64", "32", "64"]
-    assert rows[0].endswith("| 3 | 0.50 | 3 | 0.50 |")
-    assert rows[2].endswith("| 3 | 0.50 | – | – |")
+    assert rows[0].endswith("| 3 | 1 | 0.50 | 3 | 1 | 0.50 |")
+    assert rows[2].endswith("| 3 | 1 | 0.50 | – | – | – |")
 
 
 @pytest.mark.parametrize(
