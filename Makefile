@@ -3,7 +3,7 @@ BIN := .venv/bin
 
 .PHONY: demo test docs clean
 
-demo: .venv/installed  ## train four methods on real digits and compare them
+demo: .venv/installed  ## see what mixing does, and train with it on noisy labels
 	$(BIN)/python -m recipes.demo
 
 test: .venv/installed  ## style, types, tests, doctests, README

@@ -38,7 +38,7 @@ LIBRARY = [
     "",
 ]
 """The files of the library: each imports only from those before it, and a modality not from another."""
-RECIPES = ["data", "models", "pictures", "training", "reporting", "measuring", "experiments"]
+RECIPES = ["data", "models", "pictures", "training", "reporting", "measuring", "experiments", "showing"]
 """The folders of the recipes: each imports only from itself and those before it; what one runs, from all of them."""
 ON_RECIPES = "analyses"
 """The folder of the recipes that imports from what one runs too, and from itself."""

@@ -40,7 +40,9 @@ def test_the_wheel_has_every_file_of_the_library(built: Path) -> None:
         (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("METADATA"))
     package = ROOT / "mixmodal"
     library = {str(p.relative_to(ROOT)) for p in package.rglob("*") if p.suffix == ".py" or p.name == "py.typed"}
-    recipes = {f"mixmodal/_recipes/{p.relative_to(ROOT / 'recipes')}" for p in (ROOT / "recipes").rglob("*.py")}
+    kept = (p for p in (ROOT / "recipes").rglob("*") if p.is_file() and p.suffix != ".pyc")
+    recipes = {f"mixmodal/_recipes/{p.relative_to(ROOT / 'recipes')}" for p in kept}
+    assert "mixmodal/_recipes/data/packed/declarations.csv.xz" in recipes
     assert names == library | recipes
     assert f"Version: {mm.__version__}" in metadata
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra" not in line]

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 def test_all_recipes_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipes.main(["--copy", str(tmp_path / "new")])
     copied = {path.relative_to(tmp_path / "new"): path for path in (tmp_path / "new").rglob("*") if path.is_file()}
-    assert {*copied} == {path.relative_to(ROOT) for path in (ROOT / "recipes").rglob("*.py")}
+    kept = (path for path in (ROOT / "recipes").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    assert {*copied} == {path.relative_to(ROOT) for path in kept}
+    assert Path("recipes/data/packed/declarations.csv.xz") in copied
     for name, path in copied.items():
         assert path.read_bytes() == (ROOT / name).read_bytes()
     assert f"in {tmp_path / 'new'}: python -m recipes.images" in capsys.readouterr().out
