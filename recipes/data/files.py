@@ -67,7 +67,7 @@ def unzipped(path: Path, most: int) -> bytes:
         with gzip.open(path) as file:
             return Bounded(file, most=most, at_once=most, name=f"{path}").read()
     except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+        raise ValueError(f"{path} cannot be read to its end ({in_one_line(error)}): fetch it again") from error
 
 
 def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: int) -> Iterator[tuple[str, bytes]]:
@@ -92,18 +92,28 @@ def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: 
                 for member in archive:
                     if member.isdir() or not wanted(member.name):
                         continue
+                    name = in_one_line(member.name)
                     if not member.isreg():
-                        raise ValueError(f"{path} has {member.name} as a link, expected a file: fetch it again")
+                        raise ValueError(f"{path} has {name} as a link, expected a file: fetch it again")
                     if member.size > most_each:
                         raise ValueError(
-                            f"{path} has {member.name} of {member.size:,} bytes, expected {most_each:,} at most: "
+                            f"{path} has {name} of {member.size:,} bytes, expected {most_each:,} at most: "
                             f"fetch it again"
                         )
                     file = archive.extractfile(member)
                     assert file is not None
                     yield member.name, file.read()
     except (*UNREADABLE, RecursionError, OverflowError) as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+        raise ValueError(f"{path} cannot be read to its end ({in_one_line(error)}): fetch it again") from error
+
+
+def in_one_line(said: object, most: int = 200) -> str:
+    r"""What an error says, or a name in a file, in one line of `most` characters at most.
+
+    >>> in_one_line("damaged\n  \u2028header")
+    'damaged header'
+    """
+    return " ".join(f"{said}".split())[:most]
 
 
 def listed(bases: tuple[Path, ...]) -> str:

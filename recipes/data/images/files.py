@@ -21,7 +21,7 @@ from torch import Tensor
 
 from recipes.data.disk.lazy import read
 from recipes.data.disk.matlab import read_mat
-from recipes.data.files import Examples, listed, members, unzipped
+from recipes.data.files import Examples, in_one_line, listed, members, unzipped
 
 PIXELS = 3 * 32 * 32
 TOO_LARGE = (MemoryError, OverflowError, RecursionError)
@@ -74,8 +74,7 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
         content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         pixels, targets = content[b"data"], content[labels]
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError, *TOO_LARGE) as error:
-        said = f"{error!s:.200}".replace("\n", " ")
-        raise ValueError(f"{file} is no CIFAR batch or is truncated ({said}): fetch it again") from error
+        raise ValueError(f"{file} is no CIFAR batch or is truncated ({in_one_line(error)}): fetch it again") from error
     if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
         raise ValueError(f"{file} is no CIFAR batch or is truncated (it has no array and list): fetch it again")
     if any(type(label) is not int or not 0 <= label < 256 for label in targets):
@@ -259,7 +258,7 @@ def _read_mat(path: Path, images: int) -> Examples:
         raise ValueError(f"{path} is no SVHN file or is truncated ({error}): fetch it again") from error
     if not {"X", "y"} <= content.keys():
         raise ValueError(
-            f"{path} is no SVHN file or is truncated (it has {', '.join(map(repr, content)) or 'no array':.200}, "
+            f"{path} is no SVHN file or is truncated (it has {in_one_line(', '.join(content)) or 'no array'}, "
             f"expected X and y): fetch it again"
         )
     pixels, labels = content["X"], content["y"]
