@@ -115,8 +115,8 @@ class State:
             return Saved(_epoch_of(numbers), mixers, dict(numbers.get("config", {})), places)
         except DAMAGED as error:
             raise ValueError(
-                f"--resume: {path} is damaged or no checkpoint of this run ({in_one_line(error)}): put its own back, or "
-                f"remove the folder and start anew"
+                f"--resume: {path} is damaged or no checkpoint of this run ({in_one_line(error)}): put its own back, "
+                f"or remove the folder and start anew"
             ) from error
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from recipes.data.images import files, sets
 from recipes.data.images.facts import FACTS, PATCHUP_SPLITS, HubSource
-from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle, read_svhn
+from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
 from recipes.data.images.folders import TINY_IMAGENET, TinyLayout
 from recipes.data.images.hub import read_hub, to_tensors
 from recipes.data.images.sets import ImageSet, as_in_patchup, load, split_off
@@ -342,6 +342,11 @@ def test_tiny_imagenet_is_read_wherever_it_lies(tmp_path: Path, where: str) -> N
         ("val/val_annotations.txt", b"val_0.JPEG\tn01\n", r"val_annotations\.txt has 1 lines, expected 4"),
         ("val/val_annotations.txt", b"a\tn01\nb\tn09\n\n\n", r"has 'b' in 'n09', which wnids\.txt lacks"),
         ("val/val_annotations.txt", b"nonsense\n\n\n\n", r"has 'nonsense' in '', which wnids\.txt lacks"),
+        ("val/val_annotations.txt", b"../a.png\tn01\n\n\n\n", r"has '\.\./a\.png', expected names of images"),
+        ("val/val_annotations.txt", b"/a.png\tn01\n\n\n\n", r"has '/a\.png', expected names of images"),
+        ("wnids.txt", b"n01\nn02\n/etc\n", r"wnids\.txt has '/etc', expected names of folders"),
+        ("wnids.txt", b"n01\nn02\n..\n", r"wnids\.txt has '\.\.', expected names of folders"),
+        ("wnids.txt", b"n01\nn02\n\n", r"wnids\.txt has '', expected names of folders"),
         ("train/n02/images/n02_1.JPEG", None, r"n02/images has 1 images, expected 2"),
         ("train/n02/images", None, r"n02/images has no images"),
         ("train/n02/images/n02_1.JPEG", b"nonsense", r"n02_1\.JPEG cannot be decoded"),

@@ -19,7 +19,7 @@ from torch import Tensor
 from recipes.data.disk import kept
 from recipes.data.disk.lazy import read
 from recipes.data.points import sets
-from recipes.data.points.modelnet import MODELNETS, ModelNet, download
+from recipes.data.points.modelnet import MODELNETS, ModelNet, _unpack, download
 from recipes.data.points.sets import ShapeSet, load
 from recipes.data.points.shapes import Shape, read_shape
 from tests.recipes.data.test_download import Response
@@ -257,6 +257,24 @@ def test_modelnet_is_found_where_it_is_usually_put(small: Path, within: str) -> 
     folder(small / "data" / within)
     data = load("modelnet10", small / "data", form="voxels", resolution=4)
     assert (data.name, len(data.train_y), len(data.test_y)) == ("modelnet10", 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "message"),
+    [
+        (b"bed_1", b"b\xffd_1", "no zip archive that can be read .*utf-8"),
+        (b"mesh of", b"mesh if", r"cannot be used, ModelNet10/é bed /train/bed_1\.off is damaged"),
+    ],
+    ids=["name", "content"],
+)
+def test_a_damaged_archive_of_a_modelnet_is_named(there: bytes, instead: bytes, message: str, tmp_path: Path) -> None:
+    """In one line, whatever names it has."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("ModelNet10/é\nbed\n/train/bed_1.off", "a mesh of a bed")
+    raw = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(raw.replace(there, instead))
+    with pytest.raises(ValueError, match=f"^https://host/a.zip gave .*{message}.*: fetch it again$"):
+        _unpack(tmp_path / "a.zip", tmp_path, ModelNet("ModelNet10", "https://host/a.zip", (1, 0)))
 
 
 def test_a_part_of_modelnet_is_refused(small: Path) -> None:
