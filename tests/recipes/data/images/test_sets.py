@@ -485,6 +485,12 @@ def test_a_damaged_pickle_is_named(content: bytes) -> None:
         decode_pickle(content, "test_batch", COUNT, labels=b"labels")
 
 
+def test_what_a_pickle_asks_for_is_told_in_one_line() -> None:
+    raw = b"\x80\x04\x8c\x03o\ns\x8c\x07sys\ntem\x93."
+    with pytest.raises(ValueError, match=r"b is no CIFAR batch or is truncated \(it asks for o s.sys tem, which"):
+        decode_pickle(raw, "b", COUNT, labels=b"labels")
+
+
 def test_a_pickle_of_the_wrong_size_is_named() -> None:
     pixels, labels = examples(0, 10)
     with pytest.raises(ValueError, match=r"pixels \(3, 3072\) and labels \(4,\), expected \(4, 3072\) and \(4,\)"):
