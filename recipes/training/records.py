@@ -231,8 +231,8 @@ def check_same(old: Mapping[str, Any], config: Mapping[str, Any], path: Path) ->
                 f" (the {config.get('schedule')} schedule ends with the last epoch, so that every rate would differ)"
             )
         raise ValueError(
-            f"--resume: {key} is {now!r} now and was {was!r} in {path}{reason}; give it the same value, or choose "
-            f"another --out"
+            f"--resume: {in_one_line(key)} is {now!r} now and was {was!r} in {path}{reason}; give it the same value, "
+            f"or choose another --out"
         )
 
 

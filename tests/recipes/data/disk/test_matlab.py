@@ -87,6 +87,10 @@ def test_the_other_order_of_bytes_is_read(tmp_path: Path) -> None:
         (number(15, 9) + zlib.compress(variable())[:9], "a packed variable is cut off"),
         (number(15, len(zlib.compress(bytes(2**21)))) + zlib.compress(bytes(2**21)), "more than 1,048,576 bytes"),
     ],
+    ids=[
+        *("tag", "size", "size in a tag", "empty", "flags", "parts", "type", "type of none", "axes", "shape"),
+        *("negative", "petabytes", "no shape", "packed", "packed and cut off", "packed and large"),
+    ],
 )
 def test_a_file_that_claims_what_it_has_not_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message):
