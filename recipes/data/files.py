@@ -1,7 +1,9 @@
 """What the readers of published files share."""
 
 import codecs
+import csv
 import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -172,3 +174,16 @@ def text_of(raw: bytes, file: str) -> str:
         raise ValueError(f"{file} is no UTF-8 ({error}): fetch it again") from error
     check_text(text, file)
     return text
+
+
+def csv_rows(path: Path) -> Iterator[list[str]]:
+    """Read the rows of a table with commas, in UTF-8.
+
+    Raises:
+        ValueError: it is in another encoding, or damaged.
+    """
+    reader = csv.reader(io.StringIO(text_of(path.read_bytes(), f"{path}"), newline=""))
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(f"{path} line {reader.line_num} cannot be read ({error}): fetch it again") from error
