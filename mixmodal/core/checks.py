@@ -42,6 +42,27 @@ def check_tensor(x: object, name: str) -> None:
         )
 
 
+def device_of(device: object) -> torch.device:
+    """What is given for a device as one.
+
+    Raises:
+        TypeError: it is no device, such as a dtype.
+        ValueError: torch knows none of this name.
+
+    >>> device_of("cpu")
+    device(type='cpu')
+    """
+    if not isinstance(device, torch.device | str) and not is_whole(device):
+        raise TypeError(
+            f"device={device!r} must be a device, as in mix.to('cuda'); a record has no other dtype: index is int64, "
+            f"and blends are made in the dtype of what is mixed"
+        )
+    try:
+        return torch.device(plain(device))
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} must be one that torch has here, such as 'cpu' or 'cuda:0'") from error
+
+
 def require(condition: bool, name: str, value: object, rule: str) -> None:
     """Raise ValueError, naming the argument, its value and the rule, unless the condition holds."""
     if not condition:

@@ -184,14 +184,13 @@ def _load(mixing: HiddenMix | TokenMix, file: Path) -> None:
     """Go on with the turns of a checkpoint."""
     if file.exists():
         try:
-            state = torch.load(file, weights_only=True)
+            mixing.load_state_dict(torch.load(file, weights_only=True))
         except Exception as error:  # torch documents none, and raises a dozen for damaged files
-            said = str(error).splitlines()[:1]
+            said = " ".join(str(error).split())
             raise ValueError(
-                f"{file} is damaged ({type(error).__name__}: {''.join(said):.100}): go on from another checkpoint, or "
-                f"remove it, so that the turns of the mixers begin anew"
+                f"{file} is damaged or of other mixers ({type(error).__name__}: {said:.100}): go on from another "
+                f"checkpoint, or remove it, so that the turns of the mixers begin anew"
             ) from error
-        mixing.load_state_dict(state)
     elif mixing.state_dict():
         warnings.warn(
             f"{file} is not there, so that the turns of the mixers begin anew: the checkpoint is none of a MixTrainer, "

@@ -191,12 +191,29 @@ class MixCollate(_Fields):
 
         Raises:
             KeyError, TypeError, ValueError: see `MixBatch.__call__`.
-            ValueError: there is no sample.
+            TypeError, ValueError: there is no sample, or `default_collate` makes no batch of them.
         """
         given = list(samples)
         if not given:
             raise ValueError("samples=[] makes no batch; leave empty batches out")
-        return self._mixed(self.collate(given))[0]
+        return self._mixed(stacked("fields", given) if self.collate is default_collate else self.collate(given))[0]
+
+
+def stacked(name: str, values: list[Any]) -> Any:
+    """Values of samples as torch collates them; `name` says which, for errors.
+
+    Raises:
+        TypeError, ValueError: they make no batch.
+
+    >>> stacked("labels", [3, 4])
+    tensor([3, 4])
+    """
+    try:
+        return default_collate(values)
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        said = " ".join(str(error).split())
+        raise kind(f"{name} of the samples make no batch ({said:.200}): give each sample the same kind") from error
 
 
 def _keys(batch: Any) -> list[tuple[Key, ...]]:

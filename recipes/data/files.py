@@ -1,7 +1,9 @@
 """What the readers of published files share."""
 
 import codecs
+import csv
 import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -67,7 +69,7 @@ def unzipped(path: Path, most: int) -> bytes:
         with gzip.open(path) as file:
             return Bounded(file, most=most, at_once=most, name=f"{path}").read()
     except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+        raise ValueError(f"{path} cannot be read to its end ({in_one_line(error)}): fetch it again") from error
 
 
 def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: int) -> Iterator[tuple[str, bytes]]:
@@ -92,18 +94,28 @@ def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: 
                 for member in archive:
                     if member.isdir() or not wanted(member.name):
                         continue
+                    name = in_one_line(member.name)
                     if not member.isreg():
-                        raise ValueError(f"{path} has {member.name} as a link, expected a file: fetch it again")
+                        raise ValueError(f"{path} has {name} as a link, expected a file: fetch it again")
                     if member.size > most_each:
                         raise ValueError(
-                            f"{path} has {member.name} of {member.size:,} bytes, expected {most_each:,} at most: "
+                            f"{path} has {name} of {member.size:,} bytes, expected {most_each:,} at most: "
                             f"fetch it again"
                         )
                     file = archive.extractfile(member)
                     assert file is not None
                     yield member.name, file.read()
     except (*UNREADABLE, RecursionError, OverflowError) as error:
-        raise ValueError(f"{path} cannot be read to its end ({error}): fetch it again") from error
+        raise ValueError(f"{path} cannot be read to its end ({in_one_line(error)}): fetch it again") from error
+
+
+def in_one_line(said: object, most: int = 200) -> str:
+    r"""What an error says, or a name in a file, in one line of `most` characters at most.
+
+    >>> in_one_line("damaged\n  \u2028header")
+    'damaged header'
+    """
+    return " ".join(f"{said}".split())[:most]
 
 
 def listed(bases: tuple[Path, ...]) -> str:
@@ -162,3 +174,16 @@ def text_of(raw: bytes, file: str) -> str:
         raise ValueError(f"{file} is no UTF-8 ({error}): fetch it again") from error
     check_text(text, file)
     return text
+
+
+def csv_rows(path: Path) -> Iterator[list[str]]:
+    """Read the rows of a table with commas, in UTF-8.
+
+    Raises:
+        ValueError: it is in another encoding, or damaged.
+    """
+    reader = csv.reader(io.StringIO(text_of(path.read_bytes(), f"{path}"), newline=""))
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(f"{path} line {reader.line_num} cannot be read ({error}): fetch it again") from error

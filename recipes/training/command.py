@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 import tyro
 
+from recipes.data.files import in_one_line
 from recipes.training.faults.sentences import ElsewhereError, sentence
 
 STOPPED = 128 + 2
@@ -239,12 +240,13 @@ def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settin
     parts = {name: _taken(type(getattr(usual, name)), left) for name in _parts(usual)}
     whole = _taken(settings, left)
     if left:
-        raise ValueError(f"config.json has settings that are unknown: {', '.join(left)}; read it with its own version")
+        names = in_one_line(", ".join(left))
+        raise ValueError(f"config.json has settings that are unknown: {names}; read it with its own version")
     try:
         whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
         return settings(**whole)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"config.json has settings that no run has ({error!s:.200}): put it back") from error
+        raise ValueError(f"config.json has settings that no run has ({in_one_line(error)}): put it back") from error
 
 
 def _parts(settings: Any) -> list[str]:

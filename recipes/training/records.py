@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mixmodal import Draws
 from recipes.data.disk.kept import whole
+from recipes.data.files import in_one_line
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 LONGER = ("constant", "step")
@@ -113,10 +114,9 @@ class State:
             places = tuple(str(place) for place in numbers.get("places", ()))
             return Saved(_epoch_of(numbers), mixers, dict(numbers.get("config", {})), places)
         except DAMAGED as error:
-            said = f"{error!s:.200}".replace("\n", " ")
             raise ValueError(
-                f"--resume: {path} is damaged or no checkpoint of this run ({said}): put its own back, or "
-                f"remove the folder and start anew"
+                f"--resume: {path} is damaged or no checkpoint of this run ({in_one_line(error)}): put its own back, "
+                f"or remove the folder and start anew"
             ) from error
 
 
@@ -162,7 +162,7 @@ def read_model(path: Path) -> tuple[int, dict[str, Tensor]]:
             epoch = _epoch_of(json.loads(file.metadata()["numbers"]))
             return epoch, {name.removeprefix("model."): file.get_tensor(name) for name in names}
     except DAMAGED as error:
-        said = f"{error!s:.200}".replace("\n", " ")
+        said = in_one_line(error)
         raise ValueError(f"{path} is damaged or no checkpoint ({said}): put it back, or run it again") from error
 
 
@@ -231,8 +231,8 @@ def check_same(old: Mapping[str, Any], config: Mapping[str, Any], path: Path) ->
                 f" (the {config.get('schedule')} schedule ends with the last epoch, so that every rate would differ)"
             )
         raise ValueError(
-            f"--resume: {key} is {now!r} now and was {was!r} in {path}{reason}; give it the same value, or choose "
-            f"another --out"
+            f"--resume: {in_one_line(key)} is {now!r} now and was {was!r} in {path}{reason}; give it the same value, "
+            f"or choose another --out"
         )
 
 

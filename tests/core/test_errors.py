@@ -308,6 +308,8 @@ def test_wrong_valid(mixer: Any, valid: Any, message: str) -> None:
             r"moves cells.*its own grid",
         ),
         "size of resize": (lambda: record().resize((6, 0)), ValueError, r"grid=\(6, 0\).*1 or more"),
+        "fraction of resize": (lambda: record().resize((6, 2.5)), ValueError, r"grid=\(6, 2\.5\).*1 or more"),
+        "text for resize": (lambda: record().resize("ab"), ValueError, r"grid=\('a', 'b'\).*1 or more"),
     }
 )
 def test_wrong_replays(call: Callable[[], Any], error: type[Exception], message: str) -> None:
@@ -415,6 +417,16 @@ def no_reduction(preds: Tensor, y: Tensor) -> Tensor:
             lambda: record().accuracy(torch.zeros(4, 3, 6, 5), torch.zeros(4, 6, 5).long()),
             ValueError,
             r"accuracy.*\(4, 3, 6, 5\).*\(4, 6, 5\)",
+        ),
+        "accuracy of no class": (
+            lambda: record().accuracy(torch.zeros(4, 0), Y),
+            ValueError,
+            r"accuracy.*\(4, 0\).*\(4,\)",
+        ),
+        "accuracy of labels of no class": (
+            lambda: record().accuracy(torch.zeros(4, 3), torch.zeros(4, 0)),
+            ValueError,
+            r"accuracy.*\(4, 3\).*\(4, 0\)",
         ),
         "accuracy, batch": (lambda: record().accuracy(torch.zeros(3, 3), Y), ValueError, r"accuracy.*\(3, 3\).*\(4,\)"),
     }

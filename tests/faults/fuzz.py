@@ -16,9 +16,10 @@ from typing import Any
 import numpy
 import torch
 
+from recipes.data.images.pixels import MOST
 from recipes.training import records
 from tests.faults.fuzzing import calls, found, readers
-from tests.faults.fuzzing.search import MEMORY, ONE_OF, PATIENCE, PER_BYTE, WATCHED, Outcome, Target, search
+from tests.faults.fuzzing.search import IDLE, MEMORY, ONE_OF, PATIENCE, PER_BYTE, WATCHED, Outcome, Target, search
 
 HEAD = (
     "| reader or call | calls | answered | refused | new lines | inputs kept | calls a second | faults |\n"
@@ -46,7 +47,7 @@ def apart(target: Target, count: int, seconds: float, seed: int) -> Outcome:
     theirs.close()
     outcome = None
     try:
-        if mine.poll(seconds + 10 * PATIENCE):
+        if mine.poll(seconds + 2 * IDLE):
             outcome = mine.recv()
     except EOFError:  # the process is gone
         pass
@@ -78,6 +79,9 @@ def page(outcomes: list[Outcome], command: str) -> str:
         memory=MEMORY >> 20,
         per_byte=PER_BYTE,
         patience=PATIENCE,
+        idle=IDLE,
+        pixel=readers.PIXEL,
+        pixels=MOST,
         watched=WATCHED,
         one_of=ONE_OF,
         faults=len(found.FOUND),

@@ -160,6 +160,23 @@ def test_workers_of_two_are_killed(which: tuple[int, ...], tmp_path: Path, whole
     assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
+@LINUX
+def test_a_launcher_that_starts_workers_anew_goes_on_by_itself(
+    tmp_path: Path, whole_of_two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--resume` starts a run where there is none, and stands in the command that is started again.
+
+    Workers that share the store of their launcher find the addresses of those before them in it, and do not meet.
+    """
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    run = started(tmp_path, "--resume", by=(*LAUNCHER[:-1], "--max-restarts=1", "-m"))
+    wait_for(run, tmp_path, 2)
+    os.kill(workers(run)[0], signal.SIGKILL)
+    finish_launched(run)
+    assert same(tmp_path, whole_of_two)
+    assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
 def test_several_processes_say_it_once(whole: Path) -> None:
     """A folder that holds a run, in a run of two processes."""
     run = started(whole, by=LAUNCHER)

@@ -20,6 +20,7 @@ from tests.frameworks.processes import in_two_processes
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
+from mixmodal.frameworks import trainer as module  # noqa: E402
 from mixmodal.frameworks.trainer import Apart, MixTrainer  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:.*pin_memory.*")
@@ -347,6 +348,26 @@ def test_a_checkpoint_without_turns_is_said_to_be_one(tmp_path: Path) -> None:
             UserWarning, match=r"mixing_state_0\.pth is not there, so that the turns of the mixers begin"
         ):
             trainer.train(resume_from_checkpoint=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\3\4", {"bert": {"turn": 7}}, {"": {"turn": 0}}, {}, [0]],
+    ids=["empty", "cut off", "turn", "site", "none", "list"],
+)
+def test_damaged_turns_are_named(content: Any, tmp_path: Path) -> None:
+    model = model_of("text")
+    with mm.TokenMix(model, mm.Alternate([mm.FMix(axes="b * d"), mm.MixUp(axes="b * d")])) as mixing:
+        before, path = mixing.state_dict(), tmp_path / "mixing_state_0.pth"
+        if content == {"bert": {"turn": 7}}:
+            content = {site: {"turn": 7} for site in before}
+        path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+        with pytest.raises(
+            ValueError, match=r"mixing_state_0\.pth is damaged or of other mixers .*: go on from"
+        ) as caught:
+            module._load(mixing, path)
+        assert "\n" not in str(caught.value)
+        assert mixing.state_dict() == before
 
 
 # ---------------------------------------------------------------- several processes

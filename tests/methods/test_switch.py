@@ -266,6 +266,10 @@ def test_what_names_samples_is_refused_of_pairs() -> None:
     for name, given in {"index": torch.arange(4), "valid": torch.ones(4, 5) > 0, "lam": torch.rand(4)}.items():
         with pytest.raises(TypeError, match=rf"{name} of shape .* is given to InPairs, where both of a pair have one"):
             pairs.draw(x, **{name: given})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"index \(list\) is given to InPairs"):
+        pairs.draw(x, index=[1, 0, 3, 2])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"axes='b c \*' needs a tensor with 3 axes or more .* got shape \(\)"):
+        pairs.draw(torch.tensor(1.0))
     with pytest.raises(TypeError, match="needs saliency, which InPairs cannot give it"):
         mm.InPairs(mm.PuzzleMix())
     hybrid = mm.InPairs(mm.Alternate([mm.CutMix(), mm.MixUp()]))

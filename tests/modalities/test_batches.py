@@ -138,6 +138,24 @@ def test_what_is_no_mixer_is_told() -> None:
             make(torch.nn.Identity())  # type: ignore[arg-type]
 
 
-def test_no_sample_makes_no_batch() -> None:
-    with pytest.raises(ValueError, match=r"samples=\[\] makes no batch"):
-        mm.MixCollate(mm.FMix())([])
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        ([], ValueError, r"samples=\[\] makes no batch"),
+        ([(torch.zeros(2), 0), (torch.zeros(3), 1)], ValueError, r"fields of the samples make no batch \(.*equal size"),
+        ([(torch.zeros(2), None)], TypeError, "fields of the samples make no batch"),
+        ([{"x": 0}, {"y": 0}], ValueError, r"fields of the samples make no batch \('x'\)"),
+    ],
+    ids=["none", "sizes", "kind", "names"],
+)
+def test_samples_that_make_no_batch_are_told(samples: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        mm.MixCollate(mm.FMix())(samples)
+
+
+def test_what_another_collation_raises_is_its_own() -> None:
+    def collate(_: object) -> None:
+        raise RuntimeError("no batch")
+
+    with pytest.raises(RuntimeError, match=r"^no batch$"):
+        mm.MixCollate(mm.FMix(), collate=collate)([0])

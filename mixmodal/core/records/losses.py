@@ -166,6 +166,8 @@ def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tenso
             f"criterion {name_of(criterion)} takes no reduction= and cannot be evaluated sample by sample; let it take "
             f"reduction=, or give one loss per sample"
         ) from error
+    if not (each.is_floating_point() or each.is_complex()):  # counts, such as of wrong predictions
+        each, value = each.float(), value.float()
     mean, eps = each.detach().mean(), torch.finfo(value.dtype).eps
     near = (mean - value.detach()).abs() <= max(1e-4, 4 * eps) * each.detach().abs().mean()
     near = near | (mean == value) | (mean.isnan() & value.isnan())

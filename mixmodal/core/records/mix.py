@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.core.checks import is_whole
+from mixmodal.core.checks import device_of
 from mixmodal.core.grids import check_grid, lengths_of, move, real_after, resize_area, resize_nearest, spread
 from mixmodal.core.records.blends import (
     between,
@@ -31,7 +31,7 @@ from mixmodal.core.records.targets import (
     check_batch,
     check_of_samples,
     check_predictions,
-    label_of,
+    classes_of,
     soft_labels,
     targets_of,
 )
@@ -249,16 +249,16 @@ class Mix:
             The mean over the batch, a scalar in [0, 1].
 
         Raises:
-            ValueError: another shape, or wrong batch.
+            ValueError: another shape, complex numbers, or wrong batch.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
         >>> mix.accuracy(torch.eye(2), torch.tensor([0, 0])), mix.accuracy(torch.eye(2), torch.tensor([0, 1]))
         (tensor(0.5000), tensor(0.7500))
         """
         check_batch(y, self.index.shape[0])
-        label = label_of(preds, y)
-        hit = (preds.argmax(1) == label).to(self.lam.dtype)
-        partner_hit = (preds.argmax(1) == label.index_select(0, self.index)).to(self.lam.dtype)
+        found, label = classes_of(preds, y)
+        hit = (found == label).to(self.lam.dtype)
+        partner_hit = (found == label.index_select(0, self.index)).to(self.lam.dtype)
         return torch.lerp(partner_hit, hit, self.lam).mean()
 
     def resize(self, grid: Sequence[int]) -> "Mix":
@@ -292,13 +292,10 @@ class Mix:
 
         Raises:
             TypeError: `device` is no device, such as a dtype: an index stays int64 and a share float32.
+            ValueError: torch knows no device of this name.
         """
-        if not isinstance(device, torch.device | str) and not is_whole(device):
-            raise TypeError(
-                f"device={device!r} must be a device, as in mix.to('cuda'); a record has no other dtype: index is "
-                f"int64, and blends are made in the dtype of what is mixed"
-            )
-        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        place = device_of(device)
+        return self._each(lambda tensor: tensor.to(place, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Mix":
         """The record with its tensors in pinned memory, as a DataLoader with `pin_memory=True` asks."""

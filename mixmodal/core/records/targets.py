@@ -54,21 +54,30 @@ def check_of_samples(y: Tensor, mask: Tensor) -> None:
         )
 
 
-def label_of(preds: Tensor, y: Tensor) -> Tensor:
-    """The class (B,) of each sample, by its number (B,) or the largest of its shares (B, C).
+def classes_of(preds: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The predicted class (B,), and that of each sample, by its number (B,) or the largest of its shares (B, C).
 
     Raises:
-        ValueError: another shape, of `preds` (B, C) or of `y`.
+        ValueError: another shape, of `preds` (B, C) or of `y`, or complex numbers.
 
-    >>> label_of(torch.zeros(2, 3), torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))
-    tensor([1, 0])
+    >>> classes_of(torch.eye(3)[:2], torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))
+    (tensor([0, 1]), tensor([1, 0]))
     """
     if preds.ndim != 2 or not preds.shape[1] or len(preds) != len(y) or y.ndim > 2 or 0 in y.shape[1:]:
         raise ValueError(
             f"accuracy needs preds (B, C) and y (B,) or (B, C), got the shapes {tuple(preds.shape)} and "
             f"{tuple(y.shape)}"
         )
-    return y if y.ndim == 1 else y.argmax(1)
+    if preds.is_complex() or y.is_complex():
+        raise ValueError(
+            f"accuracy needs real numbers, got preds of {preds.dtype} and y of {y.dtype}: give preds.abs()"
+        )
+    return _largest(preds), y if y.ndim == 1 else _largest(y)
+
+
+def _largest(shares: Tensor) -> Tensor:
+    """The place of the largest of the shares (B, C), where truth values are 0 and 1."""
+    return (shares.to(torch.uint8) if shares.dtype == torch.bool else shares).argmax(1)
 
 
 def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0) -> Tensor:

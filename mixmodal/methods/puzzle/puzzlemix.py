@@ -105,6 +105,7 @@ class PuzzleMix(Settings, Draws):
             raise TypeError("PuzzleMix takes no padding, and valid is given: use MixUp, CutMix or FMix, which do")
         pair = self._pairs().record(x, asked)
         grid = grid_of(x, self.axes)
+        require(x.numel() > 0, "x.shape", tuple(x.shape), "have a sample and a channel or more, which are compared")
         assert asked.saliency is not None
         _check_saliency(asked.saliency, (len(x), *grid))
         generator = asked.generator

@@ -16,7 +16,8 @@ class KeepEnds(Draws):
 
     The first and the last real token of each text are special ([CLS] and [SEP], say). They are not mixed and not
     counted: `lam` is the own share of the tokens between. The mixed text has the own first token and the last token of
-    the longer text; where the special token of one side lies on a token of the other, that token is taken.
+    the longer text; where the special token of one side lies on a token of the other, that token is taken. Padding may
+    lie anywhere, also between tokens.
 
     Args:
         mixer: what mixes the tokens between; a mixer whose masks are the same for all channels, or a policy of such.
@@ -51,6 +52,11 @@ class KeepEnds(Draws):
         drawn = self.mixer.record(x, replace(asked, valid=between))
         if drawn.mask.ndim != 2 or drawn.parts is not None:
             raise ValueError(f"{self.mixer!r} mixes parts of a token; KeepEnds needs a method that mixes whole ones")
+        if drawn.mask.shape[1] != valid.shape[1]:
+            raise TypeError(
+                f"valid has shape {tuple(valid.shape)}, and KeepEnds needs {(len(valid), drawn.mask.shape[1])} to tell "
+                f"where texts end; pass valid=attention_mask.bool()"
+            )
         end = valid & ~between
         there, end_there = valid.index_select(0, drawn.index), end.index_select(0, drawn.index)
         own = (end & ~(there & ~end_there)) | (between & end_there)

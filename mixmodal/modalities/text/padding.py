@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from mixmodal.core.checks import is_number, is_whole, require
+from mixmodal.modalities.batches import stacked
 
 
 class Padded(NamedTuple):
@@ -110,7 +110,7 @@ class PadCollate:
         texts = [_token_ids(ids) for ids, _ in samples]
         lengths = torch.tensor([len(text) for text in texts])
         width = self._width(texts)
-        labels = _stacked("labels", [label for _, label in samples])
+        labels = stacked("labels", [label for _, label in samples])
         return Padded(_padded(texts, width, self.pad_id), lengths, torch.arange(width) < lengths[:, None], labels)
 
     def _fields(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -185,21 +185,7 @@ def _collated(name: str, values: Sequence[Any]) -> Any:
             f"{name} has the shapes {sorted(sizes)}, which make no batch: if it has a value for each token, say by "
             f"which one it is padded, as in PadCollate(..., per_token={{{name!r}: -100}})"
         )
-    return _stacked(name, list(values))
-
-
-def _stacked(name: str, values: list[Any]) -> Any:
-    """Values as torch collates them.
-
-    Raises:
-        TypeError, ValueError: they make no batch.
-    """
-    try:
-        return default_collate(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        said = str(error).splitlines()[0]
-        raise kind(f"{name} of the samples make no batch ({said:.200}): give each sample the same kind") from error
+    return stacked(name, list(values))
 
 
 def _check_fields(samples: Sequence[Mapping[str, Any]]) -> None:
@@ -213,13 +199,16 @@ def _check_fields(samples: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_per_token(name: str, rows: Sequence[Tensor], texts: Sequence[Tensor]) -> None:
-    """Raise ValueError unless a field has a value for each token."""
+    """Raise ValueError unless a field has a value for each token, all of one shape."""
     for place, (row, text) in enumerate(zip(rows, texts, strict=True)):
         if row.ndim == 0 or len(row) != len(text):
             raise ValueError(
                 f"{name} of sample {place} has the shape {tuple(row.shape)}, and the text {len(text)} tokens: a field "
                 f"of `per_token` has a value for each"
             )
+    shapes = sorted({tuple(row.shape[1:]) for row in rows if len(row)})  # an empty list says nothing of its shape
+    if len(shapes) > 1:
+        raise ValueError(f"{name} has values of the shapes {shapes} for a token, and must have them of one shape")
 
 
 def from_torchtext(field: Tensor | tuple[Tensor, Tensor], *, pad_id: int, batch_first: bool = False) -> Padded:

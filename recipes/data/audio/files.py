@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,10 @@ from recipes.data.disk.kept import kept, lazy
 from recipes.data.disk.lazy import Samples
 
 RATE = SAMPLES = 16_000
+MOST, AT_ONCE = 2**27, 2**16
+"""Samples of a file at most, in all channels; 46 minutes at 48 kHz. And how many are read at once, of each channel."""
+UNKNOWN = 2**63 - 1
+"""Number of samples of a file that does not tell it, such as FLAC that was written into a pipe."""
 FORM = 3
 """Of what the cache holds: another number where clips are decoded otherwise."""
 
@@ -22,8 +27,8 @@ def decode(raw: bytes) -> Tensor:
     """Decode a sound file into a mono wave int16 (T,) at 16 kHz; what resampling takes beyond full scale is cut to it.
 
     Raises:
-        ValueError: it cannot be read, is truncated, has no samples or some that are not finite, or is at a rate at
-            which no sound is recorded.
+        ValueError: it cannot be read, is truncated, has no samples, some that are not finite or more than 2^27, or is
+            at a rate at which no sound is recorded.
         ImportError: an optional package is missing.
     """
     try:
@@ -35,7 +40,7 @@ def decode(raw: bytes) -> Tensor:
     try:
         with soundfile.SoundFile(io.BytesIO(sound_of(raw))) as file:
             rate, promised = file.samplerate, file.frames
-            samples = file.read(promised, dtype="float32", always_2d=True)
+            samples = _read(file)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"is no sound file ({error.error_string.rstrip('.')})") from error
     if len(samples) < promised:
@@ -47,6 +52,20 @@ def decode(raw: bytes) -> Tensor:
         raise ValueError("has samples that are not finite")
     wave = to_rate(wave, rate, RATE)
     return (wave * 32768).round().clamp(-32768, 32767).to(torch.int16)
+
+
+def _read(file: Any) -> np.ndarray[Any, Any]:
+    """Samples (T, channels) float32 up to the end of a sound file, whatever number of them its header claims."""
+    if file.frames == UNKNOWN:
+        raise ValueError("does not tell how many samples it has: convert it, as with sox a.flac b.flac")
+    parts = [np.zeros((0, file.channels), np.float32)]
+    left = min(file.frames, MOST // file.channels + 1)
+    while left and len(part := file.read(min(left, AT_ONCE), dtype="float32", always_2d=True)):
+        parts.append(part)
+        left -= len(part)
+    if sum(map(len, parts)) * file.channels > MOST:
+        raise ValueError(f"has more than {MOST:,} samples in {file.channels} channels: cut it into clips")
+    return np.concatenate(parts)
 
 
 def cached(

@@ -37,7 +37,7 @@ def names_in(file: Path, words: Sequence[str]) -> set[str] | None:
     if not file.is_file():
         return None
     lines = text_of(file.read_bytes(), f"{file}").split()
-    wrong = next((line for line in lines if "/" not in line), None)
+    wrong = next((line for line in lines if line.count("/") != 1 or ".." in line.split("/")), None)
     if wrong is not None:
         raise ValueError(f"{file} has {wrong!r:.80}, expected names like yes/0a7c2a8d_nohash_0.wav: fetch it again")
     return {line for line in lines if line.split("/")[0] in words}

@@ -1,6 +1,7 @@
 """Arrays in NumPy's own form; nothing that their headers claim is believed before it is there."""
 
 import math
+import os
 import tokenize
 import zlib
 from pathlib import Path
@@ -9,8 +10,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from recipes.data.files import in_one_line
+
 Array = np.ndarray[Any, Any]
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+NUMBERS = "biufc"
+"""Kinds of types that are truth values or numbers."""
 DAMAGED = (
     *(ValueError, TypeError, SyntaxError, tokenize.TokenError, LookupError, AttributeError, RecursionError),
     *(OverflowError, MemoryError, EOFError, OSError, RuntimeError, BadZipFile, zlib.error),
@@ -28,7 +33,7 @@ def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         shape, by_columns, dtype = HEADERS[np.lib.format.read_magic(file)](file)  # type: ignore[arg-type]
         return shape, by_columns, dtype
     except DAMAGED as error:
-        raise ValueError(f"its header is damaged: {error!s:.100}") from error
+        raise ValueError(f"its header is damaged: {in_one_line(error, 100)}") from error
 
 
 def read_array(file: IO[bytes], *, most: int) -> Array:
@@ -42,9 +47,9 @@ def read_array(file: IO[bytes], *, most: int) -> Array:
         ValueError: it claims more than it has or more than ``most``, or holds other things than numbers.
     """
     shape, by_columns, dtype = header_of(file)
-    size = math.prod(shape) * dtype.itemsize
-    if dtype.hasobject or min(shape, default=0) < 0 or size > most:
-        raise ValueError(f"it claims {dtype} {shape}, expected numbers, of {most:,} bytes at most")
+    size = _size(shape, dtype)
+    if size > most:
+        raise ValueError(f"it claims {dtype} {shape}, expected {most:,} bytes at most")
     raw = file.read(size)
     if len(raw) < size or file.read(1):
         raise ValueError(f"it claims {dtype} {shape} of {size:,} bytes and has another number of them")
@@ -52,15 +57,29 @@ def read_array(file: IO[bytes], *, most: int) -> Array:
 
 
 def mapped(path: Path) -> Array:
-    """An array in a file of its own, of which parts are read when they are used.
+    """An array of numbers in a file of its own, of which parts are read when they are used.
 
     Raises:
-        ValueError: the file is damaged, or shorter than it claims.
+        ValueError: the file is damaged, claims another size than it has, or holds other things than numbers.
     """
     try:
-        found = np.load(path, mmap_mode="r")
+        with path.open("rb") as file:
+            shape, by_columns, dtype = header_of(file)
+            start, size = file.tell(), _size(shape, dtype)
+            there = file.seek(0, os.SEEK_END) - start
+            if there != size or not size:
+                raise ValueError(f"it claims {dtype} {shape} of {size:,} bytes and has {there:,}, expected one or more")
+            return np.memmap(file, dtype, "r", start, shape, order="F" if by_columns else "C")
     except DAMAGED as error:
-        raise ValueError(f"{path} cannot be read ({error!s:.100}): fetch it again".replace("\n", " ")) from error
-    if not isinstance(found, np.ndarray):
-        raise ValueError(f"{path} is an archive, expected one array: fetch it again")
-    return found
+        raise ValueError(f"{path} cannot be read ({in_one_line(error)}): fetch it again") from error
+
+
+def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Bytes that an array claims.
+
+    Raises:
+        ValueError: it holds other things than numbers, or fewer than none.
+    """
+    if dtype.kind not in NUMBERS or min(shape, default=0) < 0:
+        raise ValueError(f"it claims {in_one_line(dtype, 50)} {shape}, expected numbers")
+    return math.prod(shape) * dtype.itemsize

@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recipes.data.disk.lazy import Lazy
+from recipes.data.files import in_one_line
 
 AT_ONCE = 512
 """Rows that are written at once."""
@@ -93,14 +94,10 @@ def kept(
             if not path.is_file():
                 _write(path, schema, tqdm(rows(), total=count, desc=title, leave=False, disable=None))
     try:
-        data = datasets.Dataset.from_file(str(path))
-        if count not in (None, len(data)) or not data.data.schema.equals(schema):
-            both = (data.data.schema, schema)
-            found, expected = (", ".join(f"{each.name} {each.type}" for each in of) for of in both)
-            raise ValueError(f"it has {len(data):,} rows of {found}, expected {count or 'rows'} of {expected}")
+        _check(path, schema, count)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it, and it is made anew") from error
-    return data
+        raise ValueError(f"{path} is damaged ({in_one_line(error)}): delete it, and it is made anew") from error
+    return datasets.Dataset.from_file(str(path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +189,26 @@ def _write(path: Path, schema: Any, rows: Iterable[Row]) -> None:
         for some in _some(rows):
             arrays = [_array([row[field.name] for row in some], field.type) for field in schema]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def _check(path: Path, schema: Any, count: int | None) -> None:
+    """Raise unless a file has the rows that it should; where each begins and ends is checked before one is looked at.
+
+    Raises:
+        ValueError, OSError, pyarrow.ArrowException: it is damaged.
+    """
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        rows, same = 0, stream.schema.equals(schema, check_metadata=True)
+        for batch in stream if same else ():
+            batch.validate(full=True)
+            if any(column.null_count for column in batch.columns):
+                raise ValueError("it lacks values")
+            rows += len(batch)
+        if not same or count not in (None, rows):
+            found, expected = (", ".join(f"{each.name} {each.type}" for each in of) for of in (stream.schema, schema))
+            raise ValueError(f"it has {rows:,} rows of {found}, expected {count or 'rows'} of {expected}")
 
 
 def _some(rows: Iterable[Row]) -> Iterator[list[Row]]:

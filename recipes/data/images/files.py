@@ -20,14 +20,15 @@ import torch
 from torch import Tensor
 
 from recipes.data.disk.lazy import read
-from recipes.data.files import Examples, listed, members, unzipped
+from recipes.data.disk.matlab import read_mat
+from recipes.data.files import Examples, in_one_line, listed, members, unzipped
 
 PIXELS = 3 * 32 * 32
 TOO_LARGE = (MemoryError, OverflowError, RecursionError)
 """What a damaged pickle raises that claims sizes which it does not have."""
 MOST = 2**28
-"""Bytes that a published file unpacks to at most; the largest, of CIFAR-100, has 155 MB. Its archive has less than
-twice as many."""
+"""Bytes that a published file unpacks to at most; the largest, of SVHN, has 225 MB, and CIFAR-100's 155 MB: its
+archive has less than twice as many as this."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,7 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
         content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         pixels, targets = content[b"data"], content[labels]
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError, *TOO_LARGE) as error:
-        said = f"{error!s:.200}".replace("\n", " ")
-        raise ValueError(f"{file} is no CIFAR batch or is truncated ({said}): fetch it again") from error
+        raise ValueError(f"{file} is no CIFAR batch or is truncated ({in_one_line(error)}): fetch it again") from error
     if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
         raise ValueError(f"{file} is no CIFAR batch or is truncated (it has no array and list): fetch it again")
     if any(type(label) is not int or not 0 <= label < 256 for label in targets):
@@ -238,7 +238,6 @@ def read_svhn(bases: tuple[Path, ...], layout: Mapping[str, int]) -> tuple[Examp
         training and test examples, images (N, 3, 32, 32) uint8 and labels (N,) int64.
 
     Raises:
-        ImportError: the package ``scipy`` is missing.
         FileNotFoundError: a file is not there.
         ValueError: a file is truncated or of another form.
     """
@@ -251,28 +250,30 @@ def read_svhn(bases: tuple[Path, ...], layout: Mapping[str, int]) -> tuple[Examp
 
 def _read_mat(path: Path, images: int) -> Examples:
     """Decode one MATLAB file of SVHN: images ``X`` (32, 32, 3, N), labels ``y`` (N, 1) from 1 to 10, which means 0."""
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise ImportError("svhn needs scipy: pip install 'mixmodal[recipes]'") from error
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} lacks {path.name}")
     try:
-        content = loadmat(path, variable_names=["X", "y"])
-        pixels, labels = content["X"], content["y"]
-    except Exception as error:  # SciPy documents none, and raises UnboundLocalError too
-        said = f"{error!s:.200}".replace("\n", " ")
-        raise ValueError(f"{path} is no SVHN file or is truncated ({said}): fetch it again") from error
+        content = read_mat(path, most=MOST)
+    except ValueError as error:
+        raise ValueError(f"{path} is no SVHN file or is truncated ({error}): fetch it again") from error
+    if not {"X", "y"} <= content.keys():
+        raise ValueError(
+            f"{path} is no SVHN file or is truncated (it has {in_one_line(', '.join(content)) or 'no array'}, "
+            f"expected X and y): fetch it again"
+        )
+    pixels, labels = content["X"], content["y"]
     expected = (32, 32, 3, images)
     if pixels.shape != expected or pixels.dtype != np.uint8 or labels.shape != (images, 1):
         raise ValueError(
             f"{path} has pixels {pixels.dtype} {pixels.shape} and labels {labels.shape}, expected uint8 {expected} and "
-            f"{(images, 1)}"
+            f"{(images, 1)}: fetch it again"
         )
-    if not 1 <= labels.min() <= labels.max() <= 10:
-        raise ValueError(f"{path} has labels {labels.min()} to {labels.max()}, expected 1 to 10")
+    if not np.isin(labels, range(1, 11)).all():
+        raise ValueError(
+            f"{path} has labels {labels.min()} to {labels.max()}, expected whole numbers from 1 to 10: fetch it again"
+        )
     digits = torch.from_numpy(labels[:, 0].astype(np.int64)) % 10
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(3, 2, 0, 1))), digits
+    return torch.from_numpy(np.array(pixels.transpose(3, 2, 0, 1), order="C")), digits
 
 
 def _is_layout(place: Path, layout: CifarLayout) -> bool:

@@ -53,6 +53,9 @@ def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Exa
     if root is None:
         raise FileNotFoundError(f"no unpacked {layout.folder}/ with its wnids.txt is in {listed(bases)}")
     ids = sorted(_lines(root / "wnids.txt", layout.classes))
+    wrong = next((wnid for wnid in ids if not _is_name(wnid)), None)
+    if wrong is not None:
+        raise ValueError(f"{root / 'wnids.txt'} has {wrong!r:.80}, expected names of folders: unpack it again")
     words = dict(line.split("\t")[:2] for line in _lines(root / "words.txt") if "\t" in line)
     label_of = {wnid: label for label, wnid in enumerate(ids)}
     train = [images_in(root / "train" / wnid / "images") for wnid in ids]
@@ -67,7 +70,9 @@ def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Exa
     for line in _lines(annotations, layout.test):
         file, wnid = (*line.split("\t"), "")[:2]
         if wnid not in label_of:
-            raise ValueError(f"{annotations} has {file!r} in {wnid!r}, which wnids.txt lacks: unpack it again")
+            raise ValueError(f"{annotations} has {file!r:.80} in {wnid!r:.80}, which wnids.txt lacks: unpack it again")
+        if not _is_name(file):
+            raise ValueError(f"{annotations} has {file!r:.80}, expected names of images: unpack it again")
         test[label_of[wnid]].append(root / "val" / "images" / file)
     names = tuple(words.get(wnid, wnid).split(",")[0] for wnid in ids)
     return _decoded(train), _decoded(test), names
@@ -142,6 +147,11 @@ def images_in(folder: Path) -> list[Path]:
     if not paths:
         raise ValueError(f"{folder} has no images ({', '.join(suffix[1:] for suffix in SUFFIXES)})")
     return paths
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text names a file in a folder, and none elsewhere."""
+    return text not in ("", "..") and text == Path(text).name
 
 
 def _lines(file: Path, expected: int | None = None) -> list[str]:

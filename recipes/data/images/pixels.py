@@ -14,6 +14,8 @@ from PIL import Image, ImageOps
 
 UNDECODABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, Image.DecompressionBombError)
 """What Pillow raises for files that are damaged."""
+MOST = 2**26
+"""Pixels of a picture at most, for each of which up to 24 bytes are taken while it is converted."""
 ONE_PICTURE = ("JPEG", "MPO")
 """Formats whose first picture is the whole one: cameras add previews to it."""
 BITS, PHOTOMETRIC = 258, 262
@@ -28,11 +30,17 @@ def as_seen(image: Image.Image, mode: str) -> Image.Image:
         mode: of the result.
 
     Raises:
-        ValueError: the picture is an animation or has several pages, or values without a known range.
+        ValueError: the picture has more than 2^26 pixels, is an animation or has several pages, or values without a
+            known range.
 
     >>> as_seen(Image.new("RGBA", (1, 1), (9, 9, 9, 0)), "RGB").getpixel((0, 0))
     (255, 255, 255)
     """
+    width, height = image.size
+    if width * height > MOST:
+        raise ValueError(
+            f"it has {width:,} x {height:,} pixels, expected {MOST:,} at most: make it smaller, or leave it out"
+        )
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in ONE_PICTURE:
         raise ValueError(f"it has {frames} frames or pages, expected one: keep one of them, or leave the file out")
@@ -51,12 +59,14 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     """A grey picture of up to 16 bits in 8, with its orientation, and with an alpha where one value is transparent."""
     tags = getattr(image, "tag_v2", {})
     most = 2 ** max(tags.get(BITS, (16,))) - 1
-    values = np.asarray(image).astype(np.int64)
-    grey = (values.clip(0, most) * 255 + most // 2) // most
-    if tags.get(PHOTOMETRIC) == 0:
-        grey = 255 - grey
-    made = Image.fromarray(grey.astype(np.uint8))
+    values = np.asarray(image)
+    scaled = values.astype(np.int32).clip(0, most)
+    scaled *= 255
+    scaled += most // 2
+    scaled //= most
+    grey = scaled.astype(np.uint8)
+    made = Image.fromarray(255 - grey if tags.get(PHOTOMETRIC) == 0 else grey)
     if "transparency" in image.info:
-        made.putalpha(Image.fromarray(np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)))
+        made.putalpha(Image.fromarray(255 * (values != image.info["transparency"]).astype(np.uint8)))
     made.getexif().update(image.getexif())
     return made

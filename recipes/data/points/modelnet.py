@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.data.download import fetch, temporary
+from recipes.data.files import in_one_line
 
 SPLITS = ("train", "test")
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+"""What archives raise that are damaged."""
 MOST = 2**36
 """Bytes that an archive unpacks to at most."""
 
@@ -65,8 +68,9 @@ def _unpack(archive: Path, folder: Path, facts: ModelNet) -> None:
     """Unpack the archive of a ModelNet into ``folder`` after it was checked."""
     try:
         names = _checked(archive, facts)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{facts.url} gave no zip archive that can be read ({error}): fetch it again") from error
+    except DAMAGED as error:
+        said = in_one_line(error)
+        raise ValueError(f"{facts.url} gave no zip archive that can be read ({said}): fetch it again") from error
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder, names)
 
@@ -84,6 +88,6 @@ def _checked(archive: Path, facts: ModelNet) -> list[str]:
         damaged = packed.testzip()
     found = tuple(sum(f"/{split}/" in name for name in names) for split in SPLITS)
     if damaged is not None or found != facts.meshes:
-        reason = f"{damaged} is damaged" if damaged else f"it has {found} meshes, expected {facts.meshes}"
+        reason = f"{in_one_line(damaged)} is damaged" if damaged else f"it has {found} meshes, expected {facts.meshes}"
         raise ValueError(f"{facts.url} gave an archive that cannot be used, {reason}: fetch it again")
     return names

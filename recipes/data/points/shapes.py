@@ -13,6 +13,7 @@ from torch import Tensor
 from mixmodal.modalities.points.off import Mesh, read_off
 from mixmodal.modalities.points.polygons import triangulated
 from recipes.data.disk.arrays import DAMAGED, read_array
+from recipes.data.files import in_one_line
 
 SUFFIXES = (".off", ".ply", ".npz")
 MOST = 2**27
@@ -58,10 +59,10 @@ def _read_npz(path: Path) -> Shape:
                 with packed.open(f"{name}.npy") as file:
                     arrays[name] = read_array(file, most=MOST_BYTES)
     except DAMAGED as error:
-        said = f"{error!s:.200}".replace("\n", " ")
-        raise ValueError(f"{path} cannot be read ({said}): write it again with numpy.savez") from error
+        raise ValueError(f"{path} cannot be read ({in_one_line(error)}): write it again with numpy.savez") from error
     if not ("points" in arrays or {"vertices", "faces"} <= {*arrays}):
-        raise ValueError(f"{path} has {', '.join(names) or 'nothing'}, expected points, or vertices and faces")
+        found = in_one_line(", ".join(names)) or "nothing"
+        raise ValueError(f"{path} has {found}, expected points, or vertices and faces")
     places = arrays["points"] if "points" in arrays else arrays["vertices"]
     if places.ndim != 2 or not len(places) or places.shape[1] < 3 or places.dtype.kind not in "fiu":
         raise ValueError(f"{path} has points {places.dtype} {places.shape}, expected numbers (N, 3), one or more")

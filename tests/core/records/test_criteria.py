@@ -361,6 +361,18 @@ def test_what_looks_at_values_is_refused(mix: mm.Mix) -> None:
         mix.loss(torch.randn(SIZE, CLASSES), Y, criterion)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool], ids=str)
+def test_counts_are_means_where_they_are_those_of_one_sample(dtype: torch.dtype) -> None:
+    """A criterion may give whole numbers; the sum of several is refused as any."""
+    right = lambda preds, y: (preds.argmax(1) == y).sum().to(dtype)
+    preds, y = torch.eye(CLASSES)[:2], torch.tensor([0, 0])
+    one = mm.Mix(index=torch.zeros(1, dtype=torch.int64), mask=torch.ones(1, 4), lam=torch.ones(1))
+    assert one.loss(preds[:1], y[:1], right) == 1
+    two = mm.Mix(index=torch.tensor([1, 0]), mask=torch.ones(1, 4), lam=torch.ones(2))
+    with pytest.raises(ValueError, match=r"not the mean over the samples .*; it gives 1, and the mean is 0\.5"):
+        two.loss(preds, torch.tensor([0, 0]), right)
+
+
 def test_what_is_no_tensor_is_refused(mix: mm.Mix) -> None:
     with pytest.raises(TypeError, match="gives float and must give a tensor"):
         mix.loss(torch.randn(SIZE, CLASSES), Y, lambda preds, y: F.cross_entropy(preds, y).item())
@@ -535,6 +547,12 @@ def test_a_record_goes_to_a_device(mix: mm.Mix) -> None:
     for moved in (mix.to("meta"), mix.to(torch.device("meta")), mix.to("meta", non_blocking=True)):
         assert moved.index.device.type == moved.mask.device.type == moved.lam.device.type == "meta"
         assert moved.index.dtype == torch.int64
+
+
+@pytest.mark.parametrize("device", ["nowhere", "", "cpu:x", -2])
+def test_a_device_that_there_is_none_of_is_named(mix: mm.Mix, device: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^device={device!r} must be one that torch has here, such as 'cpu'"):
+        mix.to(device)
 
 
 @pytest.mark.parametrize("device", [torch.float16, torch.ones(1), None, 1.5, True], ids=str)

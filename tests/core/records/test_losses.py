@@ -411,6 +411,14 @@ def test_accuracy_counts_both_labels(mix: mm.Mix) -> None:
         close(mix.accuracy(preds, y), expected)
         close(mix.accuracy(preds.half(), y), mix.accuracy(preds.half().float(), y))
         close(mix.accuracy(preds, F.one_hot(y, 3).float()), expected)
+        close(mix.accuracy(preds, F.one_hot(y, 3).bool()), expected)
+        close(mix.accuracy(F.one_hot(preds.argmax(1), 3).bool(), y), expected)
+
+
+@pytest.mark.parametrize(("preds", "y"), [("complex64", "float32"), ("float32", "complex64")])
+def test_accuracy_is_of_real_numbers(mix: mm.Mix, preds: str, y: str) -> None:
+    with pytest.raises(ValueError, match=f"accuracy needs real numbers, got preds of torch.{preds} and y of torch.{y}"):
+        mix.accuracy(torch.zeros(5, 3, dtype=getattr(torch, preds)), torch.zeros(5, 3, dtype=getattr(torch, y)))
 
 
 @over([method for method in TABLE if not method.partner])

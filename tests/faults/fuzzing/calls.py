@@ -235,7 +235,7 @@ def mixed(name: str, raw: bytes) -> None:
     if mix.index.shape != (batch,) or not ((mix.index >= 0) & (mix.index < max(batch, 1))).all():
         raise Wrong(f"index is {mix.index}")
     _same("a replay", mix(x), out)
-    _shares(x, out, mix, mixer)
+    _shares(x, out, mix, mixer, given.get("valid"))
     _targets(mix, batch, choose)
 
 
@@ -244,7 +244,7 @@ def _same(what: str, value: Tensor, expected: Tensor) -> None:
         raise Wrong(f"{what} differs from the first")
 
 
-def _shares(x: Tensor, out: Tensor, mix: mm.Mix, mixer: mm.Draws) -> None:
+def _shares(x: Tensor, out: Tensor, mix: mm.Mix, mixer: mm.Draws, valid: Any) -> None:
     """What the values of the mixed batch say of the shares, which is `lam` of mixers that record the realised one."""
     if (
         not x.is_floating_point()
@@ -260,7 +260,11 @@ def _shares(x: Tensor, out: Tensor, mix: mm.Mix, mixer: mm.Draws) -> None:
     if mix.valid is not None:
         if not mix.hard:  # where one of a pair is real, all of it is there and a part of it is mixed
             return
-        real = (mix.valid if mix.valid.ndim == x.ndim else spread(mix.valid, x, mix.axes)).expand(x.shape)
+        counted = mix.valid
+        if isinstance(mixer, mm.KeepEnds):  # which counts the tokens between the special ones
+            place = valid.cumsum(1)
+            counted = mix(valid & (place > 1) & (place < place[:, -1:]), axes="b *")
+        real = (counted if counted.ndim == x.ndim else spread(counted, x, mix.axes)).expand(x.shape)
     count = real.flatten(1).sum(1)
     mean = (mixed_values * real).flatten(1).sum(1) / count.clamp(min=1)
     other = values[mix.index] if mix.partner else torch.zeros(len(x))
@@ -530,7 +534,7 @@ def voxels(raw: bytes) -> None:
         raise Wrong(f"voxels {tuple(grid.shape)}")
     grid = grid.to(choose.rarely(torch.float32, DTYPES[:7]))
     count = choose.of((1, 7, 0, -1, 2.5, 100))
-    again = mm.devoxelize(choose.rarely(grid, (grid[:, 0], grid[..., :1], -grid)), count, low=low, high=high)
+    again = mm.devoxelize(choose.rarely(grid, (grid[:, 0], grid[..., :1], -grid.float())), count, low=low, high=high)
     if again.shape != (len(points), count, 3):
         raise Wrong(f"points {tuple(again.shape)}")
     if (mm.voxelize(again, resolution, low=low, high=high) > grid.float()).any():

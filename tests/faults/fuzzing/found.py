@@ -8,17 +8,21 @@ An input that reaches a line of ours which none before it did is kept, and chang
 {watched:,} calls of each search are watched, and of one in {one_of} after them.
 
 A call may answer, or refuse with the documented error in one sentence of ours that names the file, or the argument.
-Anything else is a fault: another error, one that is raised within a library, a crash, more than {patience:g} seconds,
-or a process that has grown by more than {memory} MiB and {per_byte} bytes for each byte of the longest input in all its
-calls. Of a mixed batch the values tell the samples that they come from, so that `mix.lam`, the soft targets and the
-loss are compared with what is in it. Hypothesis gives inputs to the same calls in the tests. Hidden mixers, token
-mixers and the adapters of frameworks are not fuzzed."""
+Anything else is a fault: another error, one that is raised within a library, a crash, more than {patience:g} seconds of
+a processor or {idle:g} in all, or a process that has grown by more than {memory} MiB and {per_byte} bytes for each byte
+of the longest input in all its calls. Pictures pack blank paper into a few bytes: reading them may take {pixel} bytes
+for each of the {pixels:,} pixels that one may have.
+
+Of a mixed batch the values tell the samples that they come from, so that `mix.lam`, the soft targets and the loss are
+compared with what is in it. Hypothesis gives inputs to the same calls in the tests. Hidden mixers, token mixers and the
+adapters of frameworks are not fuzzed."""
 HEAD = "| where | what happened | now |\n|---|---|---|"
 FOUND: list[tuple[str, str, str]] = [
     (
         "npz of a shape",
-        "`TokenError`, `AttributeError`: a damaged header; an array that claims gigabytes took them",
-        "one sentence; what a header claims is checked first",
+        "`TokenError`, `AttributeError`: a damaged header; an array that claims gigabytes took them; a sentence of "
+        "several lines, of names with line breaks",
+        "one line; what a header claims is checked first",
     ),
     ("packed voxels", "`TokenError`: a header cut within a string", "one sentence"),
     (
@@ -29,14 +33,42 @@ FOUND: list[tuple[str, str, str]] = [
     ),
     (
         "CIFAR-10-C",
-        "seven kinds of NumPy's errors without the file; labels that claim gigabytes (`MemoryError`)",
-        "one sentence; both files are mapped",
+        "seven kinds of NumPy's errors without the file; labels that claim gigabytes (`MemoryError`); a crash (SIGFPE) "
+        "of NumPy: labels of a negative number; labels and images of different numbers, of which one file was named",
+        "one sentence; both files are mapped, once their headers agree with their sizes",
     ),
     ("CIFAR's pickles", "a sentence of several lines, of names with line breaks", "one line"),
-    ("SVHN", "`UnboundLocalError` within SciPy: a damaged element", "one sentence"),
+    (
+        "SVHN",
+        "`UnboundLocalError` within SciPy: a damaged element; a crash (SIGSEGV) of SciPy: numbers of a type that there "
+        "is none of",
+        "one sentence; a reader of ours, without SciPy",
+    ),
+    (
+        "pictures",
+        "`MemoryError`: a part of 32 bytes that claims gigabytes; 900 MiB and more than 10 seconds for a picture of 76 "
+        "bytes",
+        "read up to a bound on pixels, which the sentence names",
+    ),
+    (
+        "Tiny-ImageNet",
+        "names in `wnids.txt` and in the annotations of images that led out of the folder",
+        "one sentence; the list of clips of Speech Commands likewise",
+    ),
+    (
+        "FLAC",
+        "`MemoryError`, `ValueError` within NumPy: a header that claims terabytes",
+        "read as far as there are samples, up to a bound",
+    ),
+    (
+        "cache of clips",
+        "a crash (SIGSEGV): texts that begin beyond the end of the file",
+        "one sentence; where rows begin and end is checked first",
+    ),
     (
         "ModelNet's zip",
-        "`NotImplementedError`, `OSError` of a seek: damaged members",
+        "`NotImplementedError`, `OSError` of a seek, `UnicodeDecodeError`: damaged members; a sentence of "
+        "several lines",
         "one sentence; nothing but meshes in their places is unpacked",
     ),
     (
@@ -57,7 +89,11 @@ FOUND: list[tuple[str, str, str]] = [
         "one sentence",
     ),
     ("batch that was not finite", "`SafetensorError`, `JSONDecodeError`", "one sentence"),
-    ("turns of mixers, pth", "seven kinds of errors of `torch.load` without the file", "one sentence"),
+    (
+        "turns of mixers, pth",
+        "seven kinds of errors of `torch.load` without the file; turns of other mixers, likewise",
+        "one sentence",
+    ),
     (
         "`alpha` of all mixers",
         "`OverflowError`: 10³⁰ as a whole number; beside it, `lam` was NaN in silence for an alpha below 10⁻⁴⁵",
@@ -65,8 +101,20 @@ FOUND: list[tuple[str, str, str]] = [
     ),
     (
         "`Mix.resize`, `Mix.accuracy`",
-        "`RuntimeError`, `IndexError` of torch: sizes that are fractions, predictions or labels of no class",
-        "named errors",
+        "`RuntimeError`, `IndexError` of torch: sizes that are fractions, predictions or labels of no class, truth "
+        "values, complex numbers",
+        "named errors; truth values are 0 and 1",
+    ),
+    ("`Mix.to`", "`RuntimeError` of torch: a device that there is none of", "a named error"),
+    (
+        "`Mix.loss`",
+        "`RuntimeError` of torch: a criterion that counts, and gives a whole number",
+        "counted as any other",
+    ),
+    (
+        "`PuzzleMix`",
+        "`IndexError` of torch: a batch without samples or channels",
+        "a named error",
     ),
     (
         "`settings_of` of a run's config",
@@ -76,12 +124,20 @@ FOUND: list[tuple[str, str, str]] = [
     ("`LengthBucketBatchSampler`", "an error of torch's for `drop_last=None`", "a named error"),
     ("`Cutout`", "`OverflowError`: a size of 10³⁰", "covers the grid"),
     ("`InPairs`", "`IndexError`: a batch without axes; `AttributeError`: an index that is a list", "named errors"),
-    ("`KeepEnds`", "`AttributeError`: `valid` that is no tensor", "a named error"),
+    (
+        "`KeepEnds`",
+        "`AttributeError`: `valid` that is no tensor; with `valid` of one column all tokens were kept, in silence",
+        "named errors",
+    ),
     (
         "`PadCollate`",
         "a `pad_id` of NaN made the ids fractions in silence; `IndexError`: no sample; errors of torch's collate "
-        "without the field",
+        "without the field; `RuntimeError`: values of several shapes for a token",
         "named errors",
     ),
-    ("`MixCollate`", "`IndexError`: no sample", "a named error"),
+    (
+        "`MixCollate`",
+        "`IndexError`: no sample; `RuntimeError` of torch's collate: samples of several shapes",
+        "named errors",
+    ),
 ]

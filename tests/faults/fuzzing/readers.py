@@ -35,6 +35,7 @@ from recipes.data.images.files import (
     read_svhn,
 )
 from recipes.data.images.folders import TinyLayout, read_images, read_tiny_imagenet
+from recipes.data.images.pixels import MOST
 from recipes.data.points import modelnet
 from recipes.data.points import sets as points
 from recipes.data.points.shapes import read_shape
@@ -57,6 +58,8 @@ PIXELS = np.random.default_rng(0).integers(256, size=(2, 32, 32, 3), dtype=np.ui
 CIFAR = CifarLayout("folder", "a.tar.gz", {"train": 1}, {"test": 1}, lambda *a: decode_records(*a, label_bytes=1))
 IDX = IdxLayout(("images", "labels", 2), ("test-images", "test-labels", 2), (2, 3))
 TINY = TinyLayout("tiny", classes=1, per_class=1, test=1)
+PIXEL = 24
+"""Bytes that are taken for each pixel of a picture at most."""
 Read = Callable[[Path], object]
 
 
@@ -74,6 +77,7 @@ def _file(
     words: Iterable[bytes] = (),
     share: float = 1.0,
     beside: bool = False,
+    memory: int = 0,
 ) -> Target:
     """A reader of a file, which is written with each input, packed where a checksum would refuse every change.
 
@@ -89,7 +93,8 @@ def _file(
             if beside:
                 path.write_bytes(pack(seeds[0]))
 
-    return Target(name, call, seeds, (path.name, *named), (ValueError, FileNotFoundError), tuple(words), share)
+    errors = (ValueError, FileNotFoundError)
+    return Target(name, call, seeds, (path.name, *named), errors, tuple(words), share, memory)
 
 
 def targets(folder: Path) -> list[Target]:
@@ -207,7 +212,14 @@ def _pictures(folder: Path) -> list[Target]:
     read_all = lambda path: read_images(path.parents[1])
     return [
         *(
-            _file(f"image: {kind}", folder / kind / "class" / "a.png", read_all, _picture(kind), share=0.6)
+            _file(
+                f"image: {kind}",
+                folder / kind / "class" / "a.png",
+                read_all,
+                _picture(kind),
+                share=0.6,
+                memory=MOST * PIXEL,
+            )
             for kind in kinds
         ),
         _file(
@@ -215,6 +227,7 @@ def _pictures(folder: Path) -> list[Target]:
             folder / "modes" / "class" / "a.png",
             read_all,
             *(_picture("PNG", m) for m in ("L", "I;16", "P", "RGBA", "1")),
+            memory=MOST * PIXEL,
         ),
         _file("idx", idx / "images", lambda path: read_idx((path.parent,), IDX), two),
         _file(

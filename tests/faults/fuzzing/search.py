@@ -18,8 +18,8 @@ import torch
 
 ROOT = Path(__file__).parents[3]
 OURS = tuple(str(ROOT / folder) + "/" for folder in ("mixmodal", "recipes"))
-PATIENCE = 10.0
-"""Seconds that a call may take; more is called a hang."""
+PATIENCE, IDLE = 10.0, 60.0
+"""Seconds of a processor that a call may take, and seconds in all; more is called a hang."""
 MEMORY, PER_BYTE = 2**26, 64
 """Bytes that the process may grow by in all calls, and by byte of the longest input, beyond what a first call took."""
 ADDRESSES = 2**31
@@ -67,6 +67,7 @@ class Target:
         errors: those that are documented.
         words: what is put into inputs, beside numbers and signs.
         share: of the calls of a run, relative to the others.
+        memory: bytes that are documented to be taken beside those that all calls may take.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Target:
     errors: tuple[type[Exception], ...] = (ValueError, TypeError)
     words: tuple[bytes, ...] = ()
     share: float = 1.0
+    memory: int = 0
 
 
 @dataclass
@@ -134,7 +136,7 @@ def search(target: Target, *, calls: int, seconds: float, seed: int = 0) -> Outc
         for raw in target.seeds:
             _call(target, raw, lines, found)
         reached, longest = lines.seen, max(map(len, pool))
-        most = _peak() + MEMORY
+        most = _peak() + MEMORY + target.memory
         while found.calls < calls and time.perf_counter() - start < seconds:
             raw = changed(chance.choice(pool), pool, target.words, chance)
             before, longest = lines.seen, max(longest, len(raw))
@@ -142,7 +144,7 @@ def search(target: Target, *, calls: int, seconds: float, seed: int = 0) -> Outc
             if lines.seen > before:
                 pool.append(raw)
             if _peak() > most + PER_BYTE * longest:
-                _note(found, f"memory: {(_peak() - most + MEMORY) >> 20} MiB more", raw)
+                _note(found, f"memory: {(_peak() - most + MEMORY + target.memory) >> 20} MiB more", raw)
                 most = _peak()
     found.seconds, found.lines, found.kept = time.perf_counter() - start, lines.seen - reached, len(pool)
     return found
@@ -156,7 +158,7 @@ def fault_of(target: Target, raw: bytes) -> str | None:
     except Wrong as error:
         return f"wrong: {error!s:.300}"
     except Hang:
-        return f"hang: more than {PATIENCE:g} s"
+        return f"hang: more than {PATIENCE:g} s of a processor or {IDLE:g} s"
     except Exception as error:
         return _fault_of_error(target, error)
     return None
@@ -172,13 +174,15 @@ def changed(raw: bytes, pool: Sequence[bytes], words: Sequence[bytes], chance: r
 
 def _call(target: Target, raw: bytes, lines: Lines, found: Outcome, watched: bool = True) -> None:
     """Call a target and count what came of it."""
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+    signal.setitimer(signal.ITIMER_REAL, IDLE)
     try:
         with lines.watched() if watched else contextlib.nullcontext():
             fault = fault_of(target, raw)
     except Hang:  # just before or after
         fault = None
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     found.calls += 1
     found.answered += fault is None
@@ -226,7 +230,7 @@ def _bounded() -> Iterator[None]:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = signal.signal(signal.SIGALRM, late)
+    before = {each: signal.signal(each, late) for each in (signal.SIGALRM, signal.SIGPROF)}
     resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESSES, hard))
     stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -239,7 +243,8 @@ def _bounded() -> Iterator[None]:
         os.close(stderr)
         os.close(nowhere)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-        signal.signal(signal.SIGALRM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 # ---------------------------------------------------------------- changes

@@ -1,5 +1,6 @@
 """Saliency reaches the mixer that needs it, through policies too, and is refused where nobody could give or use it."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,15 @@ from torch import Tensor, nn
 import mixmodal as mm
 
 PUZZLE = mm.PuzzleMix(solver="torch", transport="none")
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 0, 4, 4)], ids=["samples", "channels"])
+def test_there_must_be_values_to_compare(shape: tuple[int, ...]) -> None:
+    message = re.escape(f"x.shape={shape} must have a sample and a channel or more")
+    with pytest.raises(ValueError, match=message):
+        PUZZLE(torch.zeros(shape), saliency=torch.ones(shape[0], *shape[2:]))
+
+
 NEEDING: dict[str, Callable[[], mm.Draws]] = {
     "itself": lambda: PUZZLE,
     "OneOf": lambda: mm.OneOf([mm.CutMix(), PUZZLE]),

@@ -102,6 +102,11 @@ BAD: dict[str, tuple[list[dict[str, Any]], type[Exception], str]] = {
         r"token_type_ids of sample 0 has the shape \(1,\), and the text 2 tokens",
     ),
     "one": ([{"input_ids": [1], "token_type_ids": 0}], ValueError, r"token_type_ids of sample 0 has the shape \(\)"),
+    "other values": (
+        [{"input_ids": [1], "token_type_ids": [[0, 0]]}, {"input_ids": [1], "token_type_ids": [0]}],
+        ValueError,
+        r"token_type_ids has values of the shapes \[\(\), \(2,\)\] for a token, and must have them of one shape",
+    ),
     "not named": (
         [{"input_ids": [1, 2], "labels": [0, 1]}, {"input_ids": [1], "labels": [0]}],
         ValueError,

@@ -114,6 +114,24 @@ def test_a_mixed_text_begins_and_ends_as_a_text_does(mixer: mm.Mixer, left: bool
             assert mix.valid[sample].tolist() == [token != PAD for token in row]
 
 
+@pytest.mark.parametrize("holes", [True, False])
+@pytest.mark.parametrize("make", [mm.CutMix, mm.FMix])
+def test_the_share_is_that_of_the_tokens_between_wherever_padding_lies(make: Any, holes: bool) -> None:
+    for seed in range(40):
+        torch.manual_seed(seed)
+        valid = torch.rand(5, 9) < 0.6
+        place = valid.cumsum(1)
+        between = valid & (place > 1) & (place < place[:, -1:])
+        sample = torch.arange(5)[:, None].expand(5, 9)
+        mix = mm.KeepEnds(make(axes="b *", holes=holes, per_sample=True)).draw(sample, valid=valid)
+        counted, whose = mix(between), mix(sample)
+        own = (counted & (whose == sample)).sum(1)
+        other = mix.index != torch.arange(5)
+        share = torch.where(counted.any(1), own / counted.sum(1).clamp(min=1), 1)
+        torch.testing.assert_close(mix.lam[other], share[other])
+        assert torch.equal(mix(valid), mix.valid)
+
+
 def test_the_tokens_between_are_mixed_as_by_the_mixer() -> None:
     ids, valid = texts([9, 6, 3, 7])
     between = valid & (ids != CLS) & (ids != SEP)
@@ -138,6 +156,10 @@ def test_ends_need_marks_and_whole_tokens() -> None:
         mm.KeepEnds(mm.FMix(axes="b * d"))(x)
     with pytest.raises(TypeError, match="KeepEnds needs"):
         mm.KeepEnds(mm.FMix(axes="b * d"))(x, valid=[[True] * 6] * 2)  # type: ignore[arg-type]
+    with pytest.raises(
+        TypeError, match=r"valid has shape \(2, 1\), and KeepEnds needs \(2, 6\) to tell where texts end"
+    ):
+        mm.KeepEnds(mm.FMix(axes="b * d"))(x, valid=torch.ones(2, 1, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"PatchUp.* mixes parts of a token"):
         mm.KeepEnds(mm.PatchUp(axes="b * d", block_size=3))(x, valid=torch.ones(2, 6, dtype=torch.bool))
 

@@ -248,6 +248,10 @@ def test_a_resumed_run_has_the_same_settings(tmp_path: Path) -> None:
     fit(toy(), training(epochs=1, resume=True), tmp_path, alpha=1.0, data_root="there")
     with pytest.raises(ValueError, match=r"--resume: alpha is 0.2 now and was 1.0"):
         fit(toy(), training(epochs=1, resume=True), tmp_path, alpha=0.2)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"a\nkey": 1}))
+    with pytest.raises(ValueError, match=r"--resume: a key is None now and was 1 in .*config\.json; give it"):
+        fit(toy(), training(epochs=1, resume=True), tmp_path, alpha=1.0, data_root="here")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:

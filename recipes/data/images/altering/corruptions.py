@@ -22,6 +22,7 @@ from torch import Tensor
 from recipes.data.images.altering import weather
 from recipes.data.images.altering.constants import CONSTANTS, CORRUPTIONS, FROST_PICTURES, FROST_SCALE, SEVERITIES
 from recipes.data.images.altering.weather import Array
+from recipes.data.images.reading.decoding import opened
 
 GREY = np.array([0.299, 0.587, 0.114])
 Corruption = Callable[[Array, Any, np.random.Generator], Array]
@@ -193,8 +194,7 @@ def _pictures(folder: Path | None, scale: float) -> list[Array]:
     for name in FROST_PICTURES:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"frost={str(folder)!r} has no {name}: {remedy}")
-        with Image.open(folder / name) as image:
-            planes = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None].double() / 255
+        planes = torch.from_numpy(np.array(opened(folder / name))).permute(2, 0, 1)[None].double() / 255
         small = F.interpolate(planes, scale_factor=scale, mode="bilinear", recompute_scale_factor=False)
         found.append(small[0].permute(1, 2, 0).numpy())
     return found

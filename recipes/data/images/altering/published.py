@@ -11,6 +11,7 @@ from recipes.data.images.altering.constants import SEVERITIES
 from recipes.data.images.folders import read_images
 
 FOLDERS = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C", "tiny-imagenet": "Tiny-ImageNet-C"}
+CLASSES = {"cifar10": 10, "cifar100": 100}
 URL = "https://github.com/hendrycks/robustness"
 
 
@@ -35,20 +36,24 @@ def read_corrupted(root: Path, data: str, name: str, severity: int) -> Examples:
     place = folder / name / str(severity) if data == "tiny-imagenet" else folder / f"{name}.npy"
     if not place.exists():
         raise FileNotFoundError(f"{place} is not there: get {FOLDERS[data]} from {URL} and unpack it")
-    return read_images(place) if data == "tiny-imagenet" else _read_arrays(place, severity)
+    return read_images(place) if data == "tiny-imagenet" else _read_arrays(place, severity, CLASSES[data])
 
 
-def _read_arrays(file: Path, severity: int) -> Examples:
+def _read_arrays(file: Path, severity: int, classes: int) -> Examples:
     """One of five parts of an array (5 N, 32, 32, 3), and of its labels."""
-    images, labels = mapped(file), mapped(file.with_name("labels.npy"))
+    place = file.with_name("labels.npy")
+    images, labels = mapped(file), mapped(place)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) % len(SEVERITIES):
         raise ValueError(f"{file} is {images.dtype} {images.shape}, expected uint8 (5 N, H, W, 3): fetch it again")
-    place = file.with_name("labels.npy")
-    if labels.shape != images.shape[:1]:
-        raise ValueError(f"{place} is {labels.shape}, expected ({len(images)},): fetch it again")
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"{place} is {labels.dtype} {labels.shape}, expected whole numbers: fetch it again")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"{place} is {labels.dtype} {labels.shape}, expected whole numbers (5 N,): fetch it again")
+    if len(labels) != len(images):
+        raise ValueError(f"{place} has {len(labels):,} labels and {file} {len(images):,} images: fetch both again")
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"{place} has labels {labels.min()} to {labels.max()}, expected 0 to {classes - 1}: fetch it again"
+        )
     n = len(images) // len(SEVERITIES)
     part = slice((severity - 1) * n, severity * n)
-    x = torch.from_numpy(np.ascontiguousarray(images[part].transpose(0, 3, 1, 2)))
+    x = torch.from_numpy(np.array(images[part].transpose(0, 3, 1, 2), order="C"))
     return x, torch.from_numpy(labels[part].astype(np.int64))

@@ -4,8 +4,6 @@ Source: https://www.kaggle.com/c/bengaliai-cv19. Pictures are changed as in the 
 inverted, cut to what is written, and resized to 64 x 64.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from recipes.data.files import files_in, text_of
+from recipes.data.files import csv_rows, files_in
 from recipes.data.images.sets import ImageSet
 from recipes.data.splits import share_of
 
@@ -102,15 +100,19 @@ def written(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _labels(path: Path, column: str, classes: int) -> dict[str, int]:
     """The label of each picture by its id."""
-    rows = csv.DictReader(io.StringIO(text_of(path.read_bytes(), f"{path}")))
-    missing = [name for name in ("image_id", column) if name not in (rows.fieldnames or ())]
+    rows = csv_rows(path)
+    names = next(rows, [])
+    missing = [name for name in ("image_id", column) if name not in names]
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}: fetch it again")
     labels = {}
     for number, row in enumerate(rows, 2):
-        name, label = row["image_id"], row[column]
-        if not (label or "").isdecimal() or int(label) >= classes or name in labels:
-            raise ValueError(f"{path} line {number} has {name!r} with {column} {label!r}: fetch it again")
+        if not row:
+            continue
+        values = dict(zip(names, row, strict=False))
+        name, label = values.get("image_id", ""), values.get(column, "")
+        if not label.isdecimal() or len(label) > len(f"{classes}") or int(label) >= classes or name in labels:
+            raise ValueError(f"{path} line {number} has {name!r:.80} with {column} {label!r:.80}: fetch it again")
         labels[name] = int(label)
     return labels
 

@@ -1,5 +1,6 @@
 """From image files to pixels."""
 
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from recipes.data.files import in_one_line
 from recipes.data.images.pixels import UNDECODABLE, as_seen
 
 ONE_SIZE = "a set must have one size (a folder of images is resized with --side)"
@@ -56,10 +58,13 @@ def opened(path: Path | str) -> Image.Image:
         ValueError: it is damaged.
     """
     try:
-        with Image.open(path) as image:
+        raw = Path(path).read_bytes()  # Pillow asks a file for as many bytes as a picture claims
+        with Image.open(io.BytesIO(raw)) as image:
             return as_seen(image, "RGB")
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} cannot be decoded (it is no picture of a known kind)") from error
     except UNDECODABLE as error:
-        raise ValueError(f"{path} cannot be decoded ({error})") from error
+        raise ValueError(f"{path} cannot be decoded ({in_one_line(error)})") from error
 
 
 def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: str = "RGB") -> Tensor:
@@ -87,7 +92,7 @@ def seen(image: Image.Image, mode: str, name: str) -> Image.Image:
     try:
         return as_seen(image, mode)
     except UNDECODABLE as error:
-        raise ValueError(f"{name} cannot be decoded ({error})") from error
+        raise ValueError(f"{name} cannot be decoded ({in_one_line(error)})") from error
 
 
 @contextmanager

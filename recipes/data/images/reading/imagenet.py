@@ -4,12 +4,11 @@ Source: Russakovsky et al. 2015, "ImageNet Large Scale Visual Recognition Challe
 Adversarial Examples" (ImageNet-a).
 """
 
-import csv
 from pathlib import Path
 
 import torch
 
-from recipes.data.files import Examples, files_in, listed
+from recipes.data.files import Examples, csv_rows, files_in, listed
 from recipes.data.images.folders import SUFFIXES, classes_in, images_in
 from recipes.data.images.reading.decoding import Square
 from recipes.data.images.reading.lazily import Files, images_of
@@ -86,16 +85,15 @@ def _in_list(folder: Path, root: Path) -> dict[str, list[Path]]:
         return {}
     by_name = {image.stem: image for image in files_in(folder, *SUFFIXES)}
     found: dict[str, list[Path]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.reader(file):
-            if row == ["ImageId", "PredictionString"]:
-                continue
-            if len(row) != 2 or not row[1].strip() or row[0] not in by_name:
-                raise ValueError(
-                    f"{path} has {','.join(row)!r:.80}, expected the name of an image in {folder}, a comma, and the "
-                    f"name of its class first: unpack it again"
-                )
-            found.setdefault(row[1].split()[0], []).append(by_name.pop(row[0]))
+    for row in csv_rows(path):
+        if row == ["ImageId", "PredictionString"]:
+            continue
+        if len(row) != 2 or not row[1].strip() or row[0] not in by_name:
+            raise ValueError(
+                f"{path} has {','.join(row)!r:.80}, expected the name of an image in {folder}, a comma, and the "
+                f"name of its class first: unpack it again"
+            )
+        found.setdefault(row[1].split()[0], []).append(by_name.pop(row[0]))
     if by_name:
         raise ValueError(f"{path} lacks {min(by_name)}, which is in {folder}: unpack it again")
     return {name: sorted(paths) for name, paths in found.items()}

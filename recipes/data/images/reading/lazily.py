@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from recipes.data.disk.lazy import Lazy, Samples, held
+from recipes.data.files import in_one_line
 from recipes.data.images.pixels import UNDECODABLE
 from recipes.data.images.reading.decoding import ONE_SIZE, Square, opened, seen, stack_images
 
@@ -95,7 +96,7 @@ class Rows:
         try:
             found: Image.Image = self.data[number][self.column]
         except UNDECODABLE as error:
-            raise ValueError(f"{self.name(number)} cannot be decoded ({error})") from error
+            raise ValueError(f"{self.name(number)} cannot be decoded ({in_one_line(error)})") from error
         return found
 
 

@@ -70,8 +70,14 @@ def test_settings_come_back_from_plain_values() -> None:
     assert command.settings_of(images.Settings, config) == replace(
         settings, per_class=None, mixing=replace(settings.mixing, prob=1.0)
     )
-    with pytest.raises(ValueError, match=r"unknown: colour, shape; read it with its own version"):
-        command.settings_of(images.Settings, config | {"colour": 1, "shape": 2})
+    with pytest.raises(ValueError, match=r"unknown: colour, a shape; read it with its own version"):
+        command.settings_of(images.Settings, config | {"colour": 1, "a\nshape": 2})
+
+
+@pytest.mark.parametrize("changes", [{"epochs": -1}, {"epochs": "4"}, {"lr": None}, {"method": "x"}], ids=str)
+def test_settings_that_no_run_has_are_said_to_be_those_of_the_file(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^config\.json has settings that no run has \(.*\): put it back$"):
+        command.settings_of(images.Settings, command.config("images", images.Settings()) | changes)
 
 
 def test_the_folder_of_the_data_can_be_another(run: Path) -> None:

@@ -339,6 +339,34 @@ def test_the_form_for_more_than_four_gigabytes() -> None:
         sound_files.decode(raw[:-2])
 
 
+def flac(claimed: int) -> bytes:
+    """160 samples in a file that claims another number."""
+    file = io.BytesIO()
+    soundfile.write(file, SAMPLES[:160], 16_000, format="FLAC")
+    raw = bytearray(file.getvalue())
+    assert int.from_bytes(raw[18:26], "big") % 2**36 == 160
+    raw[18:26] = (int.from_bytes(raw[18:26], "big") - 160 + claimed).to_bytes(8, "big")
+    return bytes(raw)
+
+
+def test_samples_are_read_as_far_as_there_are_some() -> None:
+    """And no memory is taken for what is claimed, of which NumPy says that it is too much."""
+    assert sound_files.decode(flac(160)).tolist() == SAMPLES[:160].tolist()
+    with pytest.raises(ValueError, match="does not tell how many samples it has: convert it"):
+        sound_files.decode(flac(0))  # as of a writer into a pipe
+    with pytest.raises(ValueError, match=r"is truncated|is no sound file"):
+        sound_files.decode(flac(2**36 - 1))
+
+
+def test_sounds_are_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_files, "AT_ONCE", 7)
+    monkeypatch.setattr(sound_files, "MOST", 160)
+    assert len(sound_files.decode(flac(160))) == 160
+    monkeypatch.setattr(sound_files, "MOST", 159)
+    with pytest.raises(ValueError, match=r"has more than 159 samples in 1 channels: cut it into clips"):
+        sound_files.decode(flac(160))
+
+
 KINDS = [
     *(("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
     *(("WAV", subtype) for subtype in ("IMA_ADPCM", "MS_ADPCM", "GSM610")),
@@ -503,6 +531,8 @@ def test_lists_of_any_editor(folder: Path, mark: bytes, newline: bytes, last: bo
         (lambda text: text.encode("utf-16"), r"is UTF-16, expected UTF-8: convert it, as with iconv -f UTF-16"),
         (lambda text: text.encode("utf-16-le"), "has a zero byte"),
         (lambda text: text.encode() + b"\xe9", "is no UTF-8"),
+        (lambda text: b"yes/../../a.wav\n" + text.encode(), r"has 'yes/\.\./\.\./a\.wav', expected names like"),
+        (lambda text: b"yes/..\n" + text.encode(), r"has 'yes/\.\.', expected names like"),
         (lambda text: text.replace("/", "\\").encode(), r"has 'yes\\\\.*', expected names like yes/0a7c2a8d_nohash_0"),
     ],
 )

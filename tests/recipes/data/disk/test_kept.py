@@ -97,6 +97,42 @@ def test_fewer_rows_than_there_should_be_are_damage(tmp_path: Path) -> None:
         kept(tmp_path, "some rows", "a", COLUMNS, lambda: map(row, range(3)), COUNT)
 
 
+def ends(*numbers: int) -> bytes:
+    return np.array(numbers, np.int32).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        (ends(0, 6, 12, 18), ends(0, 2**29, 12, 18)),  # ended the process where the text was looked at
+        (ends(0, 6, 12, 18), ends(0, 6, 12, 2**30)),
+        (ends(0, 6, 12, 18), ends(0, 6, -12, 18)),
+        (ends(0, 0, 1, 3), ends(0, 2**29, 1, 3)),
+        (ends(0, 0, 1, 3), ends(0, 2, 1, 3)),
+        (b"text 1", b"text\xff1"),
+    ],
+    ids=["text", "end of text", "negative", "list", "order", "no UTF-8"],
+)
+def test_rows_that_lie_elsewhere_than_in_the_file_are_damage(there: bytes, instead: bytes, tmp_path: Path) -> None:
+    made(tmp_path, count=3)
+    (path,) = tmp_path.glob("[!.]*")
+    assert path.read_bytes().count(there) == 1
+    path.write_bytes(path.read_bytes().replace(there, instead))
+    with pytest.raises(ValueError, match=r"arrow is damaged \([^\n]*\): delete it, and it is made anew"):
+        made(tmp_path, count=3)
+
+
+@pytest.mark.parametrize("lacks", [{"text": None}, {"cloud": None}], ids=["text", "cloud"])
+def test_rows_that_lack_values_are_damage(lacks: dict[str, None], tmp_path: Path) -> None:
+    made(tmp_path, count=3)
+    (path,) = tmp_path.glob("[!.]*")
+    table = pa.Table.from_pylist([row(0), row(1) | lacks, row(2)], pa.schema(list(COLUMNS.items())))
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(ValueError, match=r"arrow is damaged \(it lacks values\): delete it"):
+        made(tmp_path, count=3)
+
+
 def in_memory(name: str) -> int:
     """Bytes of this process, as Linux tells it."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -100,6 +100,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "column": (edited("grapheme_root", "root"), "train.csv lacks the column grapheme_root: fetch it again"),
     "label": (edited("Train_3,3,", "Train_3,168,"), "has 'Train_3' with grapheme_root '168': fetch it again"),
     "word": (edited("Train_3,3,", "Train_3,a,"), "has 'Train_3' with grapheme_root 'a': fetch it again"),
+    "digits": (edited("Train_3,3,", f"Train_3,{'9' * 5000},"), r"has 'Train_3' with grapheme_root '9+: fetch it again"),
+    "short": (edited("Train_3,3,", "Train_3\n,"), r"line \d+ has 'Train_3' with grapheme_root '': fetch it again"),
+    "csv": (edited("Train_3,3,", 'Train_3,"' + "9" * 200_000), r"train.csv line \d+ cannot be read \(.*: fetch it"),
     "twice": (edited("Train_3,", "Train_4,"), "has 'Train_4' with grapheme_root '[34]': fetch it again"),
     "unknown": (edited("Train_3,", "Train_99,"), "has 'Train_3', which train.csv lacks or .* has twice: fetch"),
     "again": (

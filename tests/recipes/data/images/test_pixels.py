@@ -1,6 +1,8 @@
 """Pictures of all kinds of pixels, written here, against values that follow from what was written."""
 
 import io
+import resource
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from recipes.data.images.pixels import as_seen
+from recipes.data.images.reading.decoding import opened
 from recipes.data.images.sets import load
 
 DEEP = np.array([[0, 1, 128, 129], [257, 32_768, 65_407, 65_535]], np.uint16)
@@ -154,6 +157,36 @@ def test_the_preview_that_a_camera_adds_is_no_second_picture() -> None:
     red = np.asarray(as_seen(reopened(picture, "MPO", save_all=True, append_images=[preview]), "RGB"))
     assert red[..., 0].min() > 250
     assert red[..., 2].max() < 5
+
+
+@pytest.mark.parametrize(("form", "place"), [("BMP", 22), ("GIF", 8), ("PNG", 20)])
+def test_pictures_that_claim_more_pixels_than_are_read_are_refused(tmp_path: Path, form: str, place: int) -> None:
+    """Before any memory is taken for them; the height of a picture of a few bytes is made a larger one."""
+    file = io.BytesIO()
+    Image.new("RGB", (2**15 - 1, 1)).save(file, form)
+    raw = bytearray(file.getvalue())
+    size, order = (4, "big") if form == "PNG" else (2, "little")
+    raw[place : place + size] = (2_400).to_bytes(size, order)  # type: ignore[arg-type]
+    if form == "PNG":
+        raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
+    (tmp_path / "x.png").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"x\.png .*it has 32,767 x 2,400 pixels, expected 67,108,864 at most: make"):
+        opened(tmp_path / "x.png")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells and bounds the addresses of a process")
+def test_a_part_of_a_picture_that_claims_gigabytes_takes_none(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (5, 6)).save(file, "PNG")
+    (tmp_path / "x.png").write_bytes(file.getvalue().replace(b"\0\0\0\x0cIDAT", b"\x7f\0\0\x0cIDAT"))
+    assert (tmp_path / "x.png").read_bytes() != file.getvalue()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
+    try:
+        assert opened(tmp_path / "x.png").size == (5, 6)  # the pixels are there
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def with_test(root: Path) -> Path:

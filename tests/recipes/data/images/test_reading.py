@@ -102,6 +102,14 @@ def test_kaggles_archive_is_read_by_its_list(tmp_path: Path) -> None:
     solution.write_text("\n".join([*rows, "val_77,ant 1 2 3 4"]))
     with pytest.raises(ValueError, match="has 'val_77,ant 1 2 3 4', expected the name of an image"):
         load("imagenet", root=tmp_path / "kaggle", side=14)
+    solution.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"LOC_val_solution\.csv is no UTF-8"):
+        load("imagenet", root=tmp_path / "kaggle", side=14)
+    solution.write_text('"' + "9" * 200_000)
+    with pytest.raises(
+        ValueError, match=r"LOC_val_solution\.csv line 1 cannot be read \(field larger .*: fetch it again"
+    ):
+        load("imagenet", root=tmp_path / "kaggle", side=14)
 
 
 def test_imagenet_a_tests_some_classes_among_themselves(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from recipes.data.images import files, sets
 from recipes.data.images.facts import FACTS, PATCHUP_SPLITS, HubSource
-from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle, read_svhn
+from recipes.data.images.files import CIFAR10, CIFAR100, FASHION_MNIST, SVHN, CifarLayout, decode_pickle
 from recipes.data.images.folders import TINY_IMAGENET, TinyLayout
 from recipes.data.images.hub import read_hub, to_tensors
 from recipes.data.images.sets import ImageSet, as_in_patchup, load, split_off
@@ -258,9 +258,11 @@ def test_svhn_is_read_wherever_it_lies(tmp_path: Path, where: str) -> None:
         ),
         ({"X": np.zeros((32, 32, 3, 5))}, "pixels float64"),
         ({"y": np.ones((4, 1), np.uint8)}, r"labels \(4, 1\), expected .* \(5, 1\)"),
-        ({"y": np.zeros((5, 1), np.uint8)}, "labels 0 to 0, expected 1 to 10"),
-        ({"y": np.full((5, 1), 11, np.uint8)}, "labels 11 to 11, expected 1 to 10"),
-        ({"y": None}, "is no SVHN file or is truncated"),
+        ({"y": np.zeros((5, 1), np.uint8)}, "labels 0 to 0, expected whole numbers from 1 to 10"),
+        ({"y": np.full((5, 1), 11, np.uint8)}, "labels 11 to 11, expected"),
+        ({"y": np.full((5, 1), 1.5)}, "labels 1.5 to 1.5, expected whole numbers"),
+        ({"y": np.full((5, 1), np.nan)}, "labels nan to nan, expected whole numbers"),
+        ({"y": None}, r"is no SVHN file or is truncated \(it has X, expected X and y\)"),
     ],
 )
 def test_a_wrong_svhn_file_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -275,13 +277,6 @@ def test_a_truncated_svhn_file_is_named(tmp_path: Path, size: int) -> None:
     svhn_file(path, 5)
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ValueError, match=r"train_32x32\.mat is no SVHN file or is truncated .*fetch it again"):
-        load("svhn", root=tmp_path)
-
-
-def test_svhn_without_scipy_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    svhn_file(tmp_path / "train_32x32.mat", 5)
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(ImportError, match=r"svhn needs scipy: pip install 'mixmodal\[recipes\]'"):
         load("svhn", root=tmp_path)
 
 
@@ -347,6 +342,11 @@ def test_tiny_imagenet_is_read_wherever_it_lies(tmp_path: Path, where: str) -> N
         ("val/val_annotations.txt", b"val_0.JPEG\tn01\n", r"val_annotations\.txt has 1 lines, expected 4"),
         ("val/val_annotations.txt", b"a\tn01\nb\tn09\n\n\n", r"has 'b' in 'n09', which wnids\.txt lacks"),
         ("val/val_annotations.txt", b"nonsense\n\n\n\n", r"has 'nonsense' in '', which wnids\.txt lacks"),
+        ("val/val_annotations.txt", b"../a.png\tn01\n\n\n\n", r"has '\.\./a\.png', expected names of images"),
+        ("val/val_annotations.txt", b"/a.png\tn01\n\n\n\n", r"has '/a\.png', expected names of images"),
+        ("wnids.txt", b"n01\nn02\n/etc\n", r"wnids\.txt has '/etc', expected names of folders"),
+        ("wnids.txt", b"n01\nn02\n..\n", r"wnids\.txt has '\.\.', expected names of folders"),
+        ("wnids.txt", b"n01\nn02\n\n", r"wnids\.txt has '', expected names of folders"),
         ("train/n02/images/n02_1.JPEG", None, r"n02/images has 1 images, expected 2"),
         ("train/n02/images", None, r"n02/images has no images"),
         ("train/n02/images/n02_1.JPEG", b"nonsense", r"n02_1\.JPEG cannot be decoded"),
@@ -483,6 +483,12 @@ def test_a_pickle_that_runs_code_is_refused(capsys: pytest.CaptureFixture[str]) 
 def test_a_damaged_pickle_is_named(content: bytes) -> None:
     with pytest.raises(ValueError, match="test_batch is no CIFAR batch or is truncated"):
         decode_pickle(content, "test_batch", COUNT, labels=b"labels")
+
+
+def test_what_a_pickle_asks_for_is_told_in_one_line() -> None:
+    raw = b"\x80\x04\x8c\x03o\ns\x8c\x07sys\ntem\x93."
+    with pytest.raises(ValueError, match=r"b is no CIFAR batch or is truncated \(it asks for o s.sys tem, which"):
+        decode_pickle(raw, "b", COUNT, labels=b"labels")
 
 
 def test_a_pickle_of_the_wrong_size_is_named() -> None:
@@ -758,19 +764,3 @@ def test_real_cifar10(real: Callable[[str], Path], monkeypatch: pytest.MonkeyPat
     assert data.test_y.bincount().tolist() == [1_000] * 10
     means = data.train_x[:, :, ::4, ::4].double().mean((0, 2, 3)) / 255
     torch.testing.assert_close(means, torch.tensor(data.mean, dtype=torch.float64), atol=5e-3, rtol=0)
-
-
-def test_a_matlab_file_of_a_class_that_there_is_none_of_is_named(tmp_path: Path) -> None:
-    """Of which SciPy raises what it does not mean to."""
-    raw = io.BytesIO()
-    pytest.importorskip("scipy.io").savemat(
-        raw, {"X": np.zeros((32, 32, 3, 1), np.uint8), "y": np.ones((1, 1), np.uint8)}
-    )
-    for name in ("train", "test"):
-        (tmp_path / name).write_bytes(raw.getvalue())
-    assert read_svhn((tmp_path,), {"train": 1, "test": 1})[0][0].shape == (1, 3, 32, 32)
-    flags = bytes([6, 0, 0, 0, 8, 0, 0, 0])
-    broken = raw.getvalue().replace(flags + raw.getvalue().partition(flags)[2][:1], flags + b"\xff", 1)
-    (tmp_path / "train").write_bytes(broken)
-    with pytest.raises(ValueError, match="train is no SVHN file or is truncated"):
-        read_svhn((tmp_path,), {"train": 1, "test": 1})

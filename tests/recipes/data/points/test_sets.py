@@ -19,7 +19,7 @@ from torch import Tensor
 from recipes.data.disk import kept
 from recipes.data.disk.lazy import read
 from recipes.data.points import sets
-from recipes.data.points.modelnet import MODELNETS, ModelNet, download
+from recipes.data.points.modelnet import MODELNETS, ModelNet, _unpack, download
 from recipes.data.points.sets import ShapeSet, load
 from recipes.data.points.shapes import Shape, read_shape
 from tests.recipes.data.test_download import Response
@@ -259,6 +259,31 @@ def test_modelnet_is_found_where_it_is_usually_put(small: Path, within: str) -> 
     assert (data.name, len(data.train_y), len(data.test_y)) == ("modelnet10", 6, 4)
 
 
+@pytest.mark.parametrize(
+    ("there", "instead", "message"),
+    [
+        (b"bed_1", b"b\xffd_1", "no zip archive that can be read .*utf-8"),
+        (b"mesh of", b"mesh if", r"cannot be used, ModelNet10/é bed /train/bed_1\.off is damaged"),
+        (
+            b"PK\1\2\x14\3\x14\0\0\x08\0\0",
+            b"PK\1\2\x14\3\x14\0\0\x08\x63\0",
+            "no zip archive that can be read .*compression",
+        ),
+        (b"PK\3\4", b"PK\3\5", r"cannot be used, ModelNet10/é bed /train/bed_1\.off is damaged"),
+        (b"PK\5\6", b"PK\5\7", "no zip archive that can be read .*not a zip file"),
+    ],
+    ids=["name", "content", "method", "member", "end"],
+)
+def test_a_damaged_archive_of_a_modelnet_is_named(there: bytes, instead: bytes, message: str, tmp_path: Path) -> None:
+    """In one line, whatever names it has."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("ModelNet10/é\nbed\n/train/bed_1.off", "a mesh of a bed")
+    raw = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(raw.replace(there, instead))
+    with pytest.raises(ValueError, match=f"^https://host/a.zip gave .*{message}.*: fetch it again$"):
+        _unpack(tmp_path / "a.zip", tmp_path, ModelNet("ModelNet10", "https://host/a.zip", (1, 0)))
+
+
 def test_a_part_of_modelnet_is_refused(small: Path) -> None:
     root = folder(small / "ModelNet10", train=2)
     with pytest.raises(ValueError, match=r"has \(4, 4\) training and test meshes, modelnet10 \(6, 4\): .* as 'folder'"):
@@ -376,6 +401,9 @@ def test_bad_packed_voxels_are_named(tmp_path: Path) -> None:
     refused("sofa_test.npz cannot be read")
     np.savez(path, other=np.zeros(3))
     refused("sofa_test.npz cannot be read")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("packed.npy", b"\x93NUMPY\x01\x00v\x00{'d")
+    refused(r"sofa_test.npz cannot be read \(its header is damaged: [^\n]*\): unpack it again$")
     np.savez(path, packed=np.zeros((2, 100), np.uint8))
     refused(r"sofa_test.npz cannot be read \(it has uint8 \(2, 100\), expected uint8 \(N, 4096\)")
     path.unlink()

@@ -114,6 +114,10 @@ def test_the_recipe_runs_on_them(tmp_path: Path) -> None:
             '{"body": "x", "mood": [1, 2]}\n',
             r"has \[1, 2\] in 'mood', .* each of several labels has a column",
         ),
+        ("a.jsonl", '{"body": "x", "mood": %s}\n' % ("9" * 5000), r"a.jsonl line 1 is no JSON .*digits"),
+        ("a.jsonl", '{"body": "\\ud800", "mood": 1}\n', r"a.jsonl line 1 has half a character"),
+        ("a.jsonl", '{"body": "x", "mood": "\\ud800"}\n', r"a.jsonl line 1 has half a character"),
+        ("a.jsonl", "[" * 100_000 + "\n", r"a.jsonl line 1 is no JSON .*, expected one object"),
         ("a.jsonl", '{"body": "x"}\n', r"a.jsonl line 1 has no column 'mood', it has body"),
     ],
 )
