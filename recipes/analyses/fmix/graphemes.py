@@ -20,6 +20,7 @@ from torch import Tensor
 
 from recipes.analyses.shared.trained import Choice, Trained, networks
 from recipes.analyses.shared.writing import made_by, name_of, text
+from recipes.data.disk.lazy import read
 from recipes.data.images.graphemes.bengali import COLUMNS
 from recipes.reporting import pages
 from recipes.reporting.intervals import Claim, csv_text
@@ -72,7 +73,7 @@ def combined(guesses: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> flo
         part: recall_score(labels[part].numpy(), guesses[part].numpy(), average="macro", zero_division=0.0)
         for part in WEIGHTS
     }
-    return 100 * sum(WEIGHTS[part] * recall[part] for part in WEIGHTS) / sum(WEIGHTS.values())
+    return float(100 * sum(WEIGHTS[part] * recall[part] for part in WEIGHTS) / sum(WEIGHTS.values()))
 
 
 def page(settings: Settings, command: str) -> pages.Page:
@@ -85,7 +86,7 @@ def page(settings: Settings, command: str) -> pages.Page:
         invented = choice.smoke and choice.runs is None  # networks of digits, which stand for those of each part
         for each in networks(choice, like={} if invented else {"data": "bengali", "target": part}):
             first.setdefault(part, each)
-            if not torch.equal(each.data.test_x, first["root"].data.test_x):
+            if not torch.equal(read(each.data.test_x), read(first["root"].data.test_x)):
                 raise ValueError(f"runs={str(choice.runs)!r} are of several folds: give those of one")
             guesses[each.method, each.seed][part] = each.logits().argmax(1)
         labels[part] = first[part].data.test_y
