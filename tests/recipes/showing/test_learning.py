@@ -64,6 +64,12 @@ def test_a_task_is_learned_from_mixed_batches(method: str, monkeypatch: pytest.M
     assert learning.train(task, method, seed=0) == score
 
 
+def test_processes_train_what_one_process_does() -> None:
+    alone, shared = (list(learning.scores(1, smoke=True, workers=workers)) for workers in (1, 2))
+    assert [job for job, _ in alone] == [(task, method, 0) for task in TASKS for method in learning.METHODS]
+    assert shared == alone
+
+
 def test_the_baseline_mixes_nothing() -> None:
     assert learning.METHODS["baseline"] is mm.NoMix
 
