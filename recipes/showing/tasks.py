@@ -55,8 +55,10 @@ class LetterReader(Reader):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Map embeddings (B, T, 16), of which some are real, to logits."""
-        states = F.max_pool1d(self.first(x.mT) * valid[:, None], 2)
-        logits: Tensor = self.head(self.second(states).amax(2))
+        real = valid[:, None].float()
+        states = F.max_pool1d(self.first(x.mT) * real, 2)
+        states = self.second(states) * F.max_pool1d(real, 2)  # which ReLU leaves at 0 or above, where padding is 0
+        logits: Tensor = self.head(states.amax(2))
         return logits
 
 
