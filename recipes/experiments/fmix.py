@@ -193,6 +193,7 @@ def _analyses() -> Iterator[Row]:
         published={"baseline": "146 ± 5", "mixup": "162 ± 3", "cutmix": "131 ± 6"},
         of=CIFAR,
         of_methods=("baseline", "mixup", "cutmix"),
+        ours={"grad-cam": "networks of 5,000 images, width 16, 20 epochs; 2,000 test images"},
         notes=(f"{OURS}maps of the second stage, 16 x 16, which the sums fit",),
     )
     yield Row(
