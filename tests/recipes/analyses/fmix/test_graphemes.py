@@ -1,6 +1,7 @@
 """Graphemes from the networks of their parts, against counting by hand, from files in Kaggle's form."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from recipes import images
 from recipes.analyses.fmix import graphemes
 from recipes.analyses.shared.trained import load
 from recipes.data.images.graphemes import bengali
-from tests.recipes.data.images.test_graphemes import SMALL, kaggle
+from tests.recipes.data.images.test_graphemes import SMALL, in_kaggles_form
 
 pytest.importorskip("pyarrow")
 PARTS = ("root", "vowel", "consonant")
-__all__ = ["kaggle"]  # the fixture
+FEW = ("--smoke", "--batch-size", "8", "--width", "4", "--device", "cpu", "--evaluate-every", "0")
 
 
 def test_scores_are_those_of_a_table_made_by_hand() -> None:
@@ -33,16 +34,35 @@ def test_scores_are_those_of_a_table_made_by_hand() -> None:
     assert graphemes.combined(guesses, labels) == pytest.approx(100 * (2 * recalls[0] + recalls[1] + recalls[2]) / 4)
 
 
-@pytest.fixture
-def runs(kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two methods, three parts."""
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bengali, "Layout", lambda: SMALL)
-    for part in PARTS:
-        for method in ("baseline", "mixup"):
-            words = ["--data", "bengali", "--data-root", f"{kaggle}", "--target", part, "--method", method, "--smoke"]
-            words += ["--batch-size", "8", "--width", "4", "--device", "cpu", "--evaluate-every", "0"]
-            images.main([*words, "--out", f"{tmp_path}/runs/{part}-{method}"])
-    return tmp_path / "runs"
+
+
+def train(root: Path, part: str, method: str, *more: str) -> None:
+    """A run on the graphemes of `root`."""
+    words = ["--data", "bengali", "--data-root", f"{root}/set", "--target", part, "--method", method, *FEW, *more]
+    images.main([*words, "--out", f"{root}/runs/{'-'.join([part, method, *more])}"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a set and runs of two methods for three parts."""
+    root = tmp_path_factory.mktemp("graphemes")
+    (root / "set").mkdir()
+    in_kaggles_form(root / "set")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bengali, "Layout", lambda: SMALL)
+        for part in PARTS:
+            for method in ("baseline", "mixup"):
+                train(root, part, method)
+    return root
+
+
+@pytest.fixture
+def runs(trained: Path, tmp_path: Path) -> Path:
+    """The runs, to be changed."""
+    return Path(shutil.copytree(trained / "runs", tmp_path / "runs"))
 
 
 def test_the_page_is_that_of_the_three_networks(runs: Path, tmp_path: Path) -> None:
@@ -72,12 +92,10 @@ def test_every_part_is_needed(runs: Path) -> None:
         graphemes.main([f"{runs}", "--methods", "baseline"])
 
 
-def test_networks_of_several_folds_are_refused(runs: Path, kaggle: Path) -> None:
-    other = ["--data", "bengali", "--data-root", f"{kaggle}", "--target", "vowel", "--fold", "1", "--smoke"]
-    other += ["--batch-size", "8", "--width", "4", "--device", "cpu", "--evaluate-every", "0", "--method", "baseline"]
-    for name in ("vowel-baseline", "vowel-mixup"):
-        (runs / name / "result.json").unlink()
-    images.main([*other, "--out", f"{runs}/other"])
+def test_networks_of_several_folds_are_refused(trained: Path, runs: Path) -> None:
+    train(trained, "vowel", "baseline", "--fold", "1")
+    shutil.rmtree(runs / "vowel-baseline")
+    (trained / "runs/vowel-baseline---fold-1").rename(runs / "other")
     with pytest.raises(SystemExit, match="are of several folds: give those of one"):
         graphemes.main([f"{runs}", "--methods", "baseline"])
 

@@ -33,16 +33,21 @@ def write(root: Path, name: str, ids: list[str], pixels: np.ndarray[Any, Any]) -
     parquet.write_table(pyarrow.table(columns), root / name)
 
 
-@pytest.fixture
-def kaggle(tmp_path: Path) -> Path:
+def in_kaggles_form(root: Path) -> Path:
+    """A folder of 40 graphemes, each with labels that its grey tells."""
     ids = [f"Train_{number}" for number in range(COUNT)]
     lines = ["image_id,grapheme_root,vowel_diacritic,consonant_diacritic,grapheme"]
     lines += [f"{name},{number},{number % 11},{number % 7},x" for number, name in enumerate(ids)]
-    (tmp_path / "train.csv").write_text("\n".join(reversed(lines[1:])).join([lines[0] + "\n", "\n"]))
-    write(tmp_path, "train_image_data_0.parquet", ids[:25], pictures()[:25])
-    write(tmp_path, "train_image_data_1.parquet", ids[25:], pictures()[25:])
-    write(tmp_path, "test_image_data_0.parquet", ["Test_0"], pictures(1))
-    return tmp_path
+    (root / "train.csv").write_text("\n".join(reversed(lines[1:])).join([lines[0] + "\n", "\n"]))
+    write(root, "train_image_data_0.parquet", ids[:25], pictures()[:25])
+    write(root, "train_image_data_1.parquet", ids[25:], pictures()[25:])
+    write(root, "test_image_data_0.parquet", ["Test_0"], pictures(1))
+    return root
+
+
+@pytest.fixture
+def kaggle(tmp_path: Path) -> Path:
+    return in_kaggles_form(tmp_path)
 
 
 @pytest.mark.parametrize(("target", "classes"), [("root", 168), ("vowel", 11), ("consonant", 7)])
