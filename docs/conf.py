@@ -118,11 +118,11 @@ def library_name(app, env, node, content):
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
 
 
-def fold_drawing(app, doctree, docname):  # noqa: ARG001
+def fold_drawing(app, doctree):
     """On a page of the gallery, code that draws is one line to open; its picture is there."""
-    if not docname.startswith("auto_gallery/"):
+    if not app.env.docname.startswith("auto_gallery/"):
         return
-    for code in doctree.findall(nodes.literal_block):
+    for code in list(doctree.findall(nodes.literal_block)):
         if "plt." in code.astext():
             opened = nodes.raw("", "<details class='drawing'><summary>How it is drawn</summary>", format="html")
             place = code.parent.index(code)
@@ -134,4 +134,4 @@ def setup(app):
     app.connect("autodoc-process-docstring", plain_stars, priority=900)
     app.connect("autodoc-process-signature", public_names)
     app.connect("missing-reference", library_name, priority=900)
-    app.connect("doctree-resolved", fold_drawing)
+    app.connect("doctree-read", fold_drawing)

@@ -95,6 +95,15 @@ def test_the_links_of_the_site_hold(site: Path) -> None:
     assert not dead
 
 
+def test_code_that_draws_is_folded_away_and_the_two_lines_are_not(site: Path) -> None:
+    text = (site / "auto_gallery/plot_02_images.html").read_text(encoding="utf-8")
+    folded = re.findall(r"<details class='drawing'>(.*?)</details>", text, re.DOTALL)
+    drawing = [part for part in folded if ">subplots<" in part]
+    assert len(folded) == len(drawing) == text.count(">subplots<") == 2
+    left = re.sub(r"<details class='drawing'>.*?</details>", "", text, flags=re.DOTALL)
+    assert left.count(">cutmix<") == text.count(">cutmix<") > 1
+
+
 @pytest.mark.parametrize(
     ("page", "target"),
     [
