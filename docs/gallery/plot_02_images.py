@@ -96,18 +96,23 @@ print(f"{len(losses)} steps; last step: loss {losses[-1]:.2f}, accuracy on the m
 print(f"CutMix: accuracy on {len(test)} clean test images: {test_accuracy(model):.3f}")
 
 # %%
-# And the same without mixing:
+# And the same without mixing, by a plain loop:
 
-plain = small_cnn()
-optimizer = torch.optim.Adam(plain.parameters(), lr=2e-3)
-for _ in range(30):
-    for images, labels in loader:
-        loss = F.cross_entropy(plain(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
 
-print(f"no mixing: accuracy on {len(test)} clean test images: {test_accuracy(plain):.3f}")
+def fit(loader):
+    """Train a network on labels, or on soft targets."""
+    model = small_cnn()
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for _ in range(30):
+        for images, labels in loader:
+            loss = F.cross_entropy(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model
+
+
+print(f"no mixing: accuracy on {len(test)} clean test images: {test_accuracy(fit(loader)):.3f}")
 
 # %%
 # One seed is no measurement; ``make demo`` has three, with intervals.
@@ -170,23 +175,15 @@ assert torch.isclose(F.cross_entropy(logits, soft), mix.loss(logits, labels))
 # In a DataLoader
 # ---------------
 #
-# :py:class:`mixmodal.MixCollate` is a ``collate_fn``: it makes a batch, mixes it and returns soft targets, so the
-# training step is that of a plain loop with ``F.cross_entropy``.
+# :py:class:`mixmodal.MixCollate` is a ``collate_fn``: it makes a batch, mixes it and returns soft targets, so
+# that the plain loop above trains with it as it is.
 
 collate = mm.MixCollate(mm.FMix(), num_classes=10)
 loader = DataLoader(data, batch_size=64, shuffle=True, drop_last=True, collate_fn=collate, num_workers=0)
 
-model = small_cnn()
-optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-for _ in range(30):
-    for images, soft in loader:
-        loss = F.cross_entropy(model(images), soft)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
+images, soft = next(iter(loader))
 print(images.shape, soft.shape)
-print(f"FMix: accuracy on {len(test)} clean test images: {test_accuracy(model):.3f}")
+print(f"FMix: accuracy on {len(test)} clean test images: {test_accuracy(fit(loader)):.3f}")
 
 # %%
 # With workers, set ``num_workers`` and put the loop under ``if __name__ == "__main__":``, as PyTorch asks of every

@@ -8,13 +8,13 @@ import torch
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.datasets import load_sample_image
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad
 
 import mixmodal as mm
 from mixmodal import Draws
 from mixmodal.core.grids import spread
+from recipes.showing.exhibits import two_photographs
 
 SIDE = 128
 STATIC = Path(__file__).parents[1] / "_static"
@@ -23,9 +23,7 @@ INDEX = torch.tensor([1, 0])
 
 def photos() -> Tensor:
     """A temple and a flower, from scikit-learn: float32 (2, 3, 128, 128) in [0, 1]."""
-    pictures = [torch.from_numpy(load_sample_image(f"{name}.jpg").copy()) for name in ("china", "flower")]
-    squares = [picture[:, 107:-106].permute(2, 0, 1)[None].float() / 255 for picture in pictures]
-    return torch.cat([interpolate(square, (SIDE, SIDE), mode="area") for square in squares])
+    return two_photographs(SIDE)[0]
 
 
 def edges(pictures: Tensor) -> Tensor:

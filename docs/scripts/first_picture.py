@@ -12,8 +12,8 @@ from matplotlib.gridspec import SubplotSpec
 from torch import Tensor
 
 import mixmodal as mm
+from recipes.showing.media import OWN, PARTNER
 
-OWN, PARTNER = "#2f6fb3", "#e8833a"
 SWAP = torch.tensor([1, 0])
 RATE = 16_000
 PRAISE = tuple(re.findall(r"\w+", "the actors made every single scene worth my time"))

@@ -110,11 +110,11 @@ def grey(mask: Tensor, what: str) -> Picture:
     return Picture(mask.numpy(), f"{what}: white is the sample's own, black the partner's", sharp=True)
 
 
-def two_photographs() -> tuple[Tensor, tuple[str, str]]:
-    """A temple and a flower, from scikit-learn, float32 (2, 3, 256, 256) in [0, 1], and what they are."""
+def two_photographs(side: int = 256) -> tuple[Tensor, tuple[str, str]]:
+    """A temple and a flower, from scikit-learn, float32 (2, 3, side, side) in [0, 1], and what they are."""
     pictures = [torch.from_numpy(load_sample_image(f"{name}.jpg").copy()) for name in ("china", "flower")]
     squares = [picture[:, 107:-106].permute(2, 0, 1)[None].float() / 255 for picture in pictures]
-    return torch.cat([interpolate(square, (256, 256), mode="area") for square in squares]), ("temple", "flower")
+    return torch.cat([interpolate(square, (side, side), mode="area") for square in squares]), ("temple", "flower")
 
 
 def photographs() -> Section:

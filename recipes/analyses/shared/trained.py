@@ -169,9 +169,9 @@ def networks(choice: Choice, *, like: Mapping[str, object] | None = None) -> Ite
         runs = [run for run in runs if choice.methods is None or run.method in choice.methods]
         runs = [run for run in runs if like.items() <= run.settings.items()]
         if not runs:
-            wanted = {"methods": choice.methods, **like}
+            wanted = ({} if choice.methods is None else {"methods": choice.methods}) | {**like}
             said = ", ".join(f"{name}={value}" for name, value in wanted.items())
-            raise ValueError(f"{root} has no finished runs of {said}: choose others")
+            raise ValueError(f"{root} has no finished runs{' of ' * bool(said)}{said}: choose others")
         check_comparable(runs)
         most = SMOKE_IMAGES if choice.smoke else choice.images
         trained: Trained | None = None
