@@ -68,7 +68,7 @@ print(lengths)
 
 # %%
 # Batches of similar length
-# ----------------------
+# -------------------------
 # :py:class:`mixmodal.LengthBucketBatchSampler` puts texts of similar length together and shuffles the batches.
 # :py:class:`mixmodal.PadCollate` pads a batch to its longest text.
 

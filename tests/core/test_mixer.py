@@ -93,7 +93,7 @@ def test_lengths_for_each_channel_of_patchup() -> None:
 
 
 def test_lengths_that_are_not_known_are_named() -> None:
-    with pytest.raises(ValueError, match="has no padding, so that no lengths are known: give the draw valid="):
+    with pytest.raises(ValueError, match="has no padding, so lengths are unknown: pass valid= to the draw"):
         _ = mm.FMix().draw(torch.empty(2, 1, 8)).lengths
     everywhere = torch.rand(2, 4, 8) < 0.5
     with pytest.raises(ValueError, match=r"valid of shape \(2, 4, 8\) may vary along several axes.*frames\[:, None\]"):

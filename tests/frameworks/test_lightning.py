@@ -598,19 +598,19 @@ class Returns(Net):
 
 def test_what_would_be_wrong_is_refused() -> None:
     soft = mm.MixBatch(mm.MixUp(), num_classes=CLASSES)
-    with pytest.raises(ValueError, match="give one of them"):
+    with pytest.raises(ValueError, match="pass one of them"):
         MixCallback()
-    with pytest.raises(ValueError, match="give one of them"):
+    with pytest.raises(ValueError, match="pass one of them"):
         MixCallback(soft, hidden=patched)
     with pytest.raises(ValueError, match=r"loss=.criterion. mixes labels.*set labels=None"):
         MixCallback(soft, loss="criterion")
-    with pytest.raises(ValueError, match="learn them unmixed; name its criterion"):
+    with pytest.raises(ValueError, match="learn unmixed labels; name its criterion"):
         MixCallback(mm.MixBatch(mm.MixUp(), labels=None, carried=(1,)))
-    with pytest.raises(ValueError, match="learn them unmixed; name its criterion"):
+    with pytest.raises(ValueError, match="learn unmixed labels; name its criterion"):
         MixCallback(mm.MixBatch(mm.MixUp(), labels={}, carried=(1,)))
     MixCallback(mm.MixBatch(mm.CutMix(), inputs={"image": None, "map": "b *"}, labels=None))
     net = Net()
-    with mm.HiddenMix(net.net, {net.net: mm.MixUp()}) as hidden, pytest.raises(TypeError, match="on a network already"):
+    with mm.HiddenMix(net.net, {net.net: mm.MixUp()}) as hidden, pytest.raises(TypeError, match="already on a network"):
         MixCallback(hidden=hidden, loss="criterion")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"axes='b \*' is for the labels of the loss"):
         MixCallback(soft, axes="b *")
@@ -626,7 +626,7 @@ def test_what_would_be_wrong_is_refused() -> None:
     [
         (Net, [whole(Roll()), whole(Roll())], "more than one stateful callback of type `MixCallback`"),
         (Net, [MixCallback(hidden=patched, loss="loss_fn")], "loss='loss_fn' is not an attribute of Net that can be"),
-        (Net, [MixCallback(hidden=patched)], "learn them unmixed; name its criterion"),
+        (Net, [MixCallback(hidden=patched)], "learn unmixed labels; name its criterion"),
         (Net, [MixCallback(hidden=lambda module: module.net, loss="criterion")], "must give a HiddenMix"),
         (Fetches, [whole(Roll())], "takes a dataloader_iter"),
         (Returns, [whole(Roll())], "training_step of Returns has not called self.criterion"),

@@ -475,9 +475,9 @@ def test_what_would_be_mixed_wrongly_is_refused(tmp_path: Path) -> None:
     mixing = mixing_of("images", model, lambda axes: mm.MixUp(axes=axes))
     with pytest.raises(TypeError, match=r"mixing=MixUp\(.* must be the HiddenMix or TokenMix that mixes the model"):
         MixTrainer(model, settings, mixing=mm.MixUp())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"compute_loss_func is given.*give criterion="):
+    with pytest.raises(ValueError, match=r"compute_loss_func is given.*pass criterion="):
         MixTrainer(model, settings, mixing=mixing, compute_loss_func=F.cross_entropy)
-    with pytest.raises(ValueError, match=r"model_init makes models that mixing does not mix; give model="):
+    with pytest.raises(ValueError, match=r"model_init makes models that mixing does not mix; pass model="):
         MixTrainer(None, settings, mixing=mixing, model_init=lambda: model)
     with pytest.raises(ValueError, match="mixing mixes another ViTForImageClassification than the model"):
         MixTrainer(copy.deepcopy(model), settings, mixing=mixing)
@@ -493,7 +493,7 @@ def test_what_would_be_mixed_wrongly_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the batch has no field 'labels'"):
         mm.trainer_loss(mixing, settings)({"logits": torch.rand(2, 3)}, None)
     net = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match=r"Linear has no loss that is known .*give criterion="):
+    with pytest.raises(ValueError, match=r"Linear has no loss that is known .*pass criterion="):
         mm.trainer_loss(mm.HiddenMix(net, {net: mm.MixUp()}), settings)({"logits": torch.rand(2, 2)}, torch.ones(2))
 
 

@@ -455,7 +455,7 @@ def test_other_sites_than_at_first_raise() -> None:
     net = Net()
     hidden = mm.HiddenMix(net, {net.layer1: mm.MixUp()})
     hidden.at[net.layer2] = mm.MixUp()
-    with pytest.raises(ValueError, match="at has other sites than at first"):
+    with pytest.raises(ValueError, match="at has different sites than before"):
         hidden(batch()[0])
 
 

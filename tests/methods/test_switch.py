@@ -197,7 +197,7 @@ def test_what_a_policy_for_samples_cannot_do_is_named() -> None:
         mm.OneOf([mm.MixUp()], per_sample=1)  # type: ignore[arg-type]
     apart = mm.OneOf([mm.CutMix(axes="b c *"), mm.CutMix(axes="b * d")], per_sample=True)
     with pytest.raises(
-        ValueError, match=r"masks of one grid, and \(7,\) of axes='b c \*' is not \(4,\) of axes='b \* d'"
+        ValueError, match=r"masks on the same grid, and \(7,\) of axes='b c \*' is not \(4,\) of axes='b \* d'"
     ):
         apart.draw(torch.rand(3, 4, 7))
 
@@ -264,7 +264,7 @@ def test_a_pair_has_one_loss_of_patchup() -> None:
 def test_what_names_samples_is_refused_of_pairs() -> None:
     x, pairs = torch.rand(4, 1, 5), mm.InPairs(mm.CutMix())
     for name, given in {"index": torch.arange(4), "valid": torch.ones(4, 5) > 0, "lam": torch.rand(4)}.items():
-        with pytest.raises(TypeError, match=rf"{name} of shape .* is given to InPairs, where both of a pair have one"):
+        with pytest.raises(TypeError, match=rf"{name} of shape .* is given to InPairs, where both samples of a pair"):
             pairs.draw(x, **{name: given})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"index \(list\) is given to InPairs"):
         pairs.draw(x, index=[1, 0, 3, 2])  # type: ignore[arg-type]

@@ -142,9 +142,13 @@ def test_what_is_no_mixer_is_told() -> None:
     ("samples", "error", "message"),
     [
         ([], ValueError, r"samples=\[\] makes no batch"),
-        ([(torch.zeros(2), 0), (torch.zeros(3), 1)], ValueError, r"fields of the samples make no batch \(.*equal size"),
-        ([(torch.zeros(2), None)], TypeError, "fields of the samples make no batch"),
-        ([{"x": 0}, {"y": 0}], ValueError, r"fields of the samples make no batch \('x'\)"),
+        (
+            [(torch.zeros(2), 0), (torch.zeros(3), 1)],
+            ValueError,
+            r"fields of the samples cannot be batched \(.*equal size",
+        ),
+        ([(torch.zeros(2), None)], TypeError, "fields of the samples cannot be batched"),
+        ([{"x": 0}, {"y": 0}], ValueError, r"fields of the samples cannot be batched \('x'\)"),
     ],
     ids=["none", "sizes", "kind", "names"],
 )

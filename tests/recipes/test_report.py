@@ -364,7 +364,7 @@ def test_origin_of_the_numbers(runs: Path) -> None:
     assert "* Device: cpu / cuda\n* Training time of all 13 runs: 2.17 h" in text  # 13 * 600 s
     assert "# images, cifar10, preact18\n" in text
     assert "last epoch" in text
-    assert "unresolved where its interval contains 0" in text
+    assert "unresolved if its interval contains 0" in text
     assert f"`python -m recipes.report {runs} --out {runs.parent}/results/name --baseline baseline`" in text
 
 

@@ -545,7 +545,7 @@ def test_a_mixer_is_frozen_hashable_and_picklable() -> None:
 SALIENT = torch.rand(6, 8, 6)
 DRAW_ERRORS = {
     "no saliency": ({"saliency": None}, TypeError, r"saliency = mm\.saliency\(model, x, y, criterion\)"),
-    "padding": ({"valid": torch.ones(6, 8, 6).bool()}, TypeError, r"takes no padding.*MixUp, CutMix or FMix"),
+    "padding": ({"valid": torch.ones(6, 8, 6).bool()}, TypeError, r"does not support padding.*MixUp, CutMix or FMix"),
     "no tensor": ({"saliency": 1.0}, TypeError, r"saliency is float.*torch\.Tensor"),
     "integers": ({"saliency": SALIENT.long()}, TypeError, r"saliency is torch\.int64 and must be floating"),
     "shape": ({"saliency": SALIENT[:, None]}, ValueError, r"\(6, 1, 8, 6\).*\(6, 8, 6\).*same axes"),

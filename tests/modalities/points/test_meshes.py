@@ -246,7 +246,7 @@ def edited(old: str, new: str) -> str:
         (edited("8 6 12", "8"), r"line 1: 'OFF 8 -1 -1 -1': expected OFF and three counts"),
         ("OFF\n8\n", "line 1: 'OFF 8': expected OFF and three counts"),
         (edited("8 6 12", "8 6 12 3"), "line 1: 'OFF 8 6 12 3': expected OFF and three counts"),
-        ("4OFF\n8 6 12\n", "line 1: '4OFF': expected OFF and three counts.*before OFF may stand C, N and ST"),
+        ("4OFF\n8 6 12\n", "line 1: '4OFF': expected OFF and three counts.*C, N and ST may precede OFF"),
         ("nOFF 3\n8 6 12\n", "line 1: 'nOFF 3': expected OFF and three counts"),
         (b"OFF BINARY\n\x00\x00\x00\x08", "line 1: 'OFF BINARY .*': invalid literal"),
         ("OFF\n8 6 12\n".encode("utf-16"), "line 1: .*: expected OFF and three counts"),
@@ -576,7 +576,7 @@ def test_voxels_of_modelnets_meshes_are_those_of_dense_points(resolution: int, r
         ({"low": 1.0}, r"high=1\.0 must be greater than low=1\.0 along each axis"),
         ({"low": (0, 0)}, r"low=\(0, 0\) must be a number or three"),
         ({"high": "up"}, "high='up' must be a number or three"),
-        ({"high": 0.5}, r"mesh has 7 of 8 vertices outside the frame .* from -1 to 1: give low and high .* into_frame"),
+        ({"high": 0.5}, r"mesh has 7 of 8 vertices outside the frame .* from -1 to 1: pass low and high .* into_frame"),
     ],
 )
 def test_wrong_arguments_of_voxels_are_named(given: dict[str, Any], message: str) -> None:

@@ -110,7 +110,7 @@ BAD: dict[str, tuple[list[dict[str, Any]], type[Exception], str]] = {
     "not named": (
         [{"input_ids": [1, 2], "labels": [0, 1]}, {"input_ids": [1], "labels": [0]}],
         ValueError,
-        r"labels has the shapes \[\(1,\), \(2,\)\], which make no batch: .*per_token={'labels': -100}",
+        r"labels has the shapes \[\(1,\), \(2,\)\], which cannot be batched: .*per_token={'labels': -100}",
     ),
 }
 
@@ -183,9 +183,9 @@ def test_samples_that_make_no_batch_are_named() -> None:
     collate = mm.PadCollate(0)
     with pytest.raises(ValueError, match=r"samples=\[\] holds no text"):
         collate([])
-    with pytest.raises(TypeError, match="labels of the samples make no batch"):
+    with pytest.raises(TypeError, match="labels of the samples cannot be batched"):
         collate([([1], None), ([2], None)])
-    with pytest.raises(ValueError, match="labels of the samples make no batch"):
+    with pytest.raises(ValueError, match="labels of the samples cannot be batched"):
         collate([([1], torch.ones(2)), ([2], torch.ones(3))])
     for ids in ([2**70], "ab", None, [[1], [1, 2]]):
         with pytest.raises(TypeError, match="token ids must be"):
