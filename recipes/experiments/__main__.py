@@ -1,11 +1,11 @@
-"""Every table and figure of the FMix and PatchUp papers: what is published, what it takes, and how to run it.
+"""Every table and figure of the FMix and PatchUp papers: published values, cost, and how to run it.
 
     python -m recipes.experiments                                   # the list
-    python -m recipes.experiments --only fmix-table-2 cifar100      # of these tables, rows, papers or data
-    python -m recipes.experiments --run fmix-table-2/cifar10-preact18 --seeds 5 --data-root DIR
+    python -m recipes.experiments --only fmix-table-2 cifar100      # only these tables, rows, papers or data python -m
+    recipes.experiments --run fmix-table-2/cifar10-preact18 --seeds 5 --data-root DIR
 
-A row is run by a command of a recipe for each method and seed, one after the other; those whose runs are finished are
-passed over, and one that was stopped goes on. An analysis trains its networks first.
+A row runs one recipe command for each method and seed, one after the other; finished runs are skipped, and one that was
+stopped is resumed. An analysis trains its networks first.
 """
 
 import sys
@@ -31,9 +31,9 @@ class Settings:
     run: tuple[str, ...] = ()
     """Run these, named in the same way."""
     methods: tuple[str, ...] = ()
-    """Run these methods alone; all of the row by default."""
+    """Run only these methods; all of the row by default."""
     seeds: int = 1
-    """Number of seeds, from 0 on; the papers have 5."""
+    """Number of seeds, counting from 0; the papers have 5."""
     data_root: Path | None = None
     """Folder of the data."""
     hub: bool = False
@@ -41,13 +41,13 @@ class Settings:
     vectors: Path | None = None
     """File of word vectors, for texts."""
     words: str = ""
-    """Further words of each command that trains, as in --words="--precision bf16"."""
+    """More options for each command that trains, as in --words="--precision bf16"."""
     out: Path = Path("runs/experiments")
-    """Folder of all runs, in one for each row."""
+    """Folder for all runs, with one folder for each row."""
     smoke: bool = False
-    """Run a few batches of each, to see that it runs; in a folder of their own."""
+    """Run a few batches of each, to check that it works; in a separate folder."""
     dry: bool = False
-    """Print the commands of `--run`, and run none; DIR and WORDS.vec stand for what is not given."""
+    """Print the commands of `--run` without running them; DIR and WORDS.vec stand for whatever is not given."""
     page: Path | None = None
     """Write the list as a page of the site."""
 
@@ -55,9 +55,9 @@ class Settings:
         if self.seeds < 1:
             raise ValueError(f"seeds={self.seeds} must be 1 or more")
         if self.run and (self.only or self.page):
-            raise ValueError(f"run={self.run} goes with neither --only nor --page, which are for the list")
+            raise ValueError(f"run={self.run} cannot be combined with --only or --page, which are for the list")
         if self.hub and self.data_root is not None:
-            raise ValueError(f"hub=True and data_root={str(self.data_root)!r} exclude each other: give one")
+            raise ValueError(f"hub=True and data_root={str(self.data_root)!r} exclude each other: pass one")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What data the experiments need, where they are from, and how many samples a network is trained on."""
+"""What data the experiments need, where to get them, and how many samples a network is trained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,4 +44,4 @@ DATA: Mapping[str, Needed] = {
 }
 """By the names that the recipes have for them. Training samples are those of the published split, with a tenth of
 silence for Speech Commands, and four of five folds for Bengali.AI; 57,158 of SVHN's are at most 7,325 of a class."""
-VECTORS = "FastText's vectors of the Simple English Wikipedia, wiki.simple.vec of https://fasttext.cc, in --vectors"
+VECTORS = "FastText's for the Simple English Wikipedia, wiki.simple.vec from https://fasttext.cc, given to --vectors"

@@ -15,10 +15,10 @@ from recipes.reporting.published import (
 from recipes.reporting.published.fmix import FMIX_TABLE_3_TOP_5
 
 TITLES = {
-    "fmix-table-1": "Table I: what a VAE learns of mixed images",
+    "fmix-table-1": "Table I: what a VAE learns from mixed images",
     "fmix-grad-cam": "Text: sums of Grad-CAM maps",
     "fmix-figure-1": "Figure 1: robustness to attacks",
-    "fmix-table-2": "Table II: classification; and hybrids, of the text",
+    "fmix-table-2": "Table II: classification; and hybrids, from the text",
     "fmix-table-3": "Table III: ImageNet and ImageNet-a",
     "fmix-table-4": "Table IV: Bengali.AI",
     "fmix-table-5": "Table V: texts",
@@ -30,10 +30,10 @@ CIFAR = "fmix-table-2/cifar10-preact18"
 PAPER = "--preset fmix-paper --data cifar10 --data-root DATA --model preact18"
 SMALLER = "5,000 images, width 16"
 NOTES = {
-    "tiny-imagenet-preact18": "the paper speaks of crops, its code flips only, as this does",
-    "cifar10-pyramid272": "the paper changes images by the policies of Fast AutoAugment, which no package ships",
+    "tiny-imagenet-preact18": "the paper mentions crops; its code only flips, and so do we",
+    "cifar10-pyramid272": "the paper augments with Fast AutoAugment's policies, which no package ships",
     "wrn28-10": "the last map is averaged as a whole; the code averages 7 x 7 of CIFAR's 8 x 8 cells",
-    "fashion-mnist": "the paper has the first release of the data, of which some test images are in the training set",
+    "fashion-mnist": "the paper uses the first release of the data, with some test images also in the training set",
 }
 
 
@@ -92,16 +92,16 @@ def _table_3() -> Iterator[Row]:
         data, _, alpha = key[0].partition("-alpha-")
         top_5 = {method: f" / {value:.2f}" for method, value in FMIX_TABLE_3_TOP_5[key].items()}
         published = scores(FMIX_TABLE_3, key, top_5)
-        notes = ["the networks are trained anew for it, as those of ImageNet"] if data == "imagenet-a" else []
+        notes = ["the networks are trained again for it, as for ImageNet"] if data == "imagenet-a" else []
         if alpha != "1.0":
-            notes.append("the baseline is that of alpha 1")
+            notes.append("the baseline is the one of alpha 1")
             del published["baseline"]
         yield Row(
             name=f"fmix-table-3/{data}-{alpha}-resnet101",
             module="images",
             words=f"--preset fmix-paper --data {data} --data-root DATA --model resnet101",
             data=data,
-            measure="accuracy (%), of the first answer / of the first five",
+            measure="accuracy (%), top-1 / top-5",
             published=published,
             options={} if alpha == "1.0" else dict.fromkeys(published, f"--alpha {alpha}"),
             report="/".join(key),
@@ -121,11 +121,11 @@ def _table_4() -> Iterator[Row]:
             module="images",
             words=f"--preset fmix-paper --data bengali --data-root DATA --target {target} --model seresnext50",
             data="bengali",
-            measure="accuracy (%); of graphemes, which are right if all three networks are",
+            measure="accuracy (%); and of graphemes, which are correct if all three networks are",
             published=scores(FMIX_TABLE_4, key, graphemes),
             report="/".join(key),
             notes=(
-                "the paper's are of five folds: --words='--fold 1' and so on for the others, each with another --out",
+                "the paper's are over five folds: --words='--fold 1' and so on for the others, each with another --out",
                 "graphemes come from the runs of all three targets: python -m recipes.analyses.fmix.graphemes RUNS",
             ),
         )
@@ -147,7 +147,7 @@ def _table_5() -> Iterator[Row]:
         for key in table.scores:
             data, model = key
             vectors = "" if model == "bert" else " --vectors VECTORS"
-            notes = ["words are split, and stop words of Toxic left out, by other lists than spaCy's"]
+            notes = ["tokenisation, and the stop words removed from Toxic, are not spaCy's"]
             if model == "bert":
                 notes = [f"{OURS}a learning rate of 2e-5, 4 epochs, batches of 32"]
             elif data != "toxic":
@@ -181,8 +181,8 @@ def _analyses() -> Iterator[Row]:
         },
         ours={"mutual-information": "4 of 100 epochs, 5 seeds"},
         notes=(
-            "the names of the rows are lost in the text at hand; they follow from what it says of them",
-            f"{OURS}a learning rate of 0.005, as with the paper's 0.05 the VAE diverges",
+            "the row names are missing from the text available to us; they are inferred from its discussion",
+            f"{OURS}a learning rate of 0.005, because with the paper's 0.05 the VAE diverges",
         ),
     )
     yield Row(
@@ -195,7 +195,7 @@ def _analyses() -> Iterator[Row]:
         of=CIFAR,
         of_methods=("baseline", "mixup", "cutmix"),
         ours={"grad-cam": "networks of 5,000 images, width 16, 20 epochs; 2,000 test images"},
-        notes=(f"{OURS}maps of the second stage, 16 x 16, which the sums fit",),
+        notes=(f"{OURS}maps of the second stage, 16 x 16, which match the size of the sums",),
     )
     yield Row(
         name="fmix-figure-1/cifar10-preact18",
@@ -223,7 +223,7 @@ def _sweeps() -> Iterator[Row]:
             data="cifar10",
             measure="claim",
             published={"claim": claim},
-            notes=(f"{OURS}the values below 1, which the text of the figure has lost",),
+            notes=(f"{OURS}the values below 1, which are missing from the figure's text",),
         )
     yield Row(
         name="fmix-figure-4/sizes",
@@ -233,8 +233,8 @@ def _sweeps() -> Iterator[Row]:
         runs=36,
         data="cifar10",
         measure="claim",
-        published={"claim": "FMix and MixUp in turn are best at any size; MixUp is ahead of FMix on small ones only"},
-        notes=(f"{OURS}the sizes, as many steps for each, and a cosine schedule, which follows the epochs",),
+        published={"claim": "FMix alternating with MixUp is best at any size; MixUp beats FMix only on small ones"},
+        notes=(f"{OURS}the sizes, the same number of steps for each, and a cosine schedule, which follows the epochs",),
     )
 
 

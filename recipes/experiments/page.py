@@ -15,8 +15,8 @@ PAPERS = {
     "patchup": "PatchUp (Faramarzi et al. 2022)",
 }
 MISSING = {
-    "fmix": "Not listed, since no text of it was at hand: Figure 2, and Table VI, which has settings of the training.",
-    "patchup": "Not listed, since no text of it was at hand: Figures 1 to 3 and 8 to 12, and Tables 8 and 9.",
+    "fmix": "Not listed, because their text was not available: Figure 2, and Table VI, which has training settings.",
+    "patchup": "Not listed, because their text was not available: Figures 1 to 3 and 8 to 12, and Tables 8 and 9.",
 }
 
 
@@ -43,25 +43,25 @@ Made by `{COMMAND}` from the list that `python -m recipes.experiments` prints; c
 
     python -m recipes.experiments --run fmix-table-2/cifar10-preact18 --seeds {SEEDS} --data-root DIR
 
-runs a row: each method with each seed, one after the other, passing over what is finished already; then it says how
-to make a table of it. An analysis trains its networks first. `--smoke` tries each with a few batches,
-`--dry` prints the commands and runs none, `--methods` runs some methods of a row, and `--words` adds options to all
-that is trained, such as `--words="--precision bf16"`. A table, a paper or a set of data in the place of a row stands
-for all rows of it.
+runs a row: each method with each seed, one after the other, skipping runs that are already finished; then it says how
+to make a table from them. An analysis trains its networks first. `--smoke` tries each with a few batches, `--dry`
+prints the commands without running them, `--methods` runs some methods of a row, and `--words` adds options to every
+training command, such as `--words="--precision bf16"`. The name of a table, paper or data set in place of a row selects
+all of its rows.
 
-In the commands below DATA is the folder of the data, VECTORS the file of word vectors, METHOD each of the methods, SEED
-each seed and OUT, RUNS and PAGE what lies in `runs/experiments`.
+In the commands below, DATA is the data folder, VECTORS the file of word vectors, METHOD each of the methods, SEED each
+seed, and OUT, RUNS and PAGE are paths in `runs/experiments`.
 
-Hours are of one H100 and **estimated, not timed**: three forward passes for a training step, counted, at
-{RATE / 1e12:.0f} · 10¹² operations a second, or {SHORTEST * 1000:.0f} ms for a step that is shorter, both assumed. The
-true time may be a third or three times as much. Analyses of trained networks take little beside those, and have none.
+Hours are for one H100 and **estimated, not timed**: a training step counts as three forward passes, at an assumed
+{RATE / 1e12:.0f} · 10¹² operations per second, or as an assumed {SHORTEST * 1000:.0f} ms if it is shorter. The true
+time may be a third or three times as much. Analyses of trained networks take little time in comparison; none is given.
 
-"Ours" marks a setting that the paper does not give, at least in the text that was at hand."""
+"Ours" marks a setting that the paper does not give, at least not in the text available to us."""
 
 
 def _data() -> str:
     lines = [[f"`{name}`", needed.what] for name, needed in DATA.items()]
-    return f"## Data\n\n{markdown_table(['data', 'what, and where it is from'], lines)}\n\nWord vectors are {VECTORS}."
+    return f"## Data\n\n{markdown_table(['data', 'what, and where to get it'], lines)}\n\nWord vectors are {VECTORS}."
 
 
 def _section(table: str, title: str, rows: list[Row]) -> str:
@@ -75,7 +75,7 @@ def _section(table: str, title: str, rows: list[Row]) -> str:
         ]
         for row in rows
     ]
-    head = ["row", "published", "data", f"hours of a run; of all with {SEEDS} seeds", "our runs"]
+    head = ["row", "published", "data", f"hours per run; in all with {SEEDS} seeds", "our runs"]
     told = _told(rows)
     commands = "\n".join(dict.fromkeys(f"    {line}" for row in rows for line in command(row)))
     parts = [f"### {title}", f"`--run {table}` and, for a row, `--run {table}/ROW`.", markdown_table(head, cells)]
@@ -83,7 +83,7 @@ def _section(table: str, title: str, rows: list[Row]) -> str:
 
 
 def _told(rows: list[Row]) -> list[str]:
-    """What is said of rows, each sentence once."""
+    """The notes on the rows, each sentence once."""
     of: dict[str, list[str]] = {}
     for row in rows:
         for note in _notes(row):
@@ -94,7 +94,7 @@ def _told(rows: list[Row]) -> list[str]:
 
 
 def command(row: Row) -> list[str]:
-    """The command lines of a row, with capitals for what is known when it is run."""
+    """The command lines of a row, with capitals for what is only known when it is run."""
     start = f"python -m recipes.{row.module} {row.words}"
     if row.each:
         return [f'{start} --words="{row.each}"']
@@ -109,12 +109,12 @@ def command(row: Row) -> list[str]:
 
 
 def _values(row: Row) -> list[str]:
-    """Published values, each after what it is of."""
+    """Published values, each preceded by what it measures."""
     return [value if name == "claim" else f"{name}: {value}" for name, value in row.published.items()]
 
 
 def _notes(row: Row) -> list[str]:
-    trained = [f"networks of `{row.of}`, which are trained first"] if row.of else []
+    trained = [f"uses the networks of `{row.of}`, which are trained first"] if row.of else []
     return [*trained, *(note.replace(OURS, "*ours:* ") for note in row.notes)]
 
 
@@ -133,7 +133,7 @@ def _paragraph(row: Row) -> str:
     lines += [f"  $ {line}" for line in command(row)]
     lines.append(f"  needs {DATA[row.data].what}" + (f"; {VECTORS}" if "VECTORS" in row.words else ""))
     if hours(row) is not None:
-        lines.append(f"  hours on an H100, estimated: {_hours(row)} for all with {SEEDS} seeds")
+        lines.append(f"  estimated hours on an H100: {_hours(row)} in all with {SEEDS} seeds")
     lines += [f"  our run: docs/results/{page}.md, {how}" for page, how in row.ours.items()]
     lines += [f"  {note.replace('**', '').replace('*', '').replace('`', '')}" for note in _notes(row)]
     return "\n".join(lines)

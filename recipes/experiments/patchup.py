@@ -20,7 +20,7 @@ TITLES = {
     "patchup-figure-6": "Figures 6, 7 and 14: activations",
     "patchup-tuning": "Text: share, blocks and probability",
 }
-EPOCH = "the score is the last epoch's, the paper's that of the epoch with the best validation accuracy"
+EPOCH = "the score is the last epoch's; the paper's is that of the epoch with the best validation accuracy"
 ALPHA = {"mixup": "--alpha 0.2", "manifold-mixup": "--alpha 0.2"}
 WRN = "--preset patchup-paper --data cifar100 --data-root DATA --model wrn28-10"
 SMALL = "cifar10", "preact18"
@@ -71,7 +71,7 @@ def _table_1() -> Iterator[Row]:
             report=f"{data}/{model}",
             notes=(
                 f"{OURS}epochs, batches and learning rate of WRN-28-10 in Table 2",
-                f"{OURS}alpha 0.2 for Puzzle Mix, of the caption of Table 5, and its other settings",
+                f"{OURS}alpha 0.2 for Puzzle Mix, from the caption of Table 5, and its other settings",
                 "the score is the last epoch's",
             ),
         )
@@ -101,12 +101,12 @@ def _table_3() -> Row:
         module="images",
         words="--preset patchup-paper --data imagenet --data-root DATA --model resnet50",
         data="imagenet",
-        measure="error (%), of the first answer / of the first five",
+        measure="error (%), top-1 / top-5",
         published=scores(PATCHUP_TABLE_3, key, top_5),
         report="/".join(key),
         notes=(
-            "all but PatchUp's are quoted from the papers of CutMix and Puzzle Mix",
-            "the paper's are of the best epoch; colours are changed there too, for which there is no option here",
+            "all values but PatchUp's are quoted from the CutMix and Puzzle Mix papers",
+            "the paper's values are from the best epoch; it also jitters colours, for which there is no option here",
             f"{OURS}cross entropy, and alpha of Manifold Mixup and Puzzle Mix",
         ),
     )
@@ -129,7 +129,7 @@ def _robustness() -> Iterator[Row]:
         words="RUNS --out PAGE",
         data="cifar100",
         measure="test error (%)",
-        published={"values": "in an appendix that was not at hand"},
+        published={"values": "in an appendix that was not available to us"},
         of=TRAINED,
         of_methods=METHODS,
     )
@@ -141,17 +141,17 @@ def _robustness() -> Iterator[Row]:
         measure="networks of the row below",
         published=dict.fromkeys(ATTACKED, "not printed"),
         options=ALPHA,
-        notes=("alpha is 0.2 for MixUp, Manifold Mixup and Puzzle Mix, which in Table 1 have 1, 2 and none printed",),
+        notes=("alpha is 0.2 for MixUp, Manifold Mixup and Puzzle Mix; Table 1 prints 1, 2 and none",),
     )
     yield Row(
         name="patchup-table-5/tiny-imagenet-wrn28-10",
         module="analyses.attacks",
         words="RUNS --figure patchup-table-5 --out PAGE",
         data="tiny-imagenet",
-        measure="share that is right under DeepFool, DDN, CW and PGD",
+        measure="accuracy (as a share) under DeepFool, DDN, CW and PGD",
         published=ATTACKED,
         of="patchup-table-5/networks",
-        notes=(f"{OURS}norms, step sizes and searches of the attacks, which are said on the page that it makes",),
+        notes=(f"{OURS}norms, step sizes and searches of the attacks, which are stated on the page it makes",),
     )
     for model, figure in (("wrn28-10", "4"), ("preact101", "15"), ("preact152", "15")):
         yield Row(
@@ -162,7 +162,7 @@ def _robustness() -> Iterator[Row]:
             measure=f"claim of Figure {figure}",
             published={"claim": "soft PatchUp errs least on corrupted images, hard PatchUp comes second"},
             of=f"patchup-table-1/tiny-imagenet-{model}",
-            notes=("Tiny-ImageNet-C lies in the folder of the data too",),
+            notes=("Tiny-ImageNet-C must be in the data folder too",),
         )
     yield Row(
         name="patchup-figure-5/cifar100-wrn28-10",
@@ -172,7 +172,7 @@ def _robustness() -> Iterator[Row]:
         measure="claim",
         published={"claim": "PatchUp is more robust than the baseline and CutMix"},
         of=TRAINED,
-        notes=(f"{OURS}the network and its data, which the text at hand does not name",),
+        notes=(f"{OURS}the network and its data, which the text available to us does not name",),
     )
     yield Row(
         name="patchup-figure-6/cifar100-wrn28-10",
@@ -192,9 +192,9 @@ def _ablations() -> Iterator[Row]:
         module="images",
         words=f"{WRN} --score-on validation --mixed-weight 1",
         data="cifar100",
-        measure="validation error (%) of the first term alone, of the second alone",
+        measure="validation error (%) with the first term only, with the second only",
         published={"patchup-soft": "16.86 ± 0.67, 16.87 ± 0.34", "patchup-hard": "16.14 ± 0.23, 16.79 ± 0.46"},
-        notes=("for this loss both terms are the same number, so that one run stands for either",),
+        notes=("for this loss both terms are the same number, so one run stands for both",),
     )
     yield Row(
         name="patchup-table-6/both-terms",
@@ -238,7 +238,7 @@ def _ablations() -> Iterator[Row]:
             measure="what the paper settles on",
             published={"setting": claim},
             runs=10 if name == "probability" else 8,
-            notes=(f"{OURS}values, data and network: the appendix was not at hand",),
+            notes=(f"{OURS}values, data and network: the appendix was not available to us",),
         )
 
 

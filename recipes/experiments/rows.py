@@ -100,7 +100,7 @@ def choose(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
         found = [row for row in rows if f"{row.name}/".startswith(f"{name}/") or name in (row.data, _paper(row))]
         if not found:
             known = ", ".join(dict.fromkeys([_paper(row) for row in rows] + [row.table for row in rows]))
-            raise ValueError(f"{name!r} is no paper, table, row or data of the list: choose {known}, or TABLE/ROW")
+            raise ValueError(f"{name!r} is not a paper, table, row or data set: choose {known}, or TABLE/ROW")
         picked |= {row.name: row for row in found}
     return [row for row in rows if row.name in picked or not names]
 

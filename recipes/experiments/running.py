@@ -137,7 +137,7 @@ def _filled(words: Sequence[str], row: Row, how: How) -> tuple[str, ...]:
     text = shlex.join(words)
     if how.hub and "--data-root DATA" in text:
         if row.module not in ON_HUB:
-            raise ValueError(f"hub=True: {row.name} reads its data from a folder: give --data-root DIR")
+            raise ValueError(f"hub=True: {row.name} reads its data from a folder: pass --data-root DIR")
         words = shlex.split(text.replace("--data-root DATA", "--hub"))
     for name, option, value in (("DATA", "--data-root", how.data_root), ("VECTORS", "--vectors", how.vectors)):
         if name in words and value is None:
@@ -175,11 +175,11 @@ def _start(command: Command) -> None:
     words = [*command.words, *(["--resume"] if (command.out / "config.json").exists() else [])]
     done = subprocess.run([sys.executable, "-m", f"recipes.{command.module}", *words], check=False, env={**os.environ})
     if done.returncode:
-        raise ValueError(f"`{command}` ended with code {done.returncode}: mend it and give the same command again")
+        raise ValueError(f"`{command}` ended with code {done.returncode}: fix the cause and run the same command again")
 
 
 def _then(row: Row, how: How) -> str:
     """What to do with what was made."""
     if not row.trains:
-        return f"its page is {how.root / row.name / 'page.md'}"
-    return f"a table of it by `{report(row, how)}`"
+        return f"its page: {how.root / row.name / 'page.md'}"
+    return f"to make a table of it: `{report(row, how)}`"

@@ -172,7 +172,5 @@ def test_names_choose_rows(names: list[str], expected: int) -> None:
 
 @pytest.mark.parametrize("name", ["fmix-table", "fmix-table-2/cifar10", "mnist", ""])
 def test_a_name_of_nothing_is_refused(name: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"{name!r} is no paper, table, row or data of the list: choose fmix, patchup, "
-    ):
+    with pytest.raises(ValueError, match=f"{name!r} is not a paper, table, row or data set: choose fmix, patchup, "):
         choose(ROWS.values(), ["svhn", name])
