@@ -284,7 +284,7 @@ def nan_in_a_batch(folder: Path) -> None:
 def infinite_rate(folder: Path) -> None:
     """One step, whose own loss does not see what it does."""
     task = toy(mixed_weight=1e4)
-    batch = shuffled_loader(*task.train.dataset.tensors, batch_size=64, seed=0)
+    batch = shuffled_loader(*task.train.dataset.columns, batch_size=64, seed=0)
     fit(replace(task, train=batch), training(epochs=1, lr=3e38), folder)
 
 
