@@ -100,6 +100,16 @@ FOUND: list[tuple[str, str, str]] = [
         "a share of 0, 1/2 or 1",
     ),
     (
+        "`FMix`, `PuzzleMix`",
+        "`OverflowError`: 10³⁰ as a whole number for `decay_power`, `eta` or `t_eps`",
+        "taken as any number",
+    ),
+    (
+        "`PatchUp`, and every error that shows what was given",
+        "a sentence of several lines, of a tensor in place of a number",
+        "one line",
+    ),
+    (
         "`Mix.resize`, `Mix.accuracy`",
         "`RuntimeError`, `IndexError` of torch: sizes that are fractions, predictions or labels of no class, truth "
         "values, complex numbers",
@@ -108,8 +118,9 @@ FOUND: list[tuple[str, str, str]] = [
     ("`Mix.to`", "`RuntimeError` of torch: a device that there is none of", "a named error"),
     (
         "`Mix.loss`",
-        "`RuntimeError` of torch: a criterion that counts, and gives a whole number",
-        "counted as any other",
+        "`RuntimeError` of torch: a criterion that counts, and gives a whole number; `IndexError`: predictions of one "
+        "sample, `(C,)`, with `axes=`",
+        "counted as any other; a named error",
     ),
     (
         "`PuzzleMix`",
