@@ -424,7 +424,8 @@ FOLDER = {
 
 def shapes(*words: str) -> Callable[[Path], None]:
     """The points recipe in a moment."""
-    small = ["--smoke", "--points", "16", "--resolution", "8", "--width", "2", "--batch-size", "6", "--device", "cpu"]
+    small = ["--data", "synthetic", "--smoke", "--points", "16", "--resolution", "8", "--width", "2"]
+    small += ["--batch-size", "6", "--device", "cpu"]
     return lambda folder: points.main([*small, "--out", str(folder), *words])
 
 
