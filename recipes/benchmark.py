@@ -52,7 +52,7 @@ class Settings:
     compiled_sizes: int = 2
     """Sizes that mixers are compiled for, of six; one takes some minutes, unless an earlier run has compiled them."""
     smoke: bool = False
-    """One size, one sweep, a call or two and small networks, to see that it runs."""
+    """One size, one sweep, a call or two and small networks, to check that it works."""
     out: Path | None = None
     """File for the page, in Markdown; the plot and all numbers, as CSV, are put beside it."""
 

@@ -24,7 +24,7 @@ class Settings:
     workers: int | None = None
     """Number of networks that are trained at a time; one for each core by default."""
     smoke: bool = False
-    """Train for an epoch on a hundred samples, to see that it runs."""
+    """Train for an epoch on a hundred samples, to check that it works."""
 
     def __post_init__(self) -> None:
         if self.seeds < 2:

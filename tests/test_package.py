@@ -51,7 +51,7 @@ def test_the_wheel_has_every_file_of_the_library(built: Path) -> None:
 
 
 def test_recipes_are_copied_out_of_the_wheel_and_run(built: Path, tmp_path: Path) -> None:
-    """In a folder of one's own, where nothing of the checkout can be imported."""
+    """In a folder of your own, where nothing of the checkout can be imported."""
     (wheel,) = built.glob("*.whl")
     site, own = tmp_path / "site", tmp_path / "own"
     with zipfile.ZipFile(wheel) as archive:

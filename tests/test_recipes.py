@@ -1,4 +1,4 @@
-"""The recipes as a folder of one's own."""
+"""The recipes as a folder of your own."""
 
 from pathlib import Path
 

@@ -32,9 +32,9 @@ for grid in [(256,), (128, 128), (48, 48, 48)]:
     print(f"x {tuple(x.shape)}  mask {tuple(mix.mask.shape)}  lam {mix.lam.tolist()}  index {mix.index.tolist()}")
 
 # %%
-# ``mix.index`` says who the partner of each sample is. ``mix.mask`` is the own share of each location: here one mask
-# for the whole batch, as in the papers. ``mix.lam`` is the mean of the mask, the weight of a sample's own label. 0.6
-# was asked for, and the mask has the whole number of cells that is next to it.
+# ``mix.index`` is the partner of each sample. ``mix.mask`` is the own share of each location: here one mask for the
+# whole batch, as in the papers. ``mix.lam`` is the mean of the mask, the weight of a sample's own label. We asked for
+# 0.6, and the mask has the nearest whole number of cells.
 #
 # Something to mix
 # ----------------
@@ -58,8 +58,8 @@ volumes = torch.stack([ball, bars]).float()[:, None]
 print(signals.shape, images.shape, volumes.shape, sep="\n")
 
 # %%
-# How to look at them: blue is a sample's own, orange is its partner's, grey is nobody's. A record can be replayed on
-# any tensor of the batch, so mixing ones (own) with zeros (partner) gives the mask in the layout of the batch.
+# How to read the pictures: blue is a sample's own, orange is its partner's, grey is nobody's. A record can be applied
+# to any tensor of the batch, so mixing ones (own) with zeros (partner) gives the mask in the layout of the batch.
 
 SHARE = LinearSegmentedColormap.from_list("share", ["#e87722", "#c3a6b1", "#1f5fa8"])
 GAP = LinearSegmentedColormap.from_list("gap", ["#b9b9b9", "#1f5fa8"])
@@ -129,10 +129,10 @@ plt.show()
 # The atlas
 # ---------
 #
-# All methods, each by the same three lines: make the mixer, draw and mix, and (in training) ``mix.loss``. The sizes of
-# ``PatchUp``, ``Cutout`` and ``DropBlock`` are in cells of the grid, so they are other numbers for a signal than for a
-# volume; everything else is the same in all ranks. Puzzle Mix asks what is salient. In training that is
-# ``mm.saliency(model, x, y)``; without a model, contrast stands in for it here, and its parts are left in place.
+# All methods take the same three lines: make the mixer, draw and mix, and (in training) ``mix.loss``. The sizes of
+# ``PatchUp``, ``Cutout`` and ``DropBlock`` are in cells of the grid, so the numbers for a signal differ from those for
+# a volume; everything else is the same in all ranks. Puzzle Mix needs to know what is salient. In training that is
+# ``mm.saliency(model, x, y)``; without a model, contrast stands in for it here, and the parts are not moved.
 
 
 def methods(block):
@@ -185,16 +185,16 @@ plt.show()
 
 # %%
 # Read a row from left to right: the same idea in rank 1, 2 and 3. CutMix cuts an interval, a rectangle, a cuboid. Its
-# ``lam`` differs from that of MixUp though the same number was drawn, since a box of whole cells is clipped at the
-# border and the record says what is left. Cutout and DropBlock have no partner: they zero what is grey, and ``lam``,
-# the weight of the own label, stays 1. DropBlock has blocks of its own in each channel (the mask shown is that of red)
+# ``lam`` differs from MixUp's although the same number was drawn, since a box of whole cells is clipped at the border
+# and the record says what is left. Cutout and DropBlock have no partner: they zero what is grey, and ``lam``, the
+# weight of the own label, stays 1. DropBlock draws separate blocks for each channel (the mask shown is the red one's)
 # and scales up the rest.
 #
 # How much: ``lam``
 # -----------------
 #
-# ``lam`` is sampled from Beta(alpha, alpha) unless it is given. With the seed held, FMix thresholds one and the same
-# field at another height, so its masks are nested. Below each mix: the share that the record says.
+# ``lam`` is sampled from Beta(alpha, alpha) unless it is given. With a fixed seed, FMix thresholds the same field at
+# different heights, so its masks are nested. Below each mix is the share in the record.
 
 asked = [0.1, 0.3, 0.5, 0.7, 0.9]
 figure, table = plt.subplots(3, 5, figsize=(9, 6.2), layout="constrained")
@@ -235,8 +235,8 @@ for axes in table.flat:
 plt.show()
 
 # %%
-# Soft edges, where a network should see no hard border: ``max_soft`` is the half-width of the ramp, as a share of the
-# mask. The mean stays what was asked for.
+# If a network should see no hard border, use soft edges: ``max_soft`` is the half-width of the ramp, as a share of the
+# mask. The mean is still what was asked for.
 
 widths = [0.0, 0.1, 0.25, 0.5]
 figure, table = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
@@ -252,9 +252,10 @@ plt.show()
 # How coarse: ``block_size``
 # --------------------------
 #
-# PatchUp and DropBlock alter blocks about random seeds. ``gamma`` is the nominal share of altered cells. The papers'
-# formula for the chance of a seed is made for maps that are large beside the block; on a small map it alters more.
-# ``gamma_mode="calibrated"`` meets ``gamma`` off the border. The numbers are means of 500 draws on 16 × 16 cells.
+# PatchUp and DropBlock alter blocks around random seeds. ``gamma`` is the nominal share of altered cells. The papers'
+# formula for the probability of a seed assumes that maps are much larger than the block; on a small map it alters more.
+# ``gamma_mode="calibrated"`` matches ``gamma`` away from the border. The numbers are means of 500 draws on 16 × 16
+# cells.
 
 feature_map = torch.zeros(500, 1, 16, 16)
 figure, table = plt.subplots(2, 5, figsize=(9, 4.4), layout="constrained")
@@ -273,9 +274,9 @@ plt.show()
 # Where the mask varies: ``axes``
 # -------------------------------
 #
-# ``axes`` is a pattern: ``*`` stands for the axes on which the mask varies, names for those on which it is the same. On
-# a spectrogram ``(B, C, mel, time)`` the default ``"b c *"`` varies on both, ``"b c f *"`` on time only and
-# ``"b c * t"`` on frequency only.
+# ``axes`` is a pattern: ``*`` stands for the axes along which the mask varies, names for those along which it is
+# constant. On a spectrogram ``(B, C, mel, time)`` the default ``"b c *"`` varies along both, ``"b c f *"`` along time
+# only and ``"b c * t"`` along frequency only.
 
 levels = {"cmap": "magma", "origin": "lower", "aspect": "auto", "vmin": -0.5, "vmax": 0.5}
 time = torch.arange(48000) / 16000
@@ -301,8 +302,8 @@ for axes in table.flat:
 plt.show()
 
 # %%
-# One for all, or one each: ``per_sample``
-# ----------------------------------------
+# One mask for all, or one each: ``per_sample``
+# ---------------------------------------------
 #
 # The papers draw one mask and one ``lam`` for a batch. ``per_sample=True`` draws both for every sample; the shapes of
 # ``x``, ``index`` and ``lam`` are the same either way.
@@ -326,4 +327,4 @@ plt.show()
 #
 # * :doc:`/auto_gallery/plot_02_images`: these lines in a training step and in a ``DataLoader``.
 # * :doc:`/auto_gallery/plot_09_new_method`: a mask of your own.
-# * :doc:`/api/methods`: every argument, with its source; :doc:`/methods/fmix` tells how its field is made.
+# * :doc:`/api/methods`: every argument, with its source; :doc:`/methods/fmix` explains how its field is made.

@@ -24,8 +24,8 @@ import mixmodal as mm
 
 # %%
 # The data: 1,797 handwritten digits of 8 × 8 pixels, enlarged to 16 × 16. A quarter is kept for testing. Small clean
-# digits are learned without any help, so 40 % of the training labels are replaced at random here: a network that learns
-# them by heart gets worse, which is what mixing works against. The test labels are the true ones.
+# digits are easy to learn without help, so 40 % of the training labels are replaced at random here: a network that
+# memorises them gets worse, and mixing works against that. The test labels are the true ones.
 
 # sphinx_gallery_thumbnail_number = 2
 torch.manual_seed(0)
@@ -62,8 +62,8 @@ def small_cnn():
 # In the training step
 # --------------------
 #
-# A mixer is made once. In each step it draws who is mixed with whom, where and how much, and gives the mixed batch and
-# the record of the draw. The record makes the loss.
+# A mixer is made once. In each step it draws who is mixed with whom, where and how much, and returns the mixed batch
+# and the record of the draw. The record computes the loss.
 
 cutmix = mm.CutMix(alpha=1.0)
 model = small_cnn()
@@ -96,7 +96,7 @@ print(f"{len(losses)} steps; last step: loss {losses[-1]:.2f}, accuracy on the m
 print(f"CutMix: accuracy on {len(test)} clean test images: {test_accuracy(model):.3f}")
 
 # %%
-# And the same without mixing, by a plain loop:
+# And the same without mixing, in a plain loop:
 
 
 def fit(loader):
@@ -115,12 +115,12 @@ def fit(loader):
 print(f"no mixing: accuracy on {len(test)} clean test images: {test_accuracy(fit(loader)):.3f}")
 
 # %%
-# One seed is no measurement; ``make demo`` has three, with intervals.
+# One seed proves nothing; ``make demo`` has three, with intervals.
 #
-# ``mix.accuracy`` counts ``lam`` where the predicted class is the own label and ``1 - lam`` where it is the partner's.
-# It cannot be much above max(lam, 1 - lam), the dashed line: only a pair of the same class counts whole. The loss has a
-# floor for the same reason, highest at one half. Both jump from step to step as ``lam`` does, so compare their means.
-# CutMix has few steps with a small ``lam``: the border clips large boxes, and the record says what is left.
+# ``mix.accuracy`` counts ``lam`` if the predicted class is the own label and ``1 - lam`` if it is the partner's. It
+# cannot be much above max(lam, 1 - lam), the dashed line: only a pair of the same class counts fully. The loss has a
+# lower bound for the same reason, highest at one half. Both jump from step to step with ``lam``, so compare their
+# means. CutMix rarely has a small ``lam``: the border clips large boxes, and the record says what is left.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharex=True)
 left.scatter(lams, losses, c=range(len(losses)), s=14)
@@ -135,9 +135,9 @@ plt.show()
 # What the network saw
 # --------------------
 #
-# ``mix.index`` names the partners and ``mix.lam`` the own shares. With ``per_sample=True`` every sample has a mask and
-# a ``lam`` of its own, which makes a batch more varied to look at; the papers draw one for the batch.
-# Blue ink is a sample's own, orange ink its partner's; the titles are what the loss weighs.
+# ``mix.index`` names the partners and ``mix.lam`` the own shares. With ``per_sample=True`` every sample has its own
+# mask and ``lam``, which makes for a more varied picture; the papers draw one for the batch. Blue ink is a sample's
+# own, orange ink its partner's; the titles are the weights in the loss.
 
 BLUE, ORANGE = (torch.tensor(colour).view(3, 1, 1) for colour in ([0.12, 0.37, 0.66], [0.91, 0.47, 0.13]))
 
@@ -165,7 +165,7 @@ print(mix.loss(logits, F.one_hot(labels, 10).float(), F.binary_cross_entropy_wit
 print(mix.loss(logits, labels, reduction="none").shape)
 
 # %%
-# For cross entropy, it is the loss against soft targets, which ``mix.targets`` makes:
+# For cross entropy it equals the loss against soft targets, which ``mix.targets`` makes:
 
 soft = mix.targets(labels, num_classes=10)
 print(soft.shape, soft[:3], sep="\n")
@@ -187,12 +187,12 @@ print(f"FMix: accuracy on {len(test)} clean test images: {test_accuracy(fit(load
 
 # %%
 # With workers, set ``num_workers`` and put the loop under ``if __name__ == "__main__":``, as PyTorch asks of every
-# script. ``MixCollate`` can be pickled, and a ``DataLoader`` seeds each worker anew in every epoch, so no two workers
-# draw the same masks; ``torch.manual_seed`` before the loop makes a run repeatable.
+# script. ``MixCollate`` can be pickled, and a ``DataLoader`` reseeds each worker in every epoch, so no two workers draw
+# the same masks; ``torch.manual_seed`` before the loop makes a run repeatable.
 #
-# Which way? In the step, the record is there: ``mix.loss`` takes your criterion, ``mix.accuracy`` works, and the masks
-# are drawn on the device. In the ``DataLoader``, the training loop stays as it is, which suits trainers that cannot be
-# changed.
+# Which should you use? In the step you have the record: ``mix.loss`` takes your criterion, ``mix.accuracy`` works, and
+# the masks are drawn on the device. With the ``DataLoader`` the training loop stays as it is, which suits trainers that
+# cannot be changed.
 #
 # How much mixing helps on CIFAR-10 and other data without wrong labels is in :doc:`/results/README`.
 #
@@ -200,5 +200,5 @@ print(f"FMix: accuracy on {len(test)} clean test images: {test_accuracy(fit(load
 # ----------
 #
 # * :doc:`/auto_gallery/plot_03_label_map`: when the labels are an image too.
-# * :doc:`/auto_gallery/plot_10_hybrids`: several methods in one run, or a method now and then.
+# * :doc:`/auto_gallery/plot_10_hybrids`: several methods in one run, or a method for some batches only.
 # * :doc:`/auto_gallery/plot_07_patchup`: the same two lines inside a network.

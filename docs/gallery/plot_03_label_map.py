@@ -27,7 +27,7 @@ import mixmodal as mm
 # Two photographs and their maps
 # ------------------------------
 #
-# There is no hand-made label map in scikit-learn, so these are made by k-means: two clusters of smoothed colour in each
+# scikit-learn has no hand-made label maps, so these are made by k-means: two clusters of smoothed colour in each
 # photograph, which happen to be sky and temple, leaves and flower. Where classes meet, a band is marked 255, to be
 # ignored, as in Pascal VOC.
 
@@ -90,8 +90,8 @@ plt.show()
 
 # %%
 # The masks of these methods are hard, so every location of the mixed map has the class of the photograph that its pixel
-# comes from. ``mix.mask`` is that choice, ``(1, 160, 160)`` for one draw a batch, and ``mix.lam`` the own share of the
-# area.
+# comes from. ``mix.mask`` is that choice, ``(1, 160, 160)`` for one draw per batch, and ``mix.lam`` the own share of
+# the area.
 
 own = mix.mask[0] == 1
 assert torch.equal(mixed_maps[0], torch.where(own, label_maps[0], label_maps[1]))
@@ -101,8 +101,8 @@ print(mix.mask.shape, mix.lam, mixed_maps.dtype)
 # The loss
 # --------
 #
-# With the mixed map, the loss is that of a plain loop. :py:meth:`mixmodal.Mix.loss` with ``axes`` takes the maps as
-# they were before mixing and weighs each location by its own mask; for a hard mask this is the same.
+# With the mixed map, the loss is the same as in a plain loop. :py:meth:`mixmodal.Mix.loss` with ``axes`` takes the maps
+# as they were before mixing and weights each location by its own mask; for a hard mask this is the same.
 
 logits = torch.randn(2, len(CLASSES), SIDE, SIDE)
 criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
@@ -120,8 +120,8 @@ assert torch.isclose(plain, weighed)
 # Soft masks
 # ----------
 #
-# MixUp and FMix with ``max_soft`` blend pixels, and class numbers cannot be blended. Mixing the map raises and names
-# the way out, which is the same ``mix.loss``:
+# MixUp and FMix with ``max_soft`` blend pixels, and class numbers cannot be blended. Mixing the map raises an error
+# that names the way out, which is the same ``mix.loss``:
 
 mixed, mix = mm.FMix(max_soft=0.3)(images, index=swap, lam=0.5)
 try:
@@ -153,7 +153,7 @@ plt.show()
 # -------------------------------
 #
 # Many networks predict on a coarser grid. ``mix.resize(grid)`` is the same draw on that grid: the same ``index`` and
-# ``lam``, and the mask by nearest cells if it is hard, by means of areas if it is soft.
+# ``lam``, with the mask resized to the nearest cell if it is hard, and by area averages if it is soft.
 
 _, mix = mm.FMix()(images, index=swap, lam=0.5)
 figure, row = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
@@ -165,7 +165,7 @@ for axes, stride in zip(row, (1, 4, 8, 16), strict=True):
 plt.show()
 
 # %%
-# Labels shrunk by ``nearest-exact`` take the same cells, so shrinking and mixing may come in either order:
+# Labels downsampled with ``nearest-exact`` take the same cells, so downsampling and mixing can come in either order:
 
 
 def shrink(label_maps, size):
@@ -234,8 +234,8 @@ plt.show()
 # In a DataLoader
 # ---------------
 #
-# :py:class:`mixmodal.MixCollate` is told by which axes the maps are mixed, by the draw of the images. It needs hard
-# masks, as the record does not leave the worker.
+# :py:class:`mixmodal.MixCollate` is told along which axes to mix the maps, with the draw of the images. It needs hard
+# masks, since the record does not leave the worker.
 
 collate = mm.MixCollate(mm.CutMix(), inputs={0: None, 1: "b *"}, labels=None)
 x, y = next(iter(DataLoader(TensorDataset(*crops()), batch_size=8, collate_fn=collate)))

@@ -32,9 +32,9 @@ RATE = 16000
 # %%
 # Two sounds
 # ----------
-# Nothing is downloaded here: both sounds are made by a few lines. One is a sung vowel that goes from "ah" to "ee", a
-# sum of harmonics that is loud near its formants, with vibrato. The other is a string that is plucked three times, by
-# Karplus and Strong's rule: noise of one period, which is smoothed a little in each period that follows.
+# Nothing is downloaded here: both sounds are made in a few lines. One is a sung vowel that goes from "ah" to "ee", a
+# sum of harmonics, louder near its formants, with vibrato. The other is a string plucked three times, by the
+# Karplus-Strong algorithm: one period of noise, which is smoothed a little in each period that follows.
 
 SECONDS = torch.arange(2 * RATE) / RATE
 
@@ -70,7 +70,7 @@ waves = torch.stack([0.7 * sound / sound.abs().max() for sound in (voice, string
 print(waves.shape)
 
 # %%
-# A small class plays waveforms on this page and in a notebook.
+# A small class that plays waveforms on this page and in a notebook.
 
 
 class Listen:
@@ -95,8 +95,8 @@ Listen(voice=waves[0], string=waves[1])
 # %%
 # Spectrograms
 # ------------
-# :py:class:`mixmodal.LogMel` makes log-mel spectrograms of a batch, on any device. Its defaults are the 32 x 32
-# inputs that FMix used for Google commands; here are more bands and frames, so that there is more to see.
+# :py:class:`mixmodal.LogMel` makes log-mel spectrograms of a batch, on any device. Its defaults are the 32 x 32 inputs
+# that FMix used for Google commands; here we use more bands and frames, so that there is more to see.
 
 logmel = mm.LogMel(sample_rate=RATE, n_fft=1024, hop=256, n_mels=64)
 spectrogram = logmel(waves)
@@ -130,8 +130,8 @@ show({"voice": spectrogram[0, 0], "string": spectrogram[1, 0]})
 # %%
 # Time and frequency, time only, frequency only
 # ---------------------------------------------
-# The axes pattern says on which axes a mask varies: the star. Letters are axes that it is the same on. One draw of
-# each, with the same partners and the same share:
+# The star in the axes pattern marks the axes along which a mask varies; along a lettered axis it is constant. One draw
+# of each, with the same partners and the same share:
 
 swap = torch.tensor([1, 0])
 is_voice = torch.tensor([1.0, 0.0])[:, None, None, None].expand_as(spectrogram)
@@ -145,8 +145,8 @@ for axes in ("b c *", "b c f *", "b c * t"):
 
 # %%
 # There is one mask for the batch, so its first axis has size 1. The rest is the grid: (mels, frames), (frames) or
-# (mels). ``mix.index`` says who is mixed with whom, ``mix.lam`` the own share of each clip, which is the weight of
-# its own label.
+# (mels). ``mix.index`` says who is mixed with whom, and ``mix.lam`` is the own share of each clip, which is the weight
+# of its own label.
 
 # sphinx_gallery_thumbnail_number = 2
 show(masks, mixes)
@@ -193,8 +193,8 @@ axes[-1].set_xlabel("seconds; orange: from the string")
 plt.show()
 
 # %%
-# A mask in time and frequency can be heard too. Complex numbers are mixed like others, so we draw the mask on the
-# short-time Fourier transform, of which the inverse is a waveform again.
+# A mask in time and frequency can be heard too. Complex numbers are mixed like any others, so we draw the mask on the
+# short-time Fourier transform and invert the result.
 
 stft = logmel.stft(waves)
 print(stft.shape, stft.dtype)
@@ -207,7 +207,7 @@ Listen(masked=back[0])
 # Clips of different length
 # -------------------------
 # A batch of three clips, padded to 2 seconds. ``lengths`` counts the real samples of each; ``logmel.valid`` says
-# which frames they make. Mixers take that as ``valid``, with an axis of size 1 where it does not vary: here it is (B,
+# which frames they make. Mixers take that as ``valid``, with size 1 along axes where it does not vary: here it is (B,
 # 1, frames), for masks of (mels, frames). Masks of frames alone, ``"b c f *"``, take ``valid=real``.
 
 clips = torch.stack([waves[0], waves[1], waves[0]])
@@ -235,12 +235,12 @@ show(
 
 # %%
 # The masks are stretched over what is real in a pair: here over 1.4 and over 2 seconds. Where a mask chooses a clip
-# that has ended, nothing is heard. Such frames are False in ``mix.valid``, like those after the end of both, and 0 in
-# the mix. On the scale of these spectrograms 0 is 40 dB below the maximum, so tell the model what is real: for a mean
-# over frames or an attention mask, ``mix.valid.any(1)`` is (B, frames). ``lam`` counts real cells: the first number
-# printed is the share of clip 0 in those that the mix of clips 0 and 1 holds.
+# that has already ended, there is silence. Such frames are False in ``mix.valid``, like those after the end of both,
+# and 0 in the mix. On the scale of these spectrograms 0 is 40 dB below the maximum, so tell the model what is real: for
+# a mean over frames or an attention mask, ``mix.valid.any(1)`` is (B, frames). ``lam`` counts real cells: the first
+# number printed is the share of clip 0 in those that the mix of clips 0 and 1 holds.
 #
-# Padded waveforms need no spectrogram for that:
+# Padded waveforms work too, without a spectrogram:
 
 valid = torch.arange(clips.shape[1]) < lengths[:, None]
 mixed, mix = mm.FMix(axes="b *")(clips, valid=valid, index=partners, lam=0.5)
@@ -249,9 +249,9 @@ print(mixed.shape, mix.valid.shape)
 # %%
 # Tagging
 # -------
-# Labels of sets for tagging say which events sound somewhere in a clip, and in a mixed clip the events of both sound.
-# So the share of the mask is no share of an event: :py:func:`mixmodal.union_targets` gives the tags of both clips at
-# full weight, where :py:meth:`mixmodal.Mix.targets` gives the usual soft targets.
+# Tags say which events can be heard somewhere in a clip, and in a mixed clip the events of both can be heard. The share
+# of the mask is not the share of an event: :py:func:`mixmodal.union_targets` gives the tags of both clips at full
+# weight, where :py:meth:`mixmodal.Mix.targets` gives the usual soft targets.
 
 tags = torch.tensor([[True, False, False], [False, True, True]])  # voice, string, several notes
 mixed, mix = mm.FMix()(logmel(waves), index=swap, lam=0.7)
@@ -264,7 +264,7 @@ loss = F.binary_cross_entropy_with_logits(tagger(mixed), mm.union_targets(mix, t
 print(f"loss {loss:.3f}")
 
 # %%
-# Use the union for tags, and ``mix.loss(logits, y)`` where classes exclude one another.
+# Use the union for tags, and ``mix.loss(logits, y)`` if classes are mutually exclusive.
 #
 # Where next
 # ----------

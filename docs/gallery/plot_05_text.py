@@ -2,7 +2,7 @@
 Text: padding and a Hugging Face model
 ======================================
 
-This page puts texts of like length into batches, mixes their token embeddings without mixing in padding, keeps [CLS]
+This page puts texts of similar length into batches, mixes their token embeddings without mixing in padding, keeps [CLS]
 and [SEP] where they belong, and trains a real BERT for a step, by hand and in the ``Trainer``.
 
 The lines that matter, for any Hugging Face model that takes ``inputs_embeds``:
@@ -35,8 +35,8 @@ transformers.logging.disable_progress_bar()
 # %%
 # A dozen sentences
 # -----------------
-# The data is made up: reviews of restaurants, 1 for content guests and 0 for others. The numbers printed are the
-# lengths in tokens, with the special ones.
+# The data is made up: restaurant reviews, 1 for satisfied guests and 0 for others. The numbers printed are the lengths
+# in tokens, including the special ones.
 
 reviews = [
     ("Never again.", 0),
@@ -67,9 +67,9 @@ lengths = [len(ids) for ids, _ in samples]
 print(lengths)
 
 # %%
-# Batches of like length
+# Batches of similar length
 # ----------------------
-# :py:class:`mixmodal.LengthBucketBatchSampler` puts texts of like length together and shuffles the batches.
+# :py:class:`mixmodal.LengthBucketBatchSampler` puts texts of similar length together and shuffles the batches.
 # :py:class:`mixmodal.PadCollate` pads a batch to its longest text.
 
 collate = mm.PadCollate(tokenizer.pad_token_id)
@@ -93,16 +93,16 @@ def padding(batches: mm.LengthBucketBatchSampler, epochs: int = 50) -> float:
     return 1 - real / total
 
 
-print(f"of like length: {padding(bucketed):.0%} of the tokens are padding")
+print(f"of similar length: {padding(bucketed):.0%} of the tokens are padding")
 print(f"random:         {padding(mm.LengthBucketBatchSampler(lengths, batch_size=4, chunk=1)):.0%}")
 
 # %%
-# A dozen texts are few to choose from. What it is for 12,000 reviews of IMDb, and what that does to the speed of
-# training, is in :doc:`/results/padding`.
+# A dozen texts leave little choice. :doc:`/results/padding` has the share for 12,000 IMDb reviews, and what it does to
+# the speed of training.
 #
 # Whose token is it?
 # ------------------
-# Mixing pays no heed to whether a token is real unless you say so. ``valid`` marks the real tokens. Then masks are
+# Mixing does not know which tokens are real unless you say so. ``valid`` marks the real tokens. Masks are then
 # stretched over the real length of each pair, ``mix.valid`` marks what is real in the mixed texts, and ``lam`` counts
 # real tokens only.
 
@@ -149,7 +149,7 @@ show({"before": (ids, numbers.masked_fill(~valid, -1)), "FMix": tokens_of(mix)})
 
 # %%
 # One mask was drawn for the batch and stretched over each pair. Text 0 keeps 7 of the 10 tokens of its mix, so its
-# ``lam`` is 0.7. Text 1 has a gap where the mask chooses its own tokens and there are none: ``mix.valid`` is False
+# ``lam`` is 0.7. Text 1 has a gap where the mask chooses its own tokens but there are none: ``mix.valid`` is False
 # there, and the embeddings are 0.
 
 # %%
@@ -164,8 +164,9 @@ print(f"own shares {mix_kept.lam}")
 show({"FMix in KeepEnds": tokens_of(mix_kept)})
 
 # %%
-# Where the [SEP] of the shorter text lies on a token of the longer one, that token is taken; the mix ends with the
-# [SEP] of the longer text. The model takes the embeddings, and the attention mask is what is real in the mixed texts:
+# Where the [SEP] of the shorter text coincides with a token of the longer one, that token is taken; the mix ends with
+# the [SEP] of the longer text. The model takes the embeddings, and the attention mask is what is real in the mixed
+# texts:
 
 logits = model(inputs_embeds=kept, attention_mask=mix_kept.valid.long()).logits
 print(f"loss {mix_kept.loss(logits, y):.3f}")
@@ -173,9 +174,8 @@ print(f"loss {mix_kept.loss(logits, y):.3f}")
 # %%
 # One training step
 # -----------------
-# :py:class:`mixmodal.TokenMix` does all that by hooks, whatever calls the model. In training the
-# embeddings of its ids are mixed, and the attention mask and whatever it derives from the ids are those of the mixed
-# text.
+# :py:class:`mixmodal.TokenMix` does all of this with hooks, whatever calls the model. In training, the embeddings of
+# its ids are mixed, and the attention mask and whatever the model derives from the ids are those of the mixed text.
 
 mixing = mm.TokenMix(model, mm.KeepEnds(mm.FMix(axes="b * d")))
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
@@ -203,8 +203,8 @@ print(f"same logits: {torch.equal(with_hooks, without)}")
 # %%
 # In the Trainer
 # --------------
-# ``MixTrainer`` is a ``Trainer`` that takes the loss from the record of each forward, and divides rightly under
-# gradient accumulation. The data are as always. See :doc:`/guide/frameworks/trainer`.
+# ``MixTrainer`` is a ``Trainer`` that takes the loss from the record of each forward, and normalises it correctly under
+# gradient accumulation. The data do not change. See :doc:`/guide/frameworks/trainer`.
 
 from mixmodal.frameworks.trainer import MixTrainer  # noqa: E402
 

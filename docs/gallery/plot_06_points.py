@@ -75,8 +75,8 @@ print(f"index {mix.index.tolist()}  lam {mix.lam[0]:.3f}")
 # %%
 # The mask begins with an axis of 1: the batch shares one (``per_sample=True`` draws one for each sample).
 #
-# For the picture the chair has the torus as its partner, and half of the volume is asked for: ``index`` and ``lam`` are
-# parts of the draw that may be given. The drawing itself takes a few lines, since each cell has its faces.
+# For the picture we choose the torus as the chair's partner and ask for half of the volume: ``index`` and ``lam`` can
+# be given instead of drawn. The plotting itself takes a few lines, since each cell has its own faces.
 
 OWN, PARTNER, KEPT = "tab:blue", "tab:orange", "lightsteelblue"
 swap = torch.tensor([1, 0, 3, 2])
@@ -125,8 +125,8 @@ plt.show()
 
 # %%
 # ``mix.lam`` is the mean of the mask: the own share of the whole *grid*, empty cells counted, and the weight of the own
-# label in ``mix.loss``. How many occupied cells are the chair's is another number, as printed. CutMix was asked for 0.5
-# and records what its box left after the border clipped it.
+# label in ``mix.loss``. The share of occupied cells that are the chair's is a different number, as printed. CutMix was
+# asked for 0.5 and records what its box left after the border clipped it.
 #
 # The authors of FMix train a network for points on mixed voxels: :py:func:`mixmodal.devoxelize` draws points from
 # occupied cells, and :py:func:`mixmodal.voxelize` is the way back.
@@ -140,8 +140,9 @@ print("drawn", tuple(drawn.shape), " all in occupied cells:", inside.item())
 # ----------
 # :py:func:`mixmodal.meshes.sample_surface` draws points of a surface, with normals if asked.
 # :py:class:`mixmodal.OnPoints` has the mixer draw a mask on a grid of ``resolution`` cells along each axis. Own points
-# stay in cells where the mask is 1, and the partner's come in from cells where it is 0. Of these as many are taken as
-# the own cloud has points, so that mixed clouds stack as before. What a point carries beyond its place comes with it.
+# stay in cells where the mask is 1, and the partner's come in from cells where it is 0. The result has as many points
+# as the own cloud, so that mixed clouds can be stacked as before. Whatever a point carries besides its position comes
+# with it.
 
 clouds = torch.stack([mm.meshes.sample_surface(mesh, 2000, normals=True) for mesh in meshes])
 mixed, mix = mm.OnPoints(mm.FMix(), resolution=32)(clouds, index=swap, lam=0.5)
@@ -153,12 +154,12 @@ print(f"length of the normals {lengths.min():.4f} to {lengths.max():.4f}")
 
 # %%
 # Here ``mix.mask`` is ``(B, N)``, 1 at own points of the result, and ``mix.lam`` is its mean: the share of *points*.
-# The batch still shares one mask in space, of half the volume, but each pair fills another part of it, so ``lam``
+# The batch still shares one mask in space, of half the volume, but each pair fills a different part of it, so ``lam``
 # differs from sample to sample.
 #
-# The record replays its choice on any ``(B, N, ...)``: part labels, say. Labelled by the shape that they are of, the
-# points of a mix tell where they come from, and that colours the picture. Drawn from equal generators, the masks are
-# those of the voxels above.
+# The record replays its choice on any ``(B, N, ...)``: part labels, say. Labelled by the shape they come from, the
+# points of a mix can be coloured by their origin, as in the picture. Drawn from equal generators, the masks are the
+# same as for the voxels above.
 
 shape_of = labels[:, None].expand(4, 2000)
 
@@ -203,8 +204,8 @@ print(f"loss {loss:.3f}")
 # %%
 # Clouds of different size
 # ------------------------
-# Pad them, and say with ``valid``, bool ``(B, N)``, which points are real. What stands at padding plays no part, a
-# mixed cloud has as many real points as its own one, and ``lam`` counts real points only.
+# Pad them, and say with ``valid``, bool ``(B, N)``, which points are real. The values at padding do not matter, a mixed
+# cloud has as many real points as its own cloud, and ``lam`` counts real points only.
 
 sizes = [2000, 1200, 1600, 800]
 each = [mm.meshes.sample_surface(mesh, size) for mesh, size in zip(meshes, sizes, strict=True)]
@@ -228,8 +229,8 @@ except ValueError as error:
     print(textwrap.fill(str(error), 85))
 
 # %%
-# Give the corners of a frame that holds them, ``low=-4, high=4``; or let ``frame="own"`` look each cloud up in its own
-# bounding box; or standardise after mixing, ``mm.meshes.normalise(mixed[..., :3])``.
+# Pass the corners of a frame that contains them, ``low=-4, high=4``; or use each cloud's own bounding box with
+# ``frame="own"``; or standardise after mixing, ``mm.meshes.normalise(mixed[..., :3])``.
 
 mixed, mix = mm.OnPoints(mm.FMix(), low=-4, high=4)(standard)
 mixed, mix = mm.OnPoints(mm.FMix(), frame="own")(standard)
@@ -237,7 +238,7 @@ mixed, mix = mm.OnPoints(mm.FMix(), frame="own")(standard)
 # %%
 # MixUp
 # -----
-# A point is there or it is not; half a point is none. So a method whose masks are soft is refused when
+# A point is either there or not; there are no half points. So a method whose masks are soft is refused when
 # :py:class:`mixmodal.OnPoints` is made:
 
 try:
@@ -246,7 +247,7 @@ except TypeError as error:
     print(textwrap.fill(str(error), 85))
 
 # %%
-# Voxels can be blended. Their occupancy is then between 0 and 1, so they have to be floating:
+# Voxels can be blended. Their occupancy is then between 0 and 1, so they have to be floats:
 
 mixed, mix = mm.MixUp()(voxels, index=swap, lam=0.75)
 print("values of the mixed voxels:", mixed.unique().tolist())

@@ -47,15 +47,14 @@ for _ in range(6):
 
 # %%
 # A mask ``(1, 192, 192)`` is CutMix's box at the input. ``(1, 64, 48, 48)`` is PatchUp in 64 channels of 48 x 48 cells:
-# each channel has blocks of its own, and the batch shares them. As for any record, ``mix.index`` names the partner of
-# each sample, ``mix.mask`` is the own share of each cell, and ``mix.lam`` is its mean.
+# each channel has its own blocks, which the batch shares. As in any record, ``mix.index`` names the partner of each
+# sample, ``mix.mask`` is the own share of each cell, and ``mix.lam`` is its mean.
 #
 # What happens to a feature map
 # -----------------------------
-# A mixer does the same on a tensor in your hand. Here are three channels of the stem's output for a flower, whose
-# partner is a temple. Soft blocks (``soft=True``, the default) hold a blend of both with one share, which is drawn from
-# Beta(2, 2) and here given as ``lam=0.3``; hard blocks hold the partner's values. Cells outside the blocks are
-# untouched.
+# A mixer does the same to any tensor. Here are three channels of the stem's output for a flower, whose partner is a
+# temple. Soft blocks (``soft=True``, the default) hold a blend of both with one share, which is drawn from Beta(2, 2)
+# and here given as ``lam=0.3``; hard blocks hold the partner's values. Cells outside the blocks are untouched.
 
 with torch.no_grad():
     maps = net.maxpool(net.relu(net.bn1(net.conv1(x))))
@@ -90,11 +89,11 @@ channels(mm.PatchUp(block_size=7, soft=False))
 
 # %%
 # The masks are white where the own share is 1. In the blocks it is 0.3 or 0, and ``lam`` is the mean over all channels:
-# what the loss counts for the own label.
+# the weight of the own label in the loss.
 #
-# ``gamma`` is the nominal share of altered cells, 0.75 if soft and 0.5 if hard. It is met
-# roughly, since blocks overlap and seeds lie at the border too; ``gamma_mode="calibrated"`` corrects for overlap. On a
-# small map blocks of 7 alter nearly everything, so take smaller ones deeper in a network:
+# ``gamma`` is the nominal share of altered cells, 0.75 if soft and 0.5 if hard. It is only met approximately, since
+# blocks overlap and seeds can lie at the border; ``gamma_mode="calibrated"`` corrects for overlap. On a small map,
+# blocks of 7 alter nearly everything, so use smaller ones deeper in a network:
 
 for side in (64, 32, 16, 8):
     altered = [
@@ -112,7 +111,7 @@ for side in (64, 32, 16, 8):
 #
 #     1/2 (p loss(preds, y)  +  (1 - p) loss(preds, Mix_s(y))  +  loss(preds, Mix_lam(y)))
 #
-# The paper has this without the factor 1/2, with which the losses of all methods have one scale.
+# The paper has this without the factor 1/2, which puts the losses of all methods on one scale.
 
 mixed, mix = mm.PatchUp(block_size=7)(maps, index=partner, lam=0.3)
 logits = torch.randn(4, 2)
@@ -157,10 +156,10 @@ with torch.no_grad():
     print("same logits without hooks:", torch.equal(net(x), logits))
 
 # %%
-# Published ways
-# --------------
+# As published
+# ------------
 # :py:mod:`mixmodal.presets` has Manifold Mixup, Feature CutMix and PatchUp with the mixers and sites of their papers
-# filled in. Which sites these are :py:mod:`mixmodal.sites` finds, in a ResNet by ``layer1``, ``layer2`` and so on.
+# filled in. :py:mod:`mixmodal.sites` finds those sites, in a ResNet by ``layer1``, ``layer2`` and so on.
 
 net.train()
 names = {module: name or "input" for name, module in net.named_modules()}
@@ -197,8 +196,8 @@ for _ in range(4):
     print("mask", tuple(mix.mask.shape), f"lam {mix.lam[0]:.3f}  loss {loss:.3f}")
 
 # %%
-# The picture has two channels of the maps before the second convolution. The blocks are shaded: outside the sample's
-# own curve goes on, inside hard blocks it is the partner's.
+# The picture has two channels of the maps before the second convolution. The blocks are shaded: outside them is the
+# sample's own curve, inside hard blocks the partner's.
 
 with torch.no_grad():
     maps1d = net1d[:2](signals)
@@ -223,7 +222,7 @@ plt.show()
 # %%
 # And in 3-D
 # ----------
-# Volumes ``(B, C, D, H, W)`` have cubes for blocks.
+# In volumes ``(B, C, D, H, W)`` the blocks are cubes.
 
 net3d = nn.Sequential(
     nn.Conv3d(1, 8, 3, padding=1),
@@ -252,12 +251,12 @@ plt.show()
 # %%
 # Trainers and ``torch.compile``
 # ------------------------------
-# A trainer calls ``net(x)`` itself. The hooks act there too, and ``hidden.loss`` is the loss of the last forward: of
-# the mixed batch in training, the plain one in evaluation. For Hugging Face's ``Trainer`` there is
-# ``MixTrainer``, see :doc:`/guide/frameworks/trainer`.
+# A trainer calls ``net(x)`` itself. The hooks still act, and ``hidden.loss`` is the loss of the last forward: of the
+# mixed batch in training, the plain one in evaluation. For Hugging Face's ``Trainer`` there is ``MixTrainer``, see
+# :doc:`/guide/frameworks/trainer`.
 #
 # Under ``torch.compile`` make the :py:class:`mixmodal.HiddenMix` before the compiled network is first called. The hooks
-# break the graph, so ``fullgraph=True`` does not go with them.
+# break the graph, so ``fullgraph=True`` does not work with them.
 
 compiled = torch.compile(net1d, backend="eager")  # "eager" spares this page the compiler; leave it out
 logits = compiled(signals)

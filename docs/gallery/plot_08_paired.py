@@ -35,8 +35,8 @@ torch.manual_seed(0)
 # %%
 # Two samples, three modalities
 # -----------------------------
-# Two photographs from scikit-learn, with captions of ours and with sounds that are made by a few lines: a bell for
-# the temple, a bird for the flower.
+# Two photographs from scikit-learn, with captions of our own and sounds made in a few lines: a bell for the temple, a
+# bird for the flower.
 
 names = ("temple", "flower")
 photos = [torch.from_numpy(load_sample_image(f"{name}.jpg").copy()) for name in ("china", "flower")]
@@ -66,8 +66,8 @@ for name, batch in {"image": image, "text": text, "valid": valid, "waves": waves
 # %%
 # One draw, three masks
 # ---------------------
-# The first mixer draws who and how much; the others are given both and draw where. With two samples we name the
-# partners; otherwise leave ``index`` out of the first call.
+# The first mixer draws who and how much; the others receive both and draw where. With two samples we name the partners;
+# otherwise leave ``index`` out of the first call.
 
 text_mixed, mix = mm.FMix(axes="b * d")(text, valid=valid, index=torch.tensor([1, 0]), lam=0.6)
 image_mixed, mix_image = mm.FMix()(image, index=mix.index, lam=mix.lam)
@@ -115,14 +115,13 @@ plt.show()
 # %%
 # One target
 # ----------
-# A sample and its partner are the same in all three records, so there is one target, but for the rounding of the
-# shares:
+# A sample and its partner are the same in all three records, so there is one target, up to the rounding of the shares:
 
 for name, record in {"text": mix, "image": mix_image, "sound": mix_sound}.items():
     print(f"{name}\n{record.targets(y, num_classes=2)}")
 
 # %%
-# One record makes the loss of a model that takes all three:
+# One record computes the loss of a model that takes all three:
 
 linear = torch.nn.Linear(image[0].numel() + text[0].numel() + sound[0].numel(), 2)
 
@@ -172,8 +171,8 @@ shares(mm.FMix, "text")
 shares(mm.CutMix, "text")
 
 # %%
-# There, ask for the same share in each modality, and weigh the labels by the mean of what came of it. A record with
-# another ``lam`` is a ``replace`` away:
+# In that case ask for the same share in each modality, and weight the labels by the mean of the realised shares. A
+# record with another ``lam`` is a ``replace`` away:
 
 asked = {"index": torch.tensor([1, 0]), "lam": 0.6}
 text_cut, cut = mm.CutMix(axes="b * d")(text, valid=valid, **asked)

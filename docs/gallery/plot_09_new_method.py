@@ -50,21 +50,21 @@ loss = mix.loss(model(x), y)
 print(mix.mask.shape, mix.lam, mix.index)
 
 # %%
-# What the function is asked
+# What the function receives
 # --------------------------
 #
 # ``mask(lam, shape, generator)`` gets ``lam`` of shape ``(n,)``, the own share of each of n masks (n is 1, or the batch
 # size with ``per_sample=True``), and the ``shape`` of the grid, of any rank. It returns ``(n, *shape)`` in [0, 1], 1
 # where a sample keeps itself, on the device of ``lam``. All randomness comes from ``generator``, or from torch's global
 # one where it is None. Checks of arguments, the partners and the Beta distribution of ``lam`` are inherited, and so is
-# ``mix.lam``: it is counted on the mask.
+# ``mix.lam``: it is computed from the mask.
 #
 # Three properties of :py:class:`mixmodal.Mixer` describe a mask, and their defaults are always safe:
 #
 # * ``hard`` (False): masks hold 0 and 1 only. ``hard = True`` lets a record mix integers, such as label maps or token
 #   ids, and resize by nearest cells.
-# * ``exact`` (True): ``mix.lam`` is the mean of the mask. Only ``CutMix(adjust_lam=False)`` says otherwise, to repeat a
-#   baseline.
+# * ``exact`` (True): ``mix.lam`` is the mean of the mask. Only ``CutMix(adjust_lam=False)`` says otherwise, to
+#   reproduce a baseline.
 # * ``uniform`` (False): a mask is one number, as in MixUp, so a batch of any rank will do.
 #
 # The share is exact to half a cell, for any ``lam`` and any grid:
@@ -119,8 +119,8 @@ show(HalfSpace())
 # A second one, with a hyper-parameter
 # ------------------------------------
 #
-# Arguments are dataclass fields, and ``alpha`` may be made one. This method takes whole cells of a coarse grid from
-# either side, as in the mixing of GridMix (Baek, Bang and Shim, Pattern Recognition 2021; its loss on patches is left
+# Arguments are dataclass fields, and ``alpha`` can be one of them. This method takes whole cells of a coarse grid from
+# either side, like the mixing in GridMix (Baek, Bang and Shim, Pattern Recognition 2021; its loss on patches is left
 # out).
 
 
@@ -146,14 +146,15 @@ print(GridCells(cells=5))
 show(GridCells(cells=5))
 
 # %%
-# Whole cells cannot meet any share, so ``mix.lam`` differs from what was asked, and the loss weighs by what was done:
+# Whole cells cannot match every share, so ``mix.lam`` differs from what was asked for, and the loss weights by the
+# realised share:
 
 mix = GridCells(cells=2).draw(images, lam=0.6)
 print(mix.lam, mix.mask.mean())
 
 # %%
 # Where does a sample keep itself on average? A mean over many masks shows it. A half space with less than half of the
-# grid never reaches the centre; grid cells and FMix favour no place.
+# grid never reaches the centre; grid cells and FMix have no preferred location.
 
 figure, row = plt.subplots(1, 3, figsize=(8, 2.8), layout="constrained")
 for axes, mixer in zip(row, (HalfSpace, GridCells, mm.FMix), strict=True):

@@ -33,8 +33,8 @@ print(mixed.shape, mix.mask.shape, mix.lam.shape)
 # ------------
 #
 # :py:class:`mixmodal.OneOf` draws one of its mixers for each batch, with the probabilities ``p``, equal if left out.
-# With :py:class:`mixmodal.NoMix` among them it is a method with a probability: some batches stay as they are, with
-# ``lam`` 1 and the plain loss.
+# With :py:class:`mixmodal.NoMix` among them it applies a method with some probability: the other batches stay as they
+# are, with ``lam`` 1 and the plain loss.
 #
 # :py:class:`mixmodal.Alternate` takes its mixers in turn. FMix with MixUp, a batch each, is the hybrid of the FMix
 # paper (Harris et al., 2020, section 5).
@@ -52,7 +52,7 @@ policies = {
 # What they draw in 200 steps
 # ---------------------------
 #
-# A record does not say which method it is of; nothing that is done with it needs to know. To count, ask the policy for
+# A record does not say which method it comes from; nothing you do with it needs to know. To count, ask the policy for
 # its choice and draw from that, which is what ``policy(x)`` does.
 
 
@@ -73,7 +73,7 @@ for name, policy in policies.items():
     print(f"{name:13}", dict(Counter(method for method, _ in steps[name])))
 
 # %%
-# Each line is a policy, each bar a step, coloured by the method. Equal odds are not equal numbers; turns are.
+# Each line is a policy, each bar a step, coloured by the method. Equal odds do not give equal numbers; turns do.
 
 COLOURS = {"MixUp": "#7b5ea7", "CutMix": "#e87722", "FMix": "#1f5fa8", "NoMix": "#c8c8c8"}
 
@@ -89,8 +89,8 @@ figure.legend(patches, COLOURS, loc="outside upper center", ncols=4, frameon=Fal
 plt.show()
 
 # %%
-# The own shares. MixUp and FMix meet the uniform share that is drawn; CutMix has larger ones, as its boxes are clipped
-# at the border; NoMix is 1 always.
+# The own shares. MixUp and FMix match the uniform share that is drawn; CutMix has larger ones, as its boxes are clipped
+# at the border; NoMix is always 1.
 
 figure, row = plt.subplots(1, 4, figsize=(10, 2.6), layout="constrained", sharex=True, sharey=True)
 for axes, (name, drawn) in zip(row, steps.items(), strict=True):
@@ -106,8 +106,8 @@ plt.show()
 # A change during training
 # ------------------------
 #
-# Mixers are frozen and hold no state, so a schedule is a plain assignment between steps. Here FMix gets smoother
-# masks, and the last tenth is trained on plain batches.
+# Mixers are frozen and hold no state, so a schedule is a plain assignment between steps. Here FMix gets smoother masks,
+# and the last tenth trains on plain batches.
 
 fmix = mm.FMix()
 shown = []
@@ -141,7 +141,7 @@ with mm.HiddenMix(net, {net: policies["sometimes"], net[2]: mm.DropBlock(block_s
 # What a checkpoint holds
 # -----------------------
 #
-# ``OneOf`` has no state. What it draws follows from torch's random state alone, so equal seeds give equal choices.
+# ``OneOf`` has no state. What it draws depends only on torch's random state, so equal seeds give equal choices.
 # ``Alternate`` counts turns, across epochs too, and the count belongs in a checkpoint.
 
 hybrid = mm.Alternate([mm.FMix(), mm.MixUp(), mm.NoMix()])
@@ -155,15 +155,15 @@ resumed.load_state_dict(state)
 print(choose(resumed), choose(hybrid), sep="\n")
 
 # %%
-# In a ``DataLoader`` each worker has a copy of the collate function: an ``Alternate`` begins there at a drawn turn and
-# alternates among the batches of the worker. For turns that are exact across workers and epochs, and in a checkpoint,
-# mix in the training step.
+# In a ``DataLoader`` each worker has a copy of the collate function: an ``Alternate`` begins there at a random turn and
+# alternates among that worker's batches. For turns that are exact across workers and epochs, and in a checkpoint, mix
+# in the training step.
 #
 # Paired modalities
 # -----------------
 #
-# Any mixer of a policy takes the partners and the share that another modality has drawn. NoMix among them would leave
-# its side unmixed, so pair policies whose mixers all have a partner.
+# Any mixer of a policy accepts the partners and the share that another modality has drawn. NoMix among them would leave
+# its side unmixed, so pair only policies whose mixers all have a partner.
 
 sound = torch.rand(16, 1, 4000)
 mixed, mix = policies["in turn"](x)

@@ -46,7 +46,7 @@ def device_of(device: object) -> torch.device:
     """What is given for a device as one.
 
     Raises:
-        TypeError: it is no device, such as a dtype.
+        TypeError: it is not a device, such as a dtype.
         ValueError: torch knows none of this name.
 
     >>> device_of("cpu")

@@ -61,7 +61,7 @@ class Draws(ABC):
 
     @abstractmethod
     def record(self, x: Tensor, asked: Asked) -> Mix:
-        """The record of a draw, which a class of one's own writes: `draw` with its arguments in one object.
+        """The record of a draw, which a class of your own writes: `draw` with its arguments in one object.
 
         Args:
             x: the batch, (B, ...).
@@ -77,7 +77,7 @@ class Draws(ABC):
         return {place: state for place, state in states.items() if state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where a `state_dict` was taken.
+        """Resume from where a `state_dict` was taken.
 
         Raises:
             ValueError: the state is that of another mixer.
@@ -85,7 +85,7 @@ class Draws(ABC):
         places = self.state_dict().keys()
         if not isinstance(state, Mapping) or state.keys() != places:
             raise ValueError(
-                f"state={shown(state)} is of another mixer: {self!r} has a state of "
+                f"state={shown(state)} belongs to another mixer: {self!r} has a state of "
                 f"{', '.join(sorted(places)) or 'nothing'}"
             )
         for place, mixer in self._within():
@@ -118,7 +118,7 @@ class Draws(ABC):
                 mask is fitted to what is real in the pair. All locations if None.
             index: partner of each sample, int64 (B,); a uniform permutation if None.
             lam: own share to draw the masks for, in [0, 1]: a number or 0-d tensor for the batch, or a floating (B,)
-                for a draw per sample; sampled if None. `Mix.lam` says what came of it.
+                for a draw per sample; sampled if None. `Mix.lam` says the realised share.
             saliency: how much each location matters, floating (B, *grid), see `saliency`; for mixers that need it.
             generator: source of all randomness, on its own device; torch's global one, on that of `x`, if None.
 
@@ -126,7 +126,7 @@ class Draws(ABC):
             The record.
 
         Raises:
-            TypeError: `x` is no tensor; `valid` is not bool or has another shape; `index` is not int64; `lam` is not
+            TypeError: `x` is not a tensor; `valid` is not bool or has another shape; `index` is not int64; `lam` is not
                 floating; `saliency` is needed and missing, or given and not needed.
             ValueError: `x` does not fit `axes`; `index` has another length or leaves the batch; `lam` has another shape
                 or leaves [0, 1].
@@ -137,7 +137,7 @@ class Draws(ABC):
                 f"mixer(x, saliency=saliency)"
             )
         if saliency is not None and not self.needs_saliency:
-            raise TypeError(f"saliency is given, and {self!r} does not look at it; leave it out")
+            raise TypeError(f"saliency is given, but {self!r} does not use it; leave it out")
         return self.record(x, Asked(valid=valid, index=index, lam=lam, saliency=saliency, generator=generator))
 
     def __call__(
@@ -187,6 +187,6 @@ def with_realised_share(mixer: Draws, who: str) -> None:
     """Raise ValueError if a mixer records the share that it is asked for, where `who` counts what is kept."""
     if not mixer.exact:
         raise ValueError(
-            f"{mixer!r} records the share that was asked for, and {who} the one that comes of it: set it to record "
+            f"{mixer!r} records the share that was asked for, and {who} the one that results: set it to record "
             f"the realised share, as adjust_lam=True does"
         )

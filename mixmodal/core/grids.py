@@ -36,8 +36,8 @@ def _parse(axes: str) -> tuple[int, int]:
     names = axes.split() if isinstance(axes, str) else []
     if names[:1] != ["b"] or names.count("*") != 1 or len(set(names)) != len(names):
         raise ValueError(
-            f"axes={shown(axes)} is no axes pattern: begin with 'b', write '*' once for the axes that the mask varies "
-            f"on, and give each other axis a name of its own, as in 'b c *' or 'b * d'"
+            f"axes={shown(axes)} is not an axes pattern: begin with 'b', write '*' once for the axes along which "
+            f"the mask varies, and give each other axis a name of its own, as in 'b c *' or 'b * d'"
         )
     star = names.index("*")
     return star, len(names) - star - 1
@@ -70,7 +70,7 @@ def grid_of(x: Tensor, axes: str) -> torch.Size:
     if x.ndim <= before + after or 0 in grid:
         raise ValueError(
             f"axes={axes!r} needs a tensor with {before + after + 1} axes or more and no empty grid, got shape "
-            f"{tuple(x.shape)}; give the axes that fit it, for example axes='b *'"
+            f"{tuple(x.shape)}; pass axes that fit it, for example axes='b *'"
         )
     return grid
 
@@ -89,7 +89,7 @@ def spread(mask: Tensor, x: Tensor, axes: str) -> Tensor:
     if grid != mask.shape[1:]:
         raise ValueError(
             f"x of shape {tuple(x.shape)} has the grid {tuple(grid)} by axes={axes!r}, and this record has the grid "
-            f"{tuple(mask.shape[1:])}; give the axes of x, or mix with mix.resize({tuple(grid)})"
+            f"{tuple(mask.shape[1:])}; pass the axes of x, or mix with mix.resize({tuple(grid)})"
         )
     return mask.view(len(mask), *[1] * (before - 1), *grid, *[1] * after)
 
@@ -229,10 +229,10 @@ def lengths_of(valid: Tensor | None, axis: int | None = None) -> Tensor:
     tensor([3, 0])
     """
     if valid is None:
-        raise ValueError("the record has no padding, so that no lengths are known: give the draw valid=")
+        raise ValueError("the record has no padding, so lengths are unknown: pass valid= to the draw")
     if axis is None and valid.ndim != 2:
         raise ValueError(
-            f"valid of shape {tuple(valid.shape)} may vary along several axes: give the draw valid= with size 1 along "
+            f"valid of shape {tuple(valid.shape)} may vary along several axes: pass the draw valid= with size 1 along "
             f"those on which it does not, as in valid=frames[:, None]"
         )
     along = valid.movedim(axis or 1, -1).flatten(1, -2).any(1) if valid.ndim > 2 else valid

@@ -25,7 +25,7 @@ class Mixer(Settings, Draws):
         holes: whether a mask varies over all that is real in the pair, as in the papers' code, so that padding of the
             shorter sample can lie between what is real in the mixed one. If False it varies where both are real, and
             where one is, that one is taken: what is real stays in one piece, as models that count it need (packed
-            sequences, Wav2Vec2), and `lam` is what came of it. Without padding it plays no part.
+            sequences, Wav2Vec2), and `lam` is the realised share. Without padding it plays no part.
 
     `lam` ~ Beta(alpha, alpha). A method that lets the user choose `alpha` or `holes` declares the field again; they are
     1 and True otherwise.
@@ -174,7 +174,7 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Gen
     """`count` draws of Beta(alpha, alpha), float32, on `device`.
 
     A Gamma(alpha) variable is a Gamma(alpha + 1) variable times a power 1 / alpha of a uniform one. The quotient of
-    two is taken of logarithms, since for a small alpha both are too small for a float.
+    two is computed in logarithms, since for a small alpha both are too small for a float.
 
     >>> beta(1.0, 3, device=torch.device("cpu")).shape
     torch.Size([3])

@@ -40,7 +40,7 @@ class MixCallback(Callback):
     number of the batch in the run. So processes draw differently although `seed_everything` is equal in all, and a
     resumed fit draws what an uninterrupted one would have drawn. Turns of `Alternate` are saved with the checkpoint; in
     several processes they are those of the first, and exact where each batch takes a turn. Draws inside a network use
-    torch's global generators, which are seeded for each training step and put back after it: dropout in the step is
+    torch's global generators, which are seeded for each training step and restored after it: dropout in the step is
     repeatable then too.
 
     Everything is put back when the fit ends, also by an exception. It works with the package `pytorch_lightning` too.
@@ -48,17 +48,17 @@ class MixCallback(Callback):
     Args:
         batch: what is mixed in a batch; give this or `hidden`.
         hidden: makes what mixes inside the network of a module, as in `lambda module: mm.presets.patchup(module.net)`.
-            It is called when a fit starts. Labels stay whole then, so name the `loss`.
-        loss: the attribute of the module that is its criterion, see `Mix.loss`; `batch` must leave labels whole, with
+            It is called when a fit starts. Labels are not mixed then, so name the `loss`.
+        loss: the attribute of the module that is its criterion, see `Mix.loss`; `batch` must leave labels unmixed, with
             `labels=None`. None where the batch gets soft targets or mixed label maps, or nothing has a partner.
         axes: axes pattern of dense labels, for `loss`; see `Mix.loss`.
         seed: of all draws. If None it is torch's initial seed in the first process, which `seed_everything` sets, and
             is saved with the checkpoint.
 
     Raises:
-        TypeError: `batch` is no MixBatch; `hidden` is no function, or gives something else.
-        ValueError: both or none of `batch` and `hidden`; soft targets and `loss`; labels left whole and no `loss`. In a
-            fit: a module without such a criterion, or whose training step does not call it.
+        TypeError: `batch` is not a MixBatch; `hidden` is not a function, or returns something else.
+        ValueError: both or none of `batch` and `hidden`; soft targets and `loss`; labels left unmixed and no `loss`. In
+            a fit: a module without such a criterion, or whose training step does not call it.
         RuntimeError: in a fit: the training step takes a `dataloader_iter`, so that batches cannot be mixed for it.
 
     >>> import mixmodal as mm
@@ -78,12 +78,12 @@ class MixCallback(Callback):
     ) -> None:
         if (batch is None) == (hidden is None):
             raise ValueError(
-                f"batch={shown(batch)} and hidden={shown(hidden)}: give one of them, a MixBatch or a function"
+                f"batch={shown(batch)} and hidden={shown(hidden)}: pass one of them, a MixBatch or a function"
             )
         if batch is not None and not isinstance(batch, MixBatch):
             raise TypeError(f"batch={shown(batch)} must be a MixBatch, as in MixBatch({shown(batch)}, num_classes=10)")
         if isinstance(hidden, Hidden):
-            raise TypeError("hidden is on a network already; give the function that puts it there: lambda module: ...")
+            raise TypeError("hidden is already on a network; pass the function that puts it there: lambda module: ...")
         require(seed is None or is_whole(seed), "seed", seed, "be a whole number, or None for torch's initial seed")
         soft = batch is not None and batch.labels not in (None, {})
         if batch is not None and soft and loss is not None:
@@ -139,8 +139,8 @@ class MixCallback(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.loss is not None and not callable(getattr(pl_module, self.loss, None)):
             raise ValueError(
-                f"loss={self.loss!r} is no attribute of {type(pl_module).__name__} that can be called; name the one "
-                f"that training_step calls, as in self.criterion(preds, y)"
+                f"loss={self.loss!r} is not an attribute of {type(pl_module).__name__} that can be called; name the "
+                f"one that training_step calls, as in self.criterion(preds, y)"
             )
         self._rank = (trainer.distributed_sampler_kwargs or {}).get("rank", 0)
         if self.batch is not None:
@@ -172,7 +172,7 @@ class MixCallback(Callback):
         skipped = pl_module.automatic_optimization and not outputs
         if self.loss is not None and not self._asked and not skipped:
             raise ValueError(
-                f"training_step of {type(pl_module).__name__} has not called self.{self.loss}, so that its loss knows "
+                f"training_step of {type(pl_module).__name__} has not called self.{self.loss}, so its loss knows "
                 f"nothing of the mix; name the attribute that it calls as self.criterion(preds, y)"
             )
 
@@ -260,7 +260,7 @@ def _refuse_partners(mixers: list[Draws]) -> None:
     """Raise ValueError where labels would be learned unmixed."""
     if any(mixer.partner for mixer in mixers):
         raise ValueError(
-            "labels stay whole, and loss is None, so that the module would learn them unmixed; name its criterion, as "
+            "labels are not mixed, and loss is None, so the module would learn unmixed labels; name its criterion, as "
             "in loss='criterion', or let a MixBatch make soft targets"
         )
 

@@ -23,16 +23,16 @@ from mixmodal.modalities.text.trainer import trainer_loss
 
 
 class MixTrainer(Trainer):  # type: ignore[misc]
-    """A `transformers.Trainer` of a mixed model: it takes the loss from the record of each forward.
+    """A `transformers.Trainer` for a mixed model: it takes the loss from the record of each forward.
 
     `HiddenMix` or `TokenMix` mixes in every training forward, at the input or inside the model, and in no other.
 
     - The loss is that of `mm.trainer_loss`: exact under gradient accumulation and in several processes. By default it
       is the loss that the model has without mixing; `label_smoothing_factor` is honoured for class numbers.
-    - In several processes each draws for itself, though all have the seed of the `TrainingArguments`.
-    - `resume_from_checkpoint` goes on with the turns of an `Alternate`, which lie in the checkpoint for each process.
+    - In several processes each draws separately, although all have the seed of the `TrainingArguments`.
+    - `resume_from_checkpoint` continues the turns of an `Alternate`, which are in the checkpoint for each process.
 
-    To mix in another Trainer of Hugging Face, make a class of both: `class Mine(MixTrainer, Seq2SeqTrainer): ...`
+    To mix in another Hugging Face Trainer, inherit from both: `class Mine(MixTrainer, Seq2SeqTrainer): ...`
 
     Args:
         args: those of `Trainer`, by position.
@@ -42,7 +42,7 @@ class MixTrainer(Trainer):  # type: ignore[misc]
         kwargs: those of `Trainer`, by name, but for `compute_loss_func` and `model_init`.
 
     Raises:
-        TypeError: `mixing` is another object.
+        TypeError: `mixing` is of another type.
         ValueError: `compute_loss_func` or `model_init` is given; `mixing` mixes another model; processes share a batch;
             see also `mm.trainer_loss`.
 
@@ -88,13 +88,13 @@ class MixTrainer(Trainer):  # type: ignore[misc]
         """Raise ValueError where a batch would be mixed wrongly, or its loss be another one."""
         if not isinstance(self.mixing, HiddenMix | TokenMix):
             raise TypeError(
-                f"mixing={shown(self.mixing)} must be what mixes the model, a HiddenMix or a TokenMix, as in "
+                f"mixing={shown(self.mixing)} must be the HiddenMix or TokenMix that mixes the model, as in "
                 f"mm.HiddenMix(model, {{(model, 'pixel_values'): mm.FMix()}})"
             )
         if self.compute_loss_func is not None:
-            raise ValueError("compute_loss_func is given, and a MixTrainer has one of its own; give criterion=")
+            raise ValueError("compute_loss_func is given, but a MixTrainer has its own; pass criterion=")
         if self.model_init is not None:
-            raise ValueError("model_init makes models that mixing does not mix; give model=, the one that it mixes")
+            raise ValueError("model_init makes models that mixing does not mix; pass model=, the one that it mixes")
         mixed = self.mixing.hidden.model if isinstance(self.mixing, TokenMix) else self.mixing.model
         if mixed not in set(self.model.modules()):
             raise ValueError(
@@ -189,12 +189,12 @@ def _load(mixing: HiddenMix | TokenMix, file: Path) -> None:
         except Exception as error:  # torch documents none, and raises a dozen for damaged files
             said = " ".join(str(error).split())
             raise ValueError(
-                f"{file} is damaged or of other mixers ({type(error).__name__}: {said:.100}): go on from another "
-                f"checkpoint, or remove it, so that the turns of the mixers begin anew"
+                f"{file} is damaged or belongs to other mixers ({type(error).__name__}: {said:.100}): resume from "
+                f"another checkpoint, or remove it, so that the mixers' turns start over"
             ) from error
     elif mixing.state_dict():
         warnings.warn(
-            f"{file} is not there, so that the turns of the mixers begin anew: the checkpoint is none of a MixTrainer, "
+            f"{file} is missing, so the mixers' turns start over: the checkpoint is not a MixTrainer's, "
             f"or of fewer processes",
             stacklevel=3,
         )

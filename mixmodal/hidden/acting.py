@@ -147,7 +147,7 @@ class Acting:
     def _begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Before the model: draw the site, and give it marks of its own if it may have to hear of a mix later."""
         if set(self.at) != self._sites:
-            raise ValueError("at has other sites than at first; replace mixers only, or make another HiddenMix")
+            raise ValueError("at has different sites than before; only replace mixers, or make another HiddenMix")
         mixing = model.training and not self.paused
         partnered = [site for site, mixer in self.at.items() if mixer.partner] if mixing else []
         site = partnered[int(torch.randint(len(partnered), (), device="cpu"))] if partnered else None
@@ -175,8 +175,8 @@ class Acting:
         if forward.mixing and sites and not any(site in forward for site in sites):
             raise RuntimeError(
                 f"site {name_of(model, sites[0])} was drawn, but its module was not called in this forward; take it "
-                f"out of at, or make the HiddenMix before the compiled model is first called; layers that are skipped "
-                f"at random must stay, as with model.config.layerdrop = 0"
+                f"out of at, or make the HiddenMix before the compiled model is first called; layers must not be "
+                f"skipped at random, as with model.config.layerdrop = 0"
             )
         forward.running, forward.done = False, True
 

@@ -115,7 +115,7 @@ def marked(marks: object, name: str) -> Tensor:
         name: what to call it.
 
     Raises:
-        TypeError: it is no tensor.
+        TypeError: it is not a tensor.
         ValueError: floats outside [0, 1], as an additive mask holds them.
 
     >>> marked(torch.tensor([[1.0, 0.0]]), "attention_mask")

@@ -24,7 +24,7 @@ Sites = Mapping[nn.Module, Draws] | Mapping[tuple[nn.Module, str], Draws] | Mapp
 
 
 class HiddenMix:
-    """Mix at one of several sites of a network, drawn anew for each training forward: PatchUp, Manifold Mixup.
+    """Mix at one of several sites of a network, drawn for each training forward: PatchUp, Manifold Mixup.
 
     A site is a module, and stands for its first tensor argument; or `(module, "output")` for its output, the first
     element if that is a tuple; or `(module, name)` for its argument of that name. The network itself is the input
@@ -54,7 +54,7 @@ class HiddenMix:
             has been told of frames, by mixers with `holes=False`.
 
     Raises:
-        ValueError: a site is no module of the model or has no mixer; the model, or a part of it, is mixed by another
+        ValueError: a site is not a module of the model or has no mixer; the model, or a part of it, is mixed by another
             HiddenMix; the model takes no argument of the name `valid`. In a training forward: `labels` are given to
             the model, whose loss would not know of the mix; the model reduces `valid`, and the mix leaves padding
             between what is real, or lies where the model cannot be told of it.
@@ -118,10 +118,10 @@ class HiddenMix:
         forward = self.acting.forward
         if self.model.training and not self.acting.paused and not (forward.mixing and forward.done):
             raise RuntimeError(
-                f"the last forward of this {type(self.model).__name__} was none in training, or failed, so that nobody "
+                f"the last forward of this {type(self.model).__name__} was not in training mode, or failed, so nobody "
                 f"knows how preds were mixed: take the loss right after the forward, or keep its record, as in logits, "
                 f"mix = hidden(x) and mix.loss(logits, y), and make other forwards within hidden.paused(); a copy of "
-                f"the model has no part in this HiddenMix"
+                f"the model does not belong to this HiddenMix"
             )
         return (self.mix or _plain(y)).loss(preds, y, criterion, reduction=reduction, axes=axes)
 
@@ -188,14 +188,14 @@ class HiddenMix:
         return {name: state for name, state in states.items() if state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where a `state_dict` was taken.
+        """Resume from where a `state_dict` was taken.
 
         Raises:
             ValueError: the state is of other sites, or of other mixers.
         """
         names = self.state_dict().keys()
         if not isinstance(state, Mapping) or state.keys() != names:
-            raise ValueError(f"state={state} is of other sites: those with a state are {', '.join(names) or 'none'}")
+            raise ValueError(f"state={state} is for other sites: those with a state are {', '.join(names) or 'none'}")
         for site, mixer in self.at.items():
             if name_of(self.model, site) in names:
                 mixer.load_state_dict(state[name_of(self.model, site)])
@@ -235,10 +235,10 @@ def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
     modules = set(model.modules())
     for site, mixer in at.items():
         if isinstance(site, str):
-            raise ValueError(f"site {site!r} is a name; give the module, model.get_submodule({site!r})")
+            raise ValueError(f"site {site!r} is a name; pass the module, model.get_submodule({site!r})")
         if module_of(site) not in modules:
             raise ValueError(
-                f"site {name_of(model, site)} is not in {type(model).__name__}; give one of its modules, "
+                f"site {name_of(model, site)} is not in {type(model).__name__}; pass one of its modules, "
                 f"(module, 'output') or (module, name of an argument)"
             )
         if not isinstance(mixer, Draws):
@@ -247,11 +247,11 @@ def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
     for other in _LIVING:
         if other.hooks and not modules.isdisjoint(other.model.modules()):
             raise ValueError(
-                f"{type(model).__name__} is mixed by another HiddenMix already, or shares a module with one that is; "
+                f"{type(model).__name__} is already mixed by another HiddenMix, or shares a module with one that is; "
                 f"give all sites to one, or call remove() on the other"
             )
     if valid is not None and not takes(model, valid):
-        raise ValueError(f"valid={valid!r} is no argument of {type(model).__name__}; give the name of one")
+        raise ValueError(f"valid={valid!r} is not an argument of {type(model).__name__}; pass the name of one")
 
 
 def _plain(x: Tensor) -> Mix:

@@ -136,7 +136,7 @@ def compare(found: Any, plain: Any, valid: Tensor | None, model: nn.Module) -> N
             torch.testing.assert_close(a, b, equal_nan=True)
         except AssertionError as error:
             raise RuntimeError(
-                f"{type(model).__name__} with hooks that mix nothing gives another output than without them, in tensor "
+                f"{type(model).__name__} gives a different output with hooks that mix nothing than without, in tensor "
                 f"{place} of {len(pairs)}: in training it would not be the network that evaluation sees. It may derive "
                 f"positions, places to pool or masks from an argument that the hooks replace. {error}"
             ) from error

@@ -68,7 +68,7 @@ class Forward:
     """One forward of a network: what it mixes and where, and all that it mixed and passed, by place.
 
     A call is known again by the state of the random generators, which checkpointing restores; so a module that is
-    called twice is no riddle, and a forward that is not this one is found out.
+    called twice is no problem, and a forward that is not this one is found out.
 
     Args:
         site: where to mix with a partner; None for nowhere.
@@ -127,7 +127,7 @@ class Forward:
         if any(_same(state, passed) for passed in self._passed):
             return None
         raise RuntimeError(
-            "activation checkpointing computes a forward again that is not the last one of this HiddenMix, or with "
+            "activation checkpointing recomputes a forward that is not the last one of this HiddenMix, or with "
             "other random numbers: call backward after each training forward, and keep preserve_rng_state=True"
         )
 

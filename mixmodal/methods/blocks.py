@@ -19,7 +19,7 @@ Channels = Literal["independent", "shared"]
 
 @dataclass(frozen=True, kw_only=True)
 class PatchUp(Mixer):
-    """Mix random blocks of a feature map with the partner's, or exchange them; leave the rest alone.
+    """Mix random blocks of a feature map with the partner's, or swap them; leave the rest alone.
 
     At the input the paper cuts one box and mixes nothing: use `CutMix` there. `HiddenMix` puts both into a network.
 
@@ -27,7 +27,7 @@ class PatchUp(Mixer):
         block_size: side of a block in cells; on a shorter axis the whole axis. 7 in the paper; 5 or 3 in deep layers,
             where blocks of 7 alter nearly everything.
         gamma: nominal share of altered cells, in [0, 1]; 0.75 if soft and 0.5 if not, as in the paper, if None.
-        soft: blend the blocks with one share, or exchange them.
+        soft: blend the blocks with one share, or swap them.
         alpha: the share in the blocks is Beta(alpha, alpha), if soft; 2 in the paper.
         channels: "independent" draws blocks for every index of the letter axes of `axes`, as the authors' code does
             for channels; the axes of the record are then "b *". "shared" draws them once for all.
@@ -111,7 +111,7 @@ class PatchUp(Mixer):
             return super()._share(lam, batch, device, generator)
         if lam is not None:
             raise ValueError(
-                f"lam={shown(lam)} was given, but hard blocks are exchanged whole; leave it out, or set soft=True"
+                f"lam={shown(lam)} was given, but hard blocks are swapped whole; leave it out, or set soft=True"
             )
         return torch.zeros(batch if self.per_sample else 1, dtype=torch.float32, device=device)
 

@@ -29,7 +29,7 @@ class InPairs(Draws):
     >>> mix.index.tolist(), bool((mix.lam == mix.lam.flip(0)).all())
     ([3, 2, 1, 0], True)
 
-    Source: `timm.data.Mixup(mode="pair")`, which takes even batches alone.
+    Source: `timm.data.Mixup(mode="pair")`, which only takes even batches.
     """
 
     mixer: Draws
@@ -48,7 +48,7 @@ class InPairs(Draws):
             if given is not None:
                 found = f"of shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"({type(given).__name__})"
                 raise TypeError(
-                    f"{name} {found} is given to InPairs, where both of a pair have one mask; "
+                    f"{name} {found} is given to InPairs, where both samples of a pair share one mask; "
                     f"leave it out, or draw with {self.mixer!r} alone"
                 )
         batch = len(x) if x.ndim else 0

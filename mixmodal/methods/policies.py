@@ -103,11 +103,11 @@ class OneOf(Policy):
 
 
 class Alternate(Policy):
-    """The mixers in turn, batch by batch; the paper's hybrids. The turn goes on across epochs.
+    """The mixers in turn, batch by batch; the paper's hybrids. Turns continue across epochs.
 
     The only mixer with state: which turn comes next. `state_dict` holds it, with those of the mixers within.
 
-    A worker of a DataLoader has a copy, which the main process never hears of. So a worker begins at a turn that is
+    A worker of a DataLoader has a copy, which the main process never hears from. So a worker begins at a turn that is
     drawn, from the generator that the DataLoader seeds for each worker and epoch, and takes turns among its own batches
     from there: every mixer has its share however few batches an epoch has, and a seed repeats the turns. For turns
     that are exact across workers and epochs, and that `state_dict` holds, mix in the training step.
@@ -147,7 +147,7 @@ class Alternate(Policy):
         return {"turn": self.turn} | super().state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the turn of a `state_dict`."""
+        """Resume from the turn of a `state_dict`."""
         turn = state.get("turn") if isinstance(state, Mapping) else None
         mine = type(turn) is int and turn in range(len(self.mixers))
         require(mine, "state", state, f"hold a turn below {len(self.mixers)}")
@@ -206,7 +206,7 @@ def _on_the_grid_of(like: Mix, record: Mix) -> Tensor:
         return _beside(share, like.mask).expand(-1, *like.mask.shape[1:])
     if record.axes != like.axes or record.mask.shape[1:] != like.mask.shape[1:]:
         raise ValueError(
-            f"the mixers of a policy with per_sample=True must have masks of one grid, and "
+            f"the mixers of a policy with per_sample=True must have masks on the same grid, and "
             f"{tuple(like.mask.shape[1:])} of axes={like.axes!r} is not {tuple(record.mask.shape[1:])} of "
             f"axes={record.axes!r}"
         )

@@ -137,7 +137,7 @@ class LogMel(nn.Module):
             check_lengths(lengths)
             if lengths.shape != wave.shape[:1]:
                 raise ValueError(
-                    f"lengths has shape {tuple(lengths.shape)} and must say one length per clip, ({len(wave)},)"
+                    f"lengths has shape {tuple(lengths.shape)} and must hold one length per clip, ({len(wave)},)"
                 )
             check_range(lengths, 0, wave.shape[1], f"lengths must lie in [0, {wave.shape[1]}]")
             lengths = lengths.to(wave.device)
@@ -273,8 +273,8 @@ def union_targets(mix: Mix, y: Tensor) -> Tensor:
         y' = max([lam > 0] · y, [lam < 1] · y[index])
 
     For multi-label data whose labels say that an event sounds somewhere in a clip: in a mixed clip the events of both
-    sides sound, and a share of the mask is no share of an event. Where labels exclude one another, or say how much, use
-    `Mix.targets` and `Mix.loss`.
+    sides sound, and a share of the mask is not the share of an event. If labels are mutually exclusive, or say how
+    much, use `Mix.targets` and `Mix.loss`.
 
     Args:
         mix: the record of the draw; without a partner, labels stay.

@@ -52,7 +52,7 @@ class _Fields:
         if isinstance(self.carried, str):
             raise ValueError(f"carried={self.carried!r} must be several names, as in carried=({self.carried!r},)")
         if not self._input_fields():
-            raise ValueError(f"inputs={self.inputs!r} names no field; name one that is to be mixed")
+            raise ValueError(f"inputs={self.inputs!r} names no field; name one to be mixed")
         for key in told:
             if told.count(key) > 1:
                 raise ValueError(
@@ -66,7 +66,7 @@ class _Fields:
         for names in _keys(batch):
             if set(told).isdisjoint(names):
                 raise ValueError(
-                    f"the batch has a field {names[-1]!r}, and nothing says what becomes of it: name it in inputs if "
+                    f"the batch has a field {names[-1]!r}, and nothing says what to do with it: name it in inputs if "
                     f"it is to be mixed, in labels if it is to be a soft target, else carried=({names[-1]!r},)"
                 )
         first = _field(batch, next(iter(inputs)))
@@ -144,7 +144,7 @@ class MixBatch(_Fields):
 
         Raises:
             KeyError: the batch has no such field.
-            TypeError: a batch of another kind; a field that is to be mixed and is no tensor; integers, such as label
+            TypeError: a batch of another kind; a field that is to be mixed and is not a tensor; integers, such as label
                 maps, and a mixer with soft masks.
             ValueError: the batch has a field that is not named; class numbers without a number of classes; fields of
                 another batch size.
@@ -213,7 +213,7 @@ def stacked(name: str, values: list[Any]) -> Any:
     except (TypeError, ValueError, RuntimeError, LookupError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         said = " ".join(str(error).split())
-        raise kind(f"{name} of the samples make no batch ({said:.200}): give each sample the same kind") from error
+        raise kind(f"{name} of the samples cannot be batched ({said:.200}): give each sample the same kind") from error
 
 
 def _keys(batch: Any) -> list[tuple[Key, ...]]:
@@ -230,7 +230,7 @@ def _keys(batch: Any) -> list[tuple[Key, ...]]:
         return list(enumerate(names)) if names else [(place,) for place in range(len(batch))]
     raise TypeError(
         f"a batch must be a mapping, a tuple or a list of fields, such as (image, label), got {type(batch).__name__}; "
-        f"give collate= for other samples"
+        f"pass collate= for other samples"
     )
 
 
@@ -239,7 +239,7 @@ def _field(batch: Any, key: Key) -> Tensor:
 
     Raises:
         KeyError: there is none of this name, or no such place.
-        TypeError: it is no tensor.
+        TypeError: it is not a tensor.
     """
     keys = _keys(batch)
     place = next((place for place, each in enumerate(keys) if key in each), None)

@@ -44,7 +44,7 @@ def check_lengths(lengths: Tensor) -> None:
     if not isinstance(lengths, Tensor) or lengths.dtype != torch.int64:
         raise TypeError(f"lengths must be an int64 tensor, got {getattr(lengths, 'dtype', type(lengths).__name__)}")
     if lengths.ndim != 1:
-        raise ValueError(f"lengths has shape {tuple(lengths.shape)} and must say one length per clip, (B,)")
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)} and must hold one length per clip, (B,)")
 
 
 def whole(filters: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Settings:
     launcher: str = sys.executable
     """What starts a run, before `-m recipes.NAME`: a Python, or such as "srun python"."""
     smoke: bool = False
-    """Two values, two seeds and a few batches, to see that it runs."""
+    """Two values, two seeds and a few batches, to check that it works."""
     out: Path | None = None
     """File for the page, in Markdown; a plot and a table of all numbers are put beside it."""
 

@@ -1,4 +1,4 @@
-"""Which samples of one's own data are for training, and which for testing: the same for sounds, texts and shapes."""
+"""Which samples of your own data are for training, and which for testing: the same for sounds, texts and shapes."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Split:
-    """How one's own data is split; by hash if nothing is given, so that samples that are added move no others."""
+    """How your own data is split; by hash if nothing is given, so that samples that are added move no others."""
 
     test_list: Path | None = None
     """File that names the test samples of your own data, one a line, or with `--group` the test groups."""
@@ -186,14 +186,14 @@ def _group_of(name: str, pattern: str) -> str:
         raise ValueError(f"group={pattern!r} is no regular expression ({error}): mend it") from error
     found = None if match is None else match[1 if match.re.groups else 0]
     if not found:
-        raise ValueError(f"group={pattern!r} finds nothing in {name!r}: give one that finds a group in every name")
+        raise ValueError(f"group={pattern!r} finds nothing in {name!r}: give one that matches every name")
     return found
 
 
 def _listed(entries: Sequence[Entry], file: Path, source: str) -> list[bool]:
     """Tell which samples a list names, by their groups if they have some."""
     if not file.is_file():
-        raise FileNotFoundError(f"test_list={str(file)!r} is no file: give one that names test samples, one a line")
+        raise FileNotFoundError(f"test_list={str(file)!r} is not a file: give one that names test samples, one a line")
     units = [entry.name if entry.group is None else entry.group for entry in entries]
     known, named = {*units}, set()
     for number, line in enumerate(text_of(file.read_bytes(), f"{file}").splitlines(), 1):

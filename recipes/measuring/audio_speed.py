@@ -73,7 +73,7 @@ def table(settings: Settings, command: str) -> str:
         "reading and decoding": first,
         "from the cache": again,
         "front end": clips_per_second(front(False)),
-        "front end with the changes of training": clips_per_second(front(True)),
+        "front end with training augmentation": clips_per_second(front(True)),
         f"training step, forward and backward, width {settings.width}": clips_per_second(step),
     }
     return "\n".join(

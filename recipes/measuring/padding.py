@@ -1,6 +1,6 @@
 """What length buckets save: `python -m recipes.measuring.padding --data imdb --data-root DIR`.
 
-The share of pad tokens in an epoch, of batches of like length and of random ones, and how many texts a second the
+The share of pad tokens in an epoch, of batches of similar length and of random ones, and how many texts a second the
 text CNN is trained on with each.
 """
 
@@ -21,7 +21,7 @@ from recipes.reporting import pages
 from recipes.training import records
 
 PAD_ID = 0
-CHUNKS = {"random": 1, "of like length": 100}
+CHUNKS = {"random": 1, "of similar length": 100}
 """Batches that are sorted together."""
 
 

@@ -123,9 +123,9 @@ def claim_table(claims: Sequence[Claim], measured: Mapping[str, Values], digits:
 
 
 READING = (
-    "± is half of the 95 % t-interval over the seeds: 12.7 standard errors of 2 seeds, 4.30 of 3, 2.78 of 5. "
+    "± is the half-width of the 95 % t-interval over the seeds: 12.7 standard errors for 2, 4.30 for 3, 2.78 for 5. "
     "Differences are paired by seed. A claim holds if the whole interval is on its side of 0, is contradicted if the "
-    "whole interval is on the other side, and is open else."
+    "whole interval is on the other side, and is open otherwise."
 )
 """How to read both tables."""
 

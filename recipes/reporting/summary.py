@@ -202,7 +202,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
             if here != there:
                 raise ReportError(
                     f"runs cannot be compared: {key} is {there!r} in {other.folder} but {here!r} in {run.folder}: "
-                    f"report them apart, or run one of them again with the same {key}"
+                    f"report them separately, or run one of them again with the same {key}"
                 )
 
 

@@ -109,13 +109,13 @@ def score_table(report: Report) -> str:
 def reading(report: Report) -> str:
     """How to read the table: which epoch, what is behind ±, when a difference is unresolved, where tables are from."""
     notes = [
-        f"The score of a run is its {report.scored} in percent, {report.when}; nothing is selected by it. "
+        f"The score of a run is its {report.scored} in percent, {report.when}; nothing is selected on it. "
         "± is the sample standard deviation (ddof 1) over the n seeds; with one seed there is none (–).",
         "The train score is taken on the clean training set, mean over the seeds.",
         f"The difference is method minus {report.baseline} in percentage points, paired by seed: mean ± half of the "
         "95 % t-interval, which is 4.30 standard errors for 3 seeds and 2.78 for 5 (the standard error is the standard "
         "deviation of the pairs / √pairs).",
-        "A difference is called unresolved where its interval contains 0: these seeds do not tell it from none.",
+        "A difference is called unresolved if its interval contains 0: these seeds cannot distinguish it from zero.",
     ]
     if report.has_nll:
         notes.append(
@@ -166,7 +166,7 @@ def settings_tables(report: Report) -> str:
         if key not in shared and row.runs[0].settings.get(key, DEFAULTS.get(key)) != DEFAULTS.get(key)
     ]
     if own:
-        text += "\n\nSettings that are not the same for all methods, but for defaults:\n\n" + markdown_table(
+        text += "\n\nSettings that differ between methods, except defaults:\n\n" + markdown_table(
             ["method", "setting", "value"], own
         )
     return text
@@ -179,7 +179,7 @@ def origin(report: Report) -> str:
         {", ".join(f"{name} {number}" for name, number in sorted(r["versions"].items())) for r in results}
     )
     revisions = sorted({str(r["git"]) for r in results})
-    dirty = " (+dirty: with changes that were not committed)" if any("+dirty" in name for name in revisions) else ""
+    dirty = " (+dirty: with uncommitted changes)" if any("+dirty" in name for name in revisions) else ""
     notes = [
         f"Versions: {' / '.join(versions)}",
         f"Revision: {', '.join(revisions)}{dirty}",
@@ -200,7 +200,7 @@ def markdown(report: Report) -> str:
         "## How to read it",
         reading(report),
         "## Commands",
-        "Where `--out` is given, its folder is named anew, after method and seed.",
+        "If `--out` is given, its folder is renamed here after method and seed.",
         "```bash\n" + "\n".join(line for row in report.rows for line in commands(row)) + "\n```",
         "## Settings of all runs",
         settings_tables(report),

@@ -91,7 +91,7 @@ class Task:
     rate: float
 
     def smoke(self) -> "Task":
-        """The same with a hundred samples and an epoch, to see that it runs."""
+        """The same with a hundred samples and an epoch, to check that it works."""
         few = {name: getattr(self, name)[::17][:100] for name in ("train_x", "train_y", "test_x", "test_y")}
         return replace(self, **few, epochs=1)
 

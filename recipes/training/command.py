@@ -81,7 +81,7 @@ class Training:
     resume: bool = False
     """Go on from the checkpoint in the folder."""
     smoke: bool = False
-    """Two epochs of two batches, to see that it runs."""
+    """Two epochs of two batches, to check that it works."""
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "lr": 0, "warmup": 0, "evaluate_every": 0, "median_of": 1, "seed": 0}
@@ -138,7 +138,7 @@ def main(
     run: Callable[[_Settings, str], dict[str, Any]],
     arguments: Sequence[str] | None,
 ) -> None:
-    """Run a recipe by its command line and print what came of it; a mistake ends the process with a sentence.
+    """Run a recipe by its command line and print the outcome; a mistake ends the process with a sentence.
 
     Args:
         recipe: name of the recipe.

@@ -188,7 +188,7 @@ def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
     for name in names:
         if name not in modules:
             known = ", ".join(name for name in modules if "." not in name)
-            raise ValueError(f"sites: {name!r} is no module of this network; choose from {known}")
+            raise ValueError(f"sites: {name!r} is not a module of this network; choose from {known}")
     found = [modules[name] for name in names]
     return [(module, "hidden_states") if takes(module, "hidden_states") else module for module in found]
 

@@ -115,8 +115,8 @@ class State:
             return Saved(_epoch_of(numbers), mixers, dict(numbers.get("config", {})), places)
         except DAMAGED as error:
             raise ValueError(
-                f"--resume: {path} is damaged or no checkpoint of this run ({in_one_line(error)}): put its own back, "
-                f"or remove the folder and start anew"
+                f"--resume: {path} is damaged or not a checkpoint of this run ({in_one_line(error)}): put its own "
+                f"back, or remove the folder and start over"
             ) from error
 
 
@@ -145,7 +145,7 @@ def noting_what_is_saved(out: Path, epochs: int) -> Iterator[None]:
     except BaseException as error:
         done = epochs_saved(out / CHECKPOINT)
         error.add_note(
-            f"{done} of {epochs} epochs are saved in {out}: add --resume to the same command to go on from there"
+            f"{done} of {epochs} epochs are saved in {out}: add --resume to the same command to continue from there"
         )
         raise
 
@@ -194,7 +194,7 @@ def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:
     path = out / "config.json"
     if path.exists():
         if not resume:
-            raise FileExistsError(f"--out {out} holds a run already: add --resume to go on with it, or choose another")
+            raise FileExistsError(f"--out {out} already holds a run: add --resume to continue it, or choose another")
         try:
             old = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError, RecursionError) as error:
@@ -206,8 +206,8 @@ def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:
         for name in (CHECKPOINT, METRICS, "result.json"):
             if (out / name).exists():
                 raise FileExistsError(
-                    f"--out {out} holds {name} and no config.json, so that nothing tells whose it is: put the settings "
-                    f"of its run back, or choose another"
+                    f"--out {out} holds {name} and no config.json, so it is unknown which run it belongs to: put the "
+                    f"settings of its run back, or choose another"
                 )
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, config)
@@ -252,7 +252,7 @@ def read_entries(out: Path, epochs: int) -> list[dict[str, Any]]:
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(
             f"--resume: {path} does not have each of the {epochs} epochs of the checkpoint ({error}): put it back, or "
-            f"remove the folder and start anew"
+            f"remove the folder and start over"
         ) from error
     write_text(path, "".join(line + "\n" for line in kept))
     return entries

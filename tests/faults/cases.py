@@ -235,7 +235,8 @@ MACHINE = {
     ),
     "Ctrl-C": Case(
         "Ctrl-C in an epoch",
-        r"^recipes\.toy: stopped; 2 of 4 epochs are saved in .*: add --resume to the same command to go on from there$",
+        r"^recipes\.toy: stopped; 2 of 4 epochs are saved in .*: add --resume to the same command "
+        r"to continue from there$",
         lambda folder: fit(at(THIRD, stop), training(), folder),
         resume,
         usual=True,
@@ -385,10 +386,10 @@ def again(folder: Path) -> None:
 
 
 FOLDER = {
-    "again": Case("A folder that holds a run", r"--out .* holds a run already: add --resume", again, resume),
+    "again": Case("A folder that holds a run", r"--out .* already holds a run: add --resume", again, resume),
     "foreign": Case(
         "A checkpoint without the settings of its run",
-        r"holds checkpoint\.safetensors and no config\.json, so that nothing tells whose it is",
+        r"holds checkpoint\.safetensors and no config\.json, so it is unknown which run it belongs to",
         foreign_checkpoint,
         without_checkpoint,
         usual=True,
@@ -401,7 +402,7 @@ FOLDER = {
     ),
     "checkpoint": Case(
         "Half a checkpoint",
-        r"checkpoint\.safetensors is damaged or no checkpoint of this run",
+        r"checkpoint\.safetensors is damaged or not a checkpoint of this run",
         cut("checkpoint.safetensors"),
         put_back("checkpoint.safetensors"),
     ),

@@ -97,7 +97,7 @@ def page(outcomes: list[Outcome], command: str) -> str:
     count = f"{total:,} calls in {seconds:,.0f} seconds of {len(outcomes)} searches, one after the other."
     parts = [
         text,
-        "## Faults that were found, by the fuzzers or while reading for them, and are mended",
+        "## Faults found by the fuzzers, or while reading code for them, and fixed",
         found.HEAD + "\n" + faults,
     ]
     parts += ["## The run", count, HEAD + "\n" + "\n".join(map(row, outcomes))]

@@ -37,10 +37,10 @@ WORDS = {
 }
 TEXT = """# Memory of long runs
 
-Ten thousand steps of the loop of each recipe, on data that need no download, in batches of two: the resident memory of
-the process after every thousand steps, in MiB, with the checkpoints that are written in between. A loop that kept the
-numbers of a batch would rise by as many MiB as the batches have. The networks are as small as they go; those of images
-and audio are a mean and one layer, since the memory of ten thousand steps is the loop's and the data's, not theirs.
+Ten thousand steps of each recipe's loop, on data that need no download, in batches of two: the resident memory of the
+process after every thousand steps, in MiB, including the checkpoints written in between. A loop that kept the values of
+a batch would grow by as many MiB as the batches hold. The networks are as small as possible; those for images and audio
+are a mean and one layer, since what matters over ten thousand steps is the memory of the loop and the data.
 """
 
 

@@ -198,5 +198,5 @@ def test_several_processes_say_it_once(whole: Path) -> None:
     run = started(whole, by=LAUNCHER)
     _, said = run.communicate()
     assert run.returncode == 1
-    assert said.count("holds a run already: add --resume to go on with it, or choose another") == 1
+    assert said.count("already holds a run: add --resume to continue it, or choose another") == 1
     assert "recipes/training" not in said  # of a traceback of ours; the launcher adds its own

@@ -169,5 +169,5 @@ def test_parts_of_a_checkpoint_that_are_of_another_kind_are_told(tmp_path: Path,
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         numbers = json.loads(file.metadata()["numbers"])
     save_file(tensors, path, metadata={"numbers": json.dumps(numbers | {part: 7})})
-    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged or no checkpoint of this run"):
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged or not a checkpoint of this run"):
         fit(toy(), training(epochs=1, resume=True), tmp_path)

@@ -166,7 +166,7 @@ def test_what_has_turns_is_registered_as_it_is(tmp_path: Path) -> None:
     assert (one.state_dict(), hidden.state_dict()) == before
     with (
         mm.HiddenMix(table, {table[1]: hybrid()}) as other,
-        pytest.raises(ValueError, match="is of other sites: those with a state are 1"),
+        pytest.raises(ValueError, match="is for other sites: those with a state are 1"),
     ):
         other.load_state_dict(before[1])
 

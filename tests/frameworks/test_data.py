@@ -95,7 +95,7 @@ def test_tensordict(locked: bool) -> None:
     check(mixed["image"], mixed["map"], mixed["label"])
     assert torch.equal(mixed["about", "place"], torch.arange(CLASSES))
     torch.testing.assert_close(mixed["label"], mix.targets(before["label"], num_classes=CLASSES))
-    with pytest.raises(ValueError, match="the batch has a field 'about', and nothing says what becomes of it"):
+    with pytest.raises(ValueError, match="the batch has a field 'about', and nothing says what to do with it"):
         mm.MixBatch(mm.FMix(), **settings())(given)
 
 

@@ -625,7 +625,7 @@ def test_what_would_be_wrong_is_refused() -> None:
     ("net", "callbacks", "message"),
     [
         (Net, [whole(Roll()), whole(Roll())], "more than one stateful callback of type `MixCallback`"),
-        (Net, [MixCallback(hidden=patched, loss="loss_fn")], "loss='loss_fn' is no attribute of Net that can be"),
+        (Net, [MixCallback(hidden=patched, loss="loss_fn")], "loss='loss_fn' is not an attribute of Net that can be"),
         (Net, [MixCallback(hidden=patched)], "learn them unmixed; name its criterion"),
         (Net, [MixCallback(hidden=lambda module: module.net, loss="criterion")], "must give a HiddenMix"),
         (Fetches, [whole(Roll())], "takes a dataloader_iter"),

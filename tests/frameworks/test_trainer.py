@@ -473,7 +473,7 @@ def test_two_processes_go_on_each_with_its_own_turns(tmp_path: Path) -> None:
 def test_what_would_be_mixed_wrongly_is_refused(tmp_path: Path) -> None:
     model, settings = model_of("images"), arguments(tmp_path)
     mixing = mixing_of("images", model, lambda axes: mm.MixUp(axes=axes))
-    with pytest.raises(TypeError, match=r"mixing=MixUp\(.* must be what mixes the model, a HiddenMix or a TokenMix"):
+    with pytest.raises(TypeError, match=r"mixing=MixUp\(.* must be the HiddenMix or TokenMix that mixes the model"):
         MixTrainer(model, settings, mixing=mm.MixUp())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"compute_loss_func is given.*give criterion="):
         MixTrainer(model, settings, mixing=mixing, compute_loss_func=F.cross_entropy)

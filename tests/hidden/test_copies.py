@@ -100,7 +100,7 @@ def test_a_copy_can_be_mixed_by_another(make: Callable[[nn.Module], nn.Module]) 
     net = Net()
     hidden, other = mixed(net), make(net)
     if other.first is net.first:
-        with pytest.raises(ValueError, match="is mixed by another HiddenMix already"):
+        with pytest.raises(ValueError, match="is already mixed by another HiddenMix"):
             mixed(other)
         return
     second = mixed(other)
@@ -151,7 +151,7 @@ def test_a_copy_of_both_is_a_pair_of_its_own(whole: bool, make: Callable[[nn.Mod
     logits = twin(X)
     torch.testing.assert_close(logits, by_record(twin.net, twin.hidden.mix))
     assert owner.hidden.mix is mix
-    with pytest.raises(ValueError, match="is mixed by another HiddenMix already"):
+    with pytest.raises(ValueError, match="is already mixed by another HiddenMix"):
         mixed(twin.net)
     owner.hidden.remove()
     torch.testing.assert_close(twin(X), by_record(twin.net, twin.hidden.mix))
@@ -189,7 +189,7 @@ def test_there_is_no_shallow_copy_of_what_mixes() -> None:
 def test_a_model_stays_mixed_once_where_nobody_holds_the_hidden_mix() -> None:
     net = Net()
     mixed(net)
-    with pytest.raises(ValueError, match="is mixed by another HiddenMix already"):
+    with pytest.raises(ValueError, match="is already mixed by another HiddenMix"):
         mixed(net)
 
 
@@ -239,7 +239,7 @@ def test_a_loss_in_training_needs_a_record(before: bool) -> None:
         net(X)
         torch.testing.assert_close(hidden.loss(logits, Y), F.cross_entropy(logits, Y))
         net.train()
-    with pytest.raises(RuntimeError, match=r"was none in training, or failed.*hidden.paused\(\)"):
+    with pytest.raises(RuntimeError, match=r"was not in training mode, or failed.*hidden.paused\(\)"):
         hidden.loss(logits, Y)
 
 
@@ -317,7 +317,7 @@ def test_a_forward_that_fails_leaves_nothing_behind(interrupt: bool) -> None:
     else:
         with pytest.raises(ArithmeticError, match="in the middle"):
             net(X)
-    with pytest.raises(RuntimeError, match="was none in training, or failed"):
+    with pytest.raises(RuntimeError, match="was not in training mode, or failed"):
         hidden.loss(logits, Y)
     net.fails = False
     logits, mix = hidden(X)
@@ -433,7 +433,7 @@ def test_the_check_finds_what_a_hook_changes() -> None:
         before = copy.deepcopy(net.state_dict())
         state = torch.get_rng_state()
         if by:
-            with pytest.raises(RuntimeError, match="Shifted with hooks that mix nothing gives another output"):
+            with pytest.raises(RuntimeError, match="Shifted gives a different output with hooks that mix nothing"):
                 hidden.check(x, marks)
         else:
             hidden.check(x, marks)

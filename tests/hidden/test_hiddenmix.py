@@ -441,7 +441,7 @@ def test_outputs_and_named_arguments_are_sites() -> None:
     [
         (lambda net: {nn.Linear(2, 2): mm.MixUp()}, r"site Linear is not in Net; give one of its modules"),
         (lambda net: {(nn.Linear(2, 2), "output"): mm.MixUp()}, r"site Linear \(output\) is not in Net"),
-        (lambda net: {"layer": mm.MixUp()}, r"site 'layer' is a name; give the module, model.get_submodule\('layer'\)"),
+        (lambda net: {"layer": mm.MixUp()}, r"site 'layer' is a name; pass the module, model.get_submodule\('layer'\)"),
         (lambda net: {net.stem: "mixup"}, r"at\[stem\] is 'mixup' and must be a mixer or a policy"),
     ],
 )
@@ -498,7 +498,7 @@ def test_one_hidden_mix_a_model() -> None:
     hidden = mm.HiddenMix(net, sites(net))
     outer = nn.Sequential(net)
     for model in (net, outer, net.layer1):
-        with pytest.raises(ValueError, match="is mixed by another HiddenMix already"):
+        with pytest.raises(ValueError, match="is already mixed by another HiddenMix"):
             mm.HiddenMix(model, {model: mm.MixUp()})
     hidden.remove()
     mm.HiddenMix(net.layer1, {net.layer1: mm.MixUp()}).remove()
@@ -686,7 +686,7 @@ def test_in_a_recomputed_forward_masks_follow_from_the_same_layer_on() -> None:
 
 
 def test_a_name_for_what_is_real_must_be_an_argument() -> None:
-    with pytest.raises(ValueError, match="valid='attention_mask' is no argument of Net"):
+    with pytest.raises(ValueError, match="valid='attention_mask' is not an argument of Net"):
         mm.HiddenMix(Net(), {}, valid="attention_mask")
 
 

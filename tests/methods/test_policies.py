@@ -50,7 +50,7 @@ def test_a_policy_goes_on_where_it_was_saved(name: str, after: int) -> None:
 
 
 def test_what_wraps_a_policy_has_its_state() -> None:
-    """`KeepEnds`, `OnPoints`, and a class of one's own."""
+    """`KeepEnds`, `OnPoints`, and a class of your own."""
 
     class Twice(mm.Draws):
         partner = True
@@ -94,7 +94,7 @@ def test_the_state_of_another_policy_is_refused(state: Any) -> None:
     with pytest.raises(ValueError, match=r"state="):
         policy.load_state_dict(state)
     assert policy.state_dict() == before
-    with pytest.raises(ValueError, match=r"is of another mixer: OneOf.* has a state of nothing"):
+    with pytest.raises(ValueError, match=r"belongs to another mixer: OneOf.* has a state of nothing"):
         mm.OneOf([A, B]).load_state_dict(before)
     for wrong in ({"turn": 0, "mixers.0": {"turn": 2}}, {"turn": True, "mixers.0": {"turn": 0}}, None):
         with pytest.raises(ValueError, match="hold a turn below 2"):

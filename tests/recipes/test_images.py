@@ -331,7 +331,7 @@ def test_options_win_over_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--prob", "1.5"], r"prob=1.5 must be in \[0, 1\]"),
         (
             ["--method", "patchup-soft", "--sites", "layer9"],
-            r"sites: 'layer9' is no module of this network; choose from",
+            r"sites: 'layer9' is not a module of this network; choose from",
         ),
         (["--score-on", "validation"], r"score_on='validation' needs --validation"),
         (["--validation"], r"validation: digits has no published split; cifar10"),

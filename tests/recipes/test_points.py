@@ -132,7 +132,7 @@ def test_the_papers_settings() -> None:
 
 WRONG: dict[str, tuple[list[str], str]] = {
     "soft": (["--method", "mixup"], "draws soft masks, and points are chosen, never blended"),
-    "dropped": (["--method", "cutout"], "drops points, and a cloud keeps their number"),
+    "dropped": (["--method", "cutout"], "drops points, but a cloud must keep its number of points"),
     "shares": (["--method", "mixup", "--mix", "voxels"], "points cannot be drawn from shares of voxels"),
     "missing": (["--data", "modelnet10"], "no folder was given for 'modelnet10': get http"),
     "nowhere": (["--data", "modelnet10", "--download"], "needs a folder for it: give --data-root DIR"),

@@ -154,7 +154,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "data": (["--data", "books"], "name='books' is unknown"),
     "missing": (["--data", "imdb"], "no folder was given for imdb: get imdb from .* with --data-root DIR"),
     "preset": (["--preset", "fmix-paper", "--data", "sst2"], "preset='fmix-paper' has no sst2"),
-    "site": (["--method", "manifold-mixup", "--sites", "layer9"], "sites: 'layer9' is no module of this network"),
+    "site": (["--method", "manifold-mixup", "--sites", "layer9"], "sites: 'layer9' is not a module of this network"),
     "saliency": (["--method", "puzzlemix"], "which is torch.int64 here; choose a method without it"),
 }
 

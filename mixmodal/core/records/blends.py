@@ -214,7 +214,7 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
     """Raise ValueError unless `out` can take the mix of `x`."""
     if (out.shape, out.dtype, out.device) != (x.shape, x.dtype, x.device):
         raise ValueError(
-            f"out is {out.dtype} {tuple(out.shape)} on {out.device} and must be as x, "
+            f"out is {out.dtype} {tuple(out.shape)} on {out.device} and must match x, "
             f"{x.dtype} {tuple(x.shape)} on {x.device}"
         )
     if _tracked(x):
@@ -224,7 +224,7 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
     if torch._C._functorch.is_functorch_wrapped_tensor(x):
         raise ValueError("out= cannot be used inside torch.func.vmap or torch.func.grad; leave it out")
     if _share_memory(x, out):
-        raise ValueError("out shares memory with x, which must stay as it is; give a buffer of its own")
+        raise ValueError("out shares memory with x, which must not change; pass a separate buffer")
 
 
 def _share_memory(x: Tensor, out: Tensor) -> bool:
@@ -248,6 +248,6 @@ def check_chosen(x: Tensor, hard: bool) -> None:
     if not hard:
         raise TypeError(
             f"x is {x.dtype} and integers are chosen, never blended, but this mask is soft: use a method with a hard "
-            f"mask (CutMix, FMix with max_soft=0), make an image of integers floats first, mix embeddings or one-hot "
-            f"floats, or weigh the losses of dense labels with mix.loss(preds, y, axes=...)"
+            f"mask (CutMix, FMix with max_soft=0), convert integer images to floats first, mix embeddings or one-hot "
+            f"floats, or weight the losses of dense labels with mix.loss(preds, y, axes=...)"
         )

@@ -86,7 +86,7 @@ def each_loss(criterion: Criterion, preds: Tensor, target: Tensor) -> Tensor:
     or it is one number, and then the criterion is evaluated sample by sample, and the number must be the mean of that.
 
     Raises:
-        TypeError: what a criterion gives is no tensor, or it cannot be evaluated sample by sample.
+        TypeError: what a criterion gives is not a tensor, or it cannot be evaluated sample by sample.
         ValueError: predictions and targets of different shapes would broadcast; a number is not the mean over samples.
 
     >>> each_loss(lambda preds, y: (preds - y).abs().mean(), torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1))
@@ -163,8 +163,8 @@ def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tenso
         each = torch.vmap(lambda one, label: criterion(one[None], label[None]))(preds, target)
     except (RuntimeError, ValueError, IndexError) as error:
         raise TypeError(
-            f"criterion {name_of(criterion)} takes no reduction= and cannot be evaluated sample by sample; let it take "
-            f"reduction=, or give one loss per sample"
+            f"criterion {name_of(criterion)} takes no reduction= and cannot be evaluated sample by sample; let it "
+            f"accept reduction=, or return one loss per sample"
         ) from error
     if not (each.is_floating_point() or each.is_complex()):  # counts, such as of wrong predictions
         each, value = each.float(), value.float()
@@ -173,8 +173,8 @@ def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tenso
     near = near | (mean == value) | (mean.isnan() & value.isnan())
     message = (
         f"criterion {name_of(criterion)} takes no reduction= and gives one number, which is not the mean over the "
-        f"samples (preds of shape {tuple(preds.shape)}, y of shape {tuple(target.shape)}): let it take reduction=, or "
-        f"give one loss per sample"
+        f"samples (preds of shape {tuple(preds.shape)}, y of shape {tuple(target.shape)}): let it accept reduction=, "
+        f"or return one loss per sample"
     )
     if on_host(near):
         if not near:
@@ -191,7 +191,7 @@ def _check_losses(criterion: Criterion, preds: Tensor, target: Tensor, each: Ten
         raise ValueError(
             f"criterion {name_of(criterion)} gives losses of shape {tuple(each.shape)} for preds of shape "
             f"{tuple(preds.shape)} and y of shape {tuple(target.shape)}, so that one of them, or a weight, broadcasts: "
-            f"give all one shape, as in preds.squeeze(1) or y[:, None]"
+            f"give them the same shape, as in preds.squeeze(1) or y[:, None]"
         )
     if target.is_floating_point() and preds.ndim != target.ndim and each.ndim == max(preds.ndim, target.ndim):
         _check_alike(criterion, preds, target)
@@ -201,6 +201,6 @@ def _check_alike(criterion: Criterion, preds: Tensor, target: Tensor) -> None:
     """Raise ValueError unless predictions and targets have one shape."""
     if preds.shape != target.shape:
         raise ValueError(
-            f"criterion {name_of(criterion)} needs preds and y of one shape, got {tuple(preds.shape)} and "
+            f"criterion {name_of(criterion)} needs preds and y of the same shape, got {tuple(preds.shape)} and "
             f"{tuple(target.shape)}, which would broadcast; reshape one of them, as in preds.squeeze(1) or y[:, None]"
         )

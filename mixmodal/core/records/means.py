@@ -122,7 +122,7 @@ def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
     ):
         raise ValueError(
             f"criterion gives losses of shape {tuple(each.shape)} with reduction='none', and the shares have shape "
-            f"{tuple(weight.shape)}; it must give a loss per sample (B, ...), or per location where axes= is given"
+            f"{tuple(weight.shape)}; it must return a loss per sample (B, ...), or per location where axes= is given"
         )
     return _weigh(weight, each)
 
@@ -138,7 +138,7 @@ def _ratio(criterion: Criterion, reduction: str, preds: Tensor, y: Tensor, each:
     if mean.ndim:
         raise ValueError(
             f"criterion {name_of(criterion)} gives losses of shape {tuple(mean.shape)} with "
-            f"reduction={reduction!r} and must give one number; pass reduction='none' for the losses as they are"
+            f"reduction={reduction!r} and must give one number; pass reduction='none' for the unreduced losses"
         )
     each = each.detach().to(torch.promote_types(each.dtype, torch.float32))
     total = each.sum()

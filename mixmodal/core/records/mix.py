@@ -199,7 +199,7 @@ class Mix:
     ) -> Tensor:
         """The criterion against both labels, each weighted by its share: Σ over `terms` of weight · ℓ(preds, target).
 
-        Integer labels cannot be blended: where a term asks for a blend, ℓ is weighed by its shares, which is the same
+        Integer labels cannot be blended: where a term asks for a blend, ℓ is weighted by its shares, which is the same
         for every criterion that is affine in the target, such as cross entropy.
 
         Args:
@@ -281,7 +281,7 @@ class Mix:
         if self.valid is not None and self.valid.ndim != self.mask.ndim:
             raise ValueError("a mask for each channel cannot be resized under padding; use channels='shared'")
         if self.moves is not None:
-            raise ValueError("a record that moves cells fits its own grid only")
+            raise ValueError("a record that moves cells only fits its own grid")
         mask = resize_nearest(self.mask, grid) if self.hard else resize_area(self.mask, grid)
         real = None if self.real is None else resize_nearest(self.real, grid)
         valid = None if real is None else real_after(mask, self.index, real)
@@ -291,7 +291,7 @@ class Mix:
         """The record with its tensors on `device`, copied without waiting for it if `non_blocking`.
 
         Raises:
-            TypeError: `device` is no device, such as a dtype: an index stays int64 and a share float32.
+            TypeError: `device` is not a device, such as a dtype: an index stays int64 and a share float32.
             ValueError: torch knows no device of this name.
         """
         place = device_of(device)

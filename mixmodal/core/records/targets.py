@@ -18,8 +18,8 @@ def check_batch(y: Tensor, batch: int, *, name: str = "y") -> None:
     check_tensor(y, name)
     if y.ndim == 0 or y.shape[0] != batch:
         raise ValueError(
-            f"{name} has shape {tuple(y.shape)}, the record is of a batch of {batch}; pass the whole batch, and mix it "
-            f"with its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
+            f"{name} has shape {tuple(y.shape)}, the record is for a batch of {batch}; pass the whole batch, and mix "
+            f"it with its samples along the first axis: (B, N, 3) for clouds, x[None] for one image"
         )
 
 
@@ -29,7 +29,7 @@ def check_predictions(preds: Tensor, y: Tensor) -> None:
     if preds.ndim == 0 or len(preds) != len(y):
         raise ValueError(
             f"preds has shape {tuple(preds.shape)}, and y has shape {tuple(y.shape)}, of a batch of {len(y)}; "
-            f"predictions must be of the batch that was mixed, (B, ...)"
+            f"predictions must be for the batch that was mixed, (B, ...)"
         )
 
 
@@ -38,7 +38,7 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
     if axes is None and y.ndim > (2 if y.is_floating_point() else 1):
         raise ValueError(
             f"y holds {'floats' if y.is_floating_point() else 'integers'} of shape {tuple(y.shape)}, and the mask has "
-            f"the grid {tuple(grid)}: give the axes of y, for example axes='b *', or axes='b c *' where it has "
+            f"the grid {tuple(grid)}: pass the axes of y, for example axes='b *', or axes='b c *' where it has "
             f"channels, so that each location is weighted by its own mask; or give one target per sample, as "
             f"preds.flatten(1) and y.flatten(1)"
         )
@@ -103,7 +103,7 @@ def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0
         raise ValueError(
             f"y holds integers of shape {tuple(y.shape)}: pass floats, y.float(), if they are multi-label targets; mix "
             f"a label map as mix(y, axes='b *'), with axes='b c *' where it has channels, as one of the inputs of a "
-            f"batch of fields; or weigh its losses with mix.loss(preds, y, axes='b *')"
+            f"batch of fields; or weight its losses with mix.loss(preds, y, axes='b *')"
         )
     if num_classes is None:
         raise ValueError(f"y holds integers ({y.dtype}), and soft targets need num_classes=; got None")

@@ -102,7 +102,9 @@ class PuzzleMix(Settings, Draws):
 
     def record(self, x: Tensor, asked: Asked) -> Mix:
         if asked.valid is not None:
-            raise TypeError("PuzzleMix takes no padding, and valid is given: use MixUp, CutMix or FMix, which do")
+            raise TypeError(
+                "PuzzleMix does not support padding, but valid is given: use MixUp, CutMix or FMix, which do"
+            )
         pair = self._pairs().record(x, asked)
         grid = grid_of(x, self.axes)
         require(x.numel() > 0, "x.shape", tuple(x.shape), "have a sample and a channel or more, which are compared")
@@ -157,7 +159,7 @@ def _check_saliency(saliency: Tensor, shape: tuple[int, ...]) -> None:
     """`saliency` is finite, 0 or more, and of this `shape` of batch and grid."""
     check_tensor(saliency, "saliency")
     if not saliency.is_floating_point():
-        raise TypeError(f"saliency is {saliency.dtype} and must be floating, as mm.saliency gives it")
+        raise TypeError(f"saliency is {saliency.dtype} and must be floating, as mm.saliency returns it")
     if saliency.shape != shape:
         raise ValueError(
             f"saliency has shape {tuple(saliency.shape)} and must have the shape {shape} of batch and grid; give "

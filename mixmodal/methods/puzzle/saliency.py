@@ -38,7 +38,7 @@ def saliency(
         (B, *grid), float32 at least, 0 or more; the root mean square of the loss's gradient over the named axes.
 
     Raises:
-        TypeError: `model` is no module; `x` is no tensor, or holds integers.
+        TypeError: `model` is not a module; `x` is not a tensor, or holds integers.
         ValueError: `x` does not fit `axes`; `keep` is negative; the loss is not one number, or does not depend on `x`.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))

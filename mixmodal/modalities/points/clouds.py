@@ -53,11 +53,11 @@ class OnPoints(Draws):
             bounding box, so that `low` and `high` play no part. Neither moves a point.
         axes: "b * d" for clouds (B, N, 3 + F), "b c *" for (B, 3 + F, N), as convolutions take them. None is "b * d"
             where the shape leaves no doubt: a batch that fits both, with no more points than values for each, (B, 3, 3)
-            included, is refused until its axes are told. Axes that are told are believed.
+            included, is refused unless its axes are given. Axes that are given are trusted.
 
     Raises:
-        TypeError: `mixer` draws nothing, soft masks, or needs saliency. At a draw: `x` is no floating tensor; `valid`
-            is not bool (B, N); the mask drawn is soft, or drops what has no partner.
+        TypeError: `mixer` draws nothing, soft masks, or needs saliency. At a draw: `x` is not a floating tensor;
+            `valid` is not bool (B, N); the mask drawn is soft, or drops what has no partner.
         ValueError: `resolution`, `low`, `high`, `frame` or `axes` is none. At a draw: `x` has another shape, or one of
             which `axes` must be told; a point lies outside the common frame or is not finite; the mixer's axes do not
             take voxels.
@@ -105,7 +105,9 @@ class OnPoints(Draws):
         voxels = x.new_empty(()).expand(len(x), 1, *[self.resolution] * 3)
         drawn = self.mixer.record(voxels, replace(asked, valid=None))
         if not drawn.partner and not drawn.uniform:
-            raise TypeError(f"mixer={self.mixer} drops points, and a cloud keeps their number; mix voxels with it")
+            raise TypeError(
+                f"mixer={self.mixer} drops points, but a cloud must keep its number of points; mix voxels with it"
+            )
         real = torch.ones_like(x[..., 0], dtype=torch.bool) if valid is None else valid
         moves = self._moves(x, real, drawn, asked.generator) if drawn.partner else None
         mask = torch.ones_like(real, dtype=torch.float32) if moves is None else (moves[1] < 0).float()

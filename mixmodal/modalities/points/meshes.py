@@ -92,8 +92,8 @@ def surface_voxels(
         beyond = mesh.vertices[outside]
         raise ValueError(
             f"mesh has {len(beyond):,} of {len(outside):,} vertices outside the frame from {low} to {high}, with "
-            f"coordinates from {beyond.min():.4g} to {beyond.max():.4g}: give low and high that hold it, or scale it "
-            f"with into_frame"
+            f"coordinates from {beyond.min():.4g} to {beyond.max():.4g}: pass low and high that contain it, or "
+            f"scale it with into_frame"
         )
     last = torch.nextafter(torch.tensor(resolution, dtype=torch.float64), torch.tensor(0.0).double())
     cells = torch.minimum((mesh.vertices - corner) / (end - corner) * resolution, last)

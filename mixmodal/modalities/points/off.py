@@ -145,9 +145,7 @@ def _counts(words: list[bytes]) -> tuple[bytes, int, int]:
     expected = "expected OFF and three counts, of vertices and faces, 1 or more, and edges, 0 or more or left out"
     found = KEYWORD.fullmatch(words[0])
     if not found:
-        raise ValueError(
-            f"{expected}; before OFF may stand C, N and ST, for what vertices have beside three coordinates"
-        )
+        raise ValueError(f"{expected}; C, N and ST may precede OFF, for what vertices have besides three coordinates")
     counts = [int(word) for word in (found[2], *words[1:]) if word]
     if len(counts) not in (2, 3) or min(counts) < 0 or 0 in counts[:2]:
         raise ValueError(expected)

@@ -27,7 +27,7 @@ def voxelize(
         Occupancy (B, 1, R, R, R) float32, 1 where a point lies and 0 elsewhere; axes in the order of the coordinates.
 
     Raises:
-        TypeError: `points` is no floating tensor; `valid` is not bool (B, N).
+        TypeError: `points` is not a floating tensor; `valid` is not bool (B, N).
         ValueError: `points` has another shape, so also (B, 3, N) unless N is 3, which reads as three points; a point
             lies outside the frame or is not finite; `resolution` is below 1; `high` is not above `low`.
 
@@ -72,7 +72,7 @@ def devoxelize(
         Clouds (B, count, 3), in the dtype of `voxels`, float32 if that is not floating.
 
     Raises:
-        TypeError: `voxels` is no tensor.
+        TypeError: `voxels` is not a tensor.
         ValueError: `voxels` has another shape, or a sample without an occupied cell; `count` is below 1; `high` is not
             above `low`; a drawn cell holds no number of the dtype of the result.
 

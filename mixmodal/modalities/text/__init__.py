@@ -1,1 +1,1 @@
-"""Texts: tokens of Hugging Face models, special tokens that stay, batches of like length, and the loss of a trainer."""
+"""Texts: tokens of Hugging Face models, special tokens that stay, batches of similar length, and a Trainer's loss."""

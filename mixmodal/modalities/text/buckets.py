@@ -1,4 +1,4 @@
-"""Batches of texts of like length, in the order of an epoch."""
+"""Batches of texts of similar length, in the order of an epoch."""
 
 import operator
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from mixmodal.modalities.text.budgets import BudgetPlan, largest, plan_batches
 
 
 class LengthBucketBatchSampler(BatchSampler):
-    """Batches of samples of like length, so that little is padded, in an order that is random all the same.
+    """Batches of samples of similar length, so that little is padded, in an order that is random all the same.
 
     All samples are shuffled and cut into chunks of `chunk` batches; each chunk is sorted by falling length and cut into
     batches; whole batches are shuffled, and smaller ones come last. The order follows from the seed and the epoch
@@ -21,7 +21,7 @@ class LengthBucketBatchSampler(BatchSampler):
     sample is lost or repeated, and all processes have the same number of batches.
 
     The epoch is kept by `sampler`, one of torch's `DistributedSampler`, where Accelerate, Lightning and the Hugging
-    Face Trainer set it: each of their epochs has an order of its own. A loop of one's own calls `set_epoch`.
+    Face Trainer set it: each of their epochs has an order of its own. A loop of your own calls `set_epoch`.
 
     - Lightning gives each process its share through `sampler`; leave `rank` and `world_size` as they are.
     - Accelerate deals batches out to its processes. As they are made by default it repeats samples until the last ones
@@ -240,7 +240,7 @@ def _check_numbers(batch_size: Any, max_tokens: Any, drop_last: bool, counts: di
     limits = {"batch_size": batch_size, "max_tokens": max_tokens}
     given = {name: value for name, value in limits.items() if value is not None}
     if not given:
-        raise ValueError("batch_size=None and max_tokens=None: nothing limits a batch; give one of them")
+        raise ValueError("batch_size=None and max_tokens=None: nothing limits a batch; pass one of them")
     for name, value in (given | counts).items():
         require(is_whole(value) and value > 0, name, value, "be a whole number, 1 or more")
     require(isinstance(drop_last, bool), "drop_last", drop_last, "be True or False")

@@ -182,7 +182,7 @@ def _collated(name: str, values: Sequence[Any]) -> Any:
     sizes = {tuple(value.shape) for value in values if isinstance(value, Tensor)}
     if len(sizes) > 1:
         raise ValueError(
-            f"{name} has the shapes {sorted(sizes)}, which make no batch: if it has a value for each token, say by "
+            f"{name} has the shapes {sorted(sizes)}, which cannot be batched: if it has a value for each token, say by "
             f"which one it is padded, as in PadCollate(..., per_token={{{name!r}: -100}})"
         )
     return stacked(name, list(values))

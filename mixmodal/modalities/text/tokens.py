@@ -114,7 +114,7 @@ class TokenMix:
         return self.hidden.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from where a `state_dict` was taken; see `HiddenMix.load_state_dict`."""
+        """Resume from where a `state_dict` was taken; see `HiddenMix.load_state_dict`."""
         self.hidden.load_state_dict(state)
 
     def remove(self) -> None:
@@ -222,7 +222,7 @@ def _table(model: nn.Module) -> nn.Module:
     table = model.get_input_embeddings()  # type: ignore[operator]
     if not isinstance(table, nn.Module) or not isinstance(getattr(table, "weight", None), Tensor):
         raise ValueError(
-            f"{type(model).__name__}.get_input_embeddings() gives {type(table).__name__}, which is no table of "
+            f"{type(model).__name__}.get_input_embeddings() gives {type(table).__name__}, which is not a table of "
             f"embeddings; mix token ids, with ids=True"
         )
     return table

@@ -30,11 +30,11 @@ def trainer_loss(
     `mixmodal.frameworks.trainer.MixTrainer` takes it by itself; it is here for a Trainer that cannot be one.
 
     The Trainer splits a batch among gradient accumulation steps and processes, and tells how many labels the whole of
-    it has, element by element, without those of -100. Each part is weighed by its share of them. So the gradient is
+    it has, element by element, without those of -100. Each part is weighted by its share of them. So the gradient is
     that of one large batch where the criterion's mean is over a fixed number of elements for each sample or label:
     class numbers with -100 ignored, soft labels, multi-label and regression targets, dense labels. It cannot be exact
     where the labels of the other parts would have to be known: for class weights, for an `ignore_index` other than
-    -100, and for a criterion of one's own with such a mean. There the mean of each part is the criterion's own, and a
+    -100, and for a criterion of your own with such a mean. There the mean of each part is the criterion's own, and a
     batch of several parts has their average; of torch's criteria a UserWarning says so.
 
     Args:
@@ -138,7 +138,7 @@ def _problem(model: nn.Module, labels: Tensor) -> str:
         return "single_label_classification"
     raise ValueError(
         f"{type(model).__name__} has no loss that is known for labels of shape {tuple(labels.shape)} and dtype "
-        f"{labels.dtype}, so that nobody knows which loss of a mixed batch is meant; give criterion=, and axes= for "
+        f"{labels.dtype}, so it is unclear which loss of a mixed batch is meant; pass criterion=, and axes= for "
         f"dense labels"
     )
 

@@ -72,7 +72,7 @@ class Settings:
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
     smoke: bool = False
-    """Two batches, to see that it runs; of a network that is made for it where no run is given."""
+    """Two batches, to check that it works; of a network that is made for it where no run is given."""
     out: Path | None = None
     """File for the page, in Markdown."""
 

@@ -57,7 +57,7 @@ class Alterations:
         if given is None or altered is None:
             self.made[name] = x, altered = x, self._kept(x, name)
         elif given is not x and not torch.equal(given, x):
-            raise ValueError("the runs have different test images; analyse them apart")
+            raise ValueError("the runs have different test images; analyse them separately")
         return altered
 
     def _kept(self, x: Tensor, name: str) -> Tensor:
@@ -78,7 +78,7 @@ class Alterations:
                 found = file.metadata() or {}
                 images: Tensor = file.get_tensor("images")
         except SafetensorError as error:
-            raise ValueError(f"sets: {path} is damaged ({error}): remove it, and it is made anew") from error
+            raise ValueError(f"sets: {path} is damaged ({error}): remove it, and it is made again") from error
         for key, value in wanted.items():
             if found.get(key) != value:
                 raise ValueError(

@@ -133,7 +133,7 @@ class Choice:
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
     smoke: bool = False
-    """A few images, to see that it runs; of networks that are made for it where no runs are given."""
+    """A few images, to check that it works; of networks that are made for it where no runs are given."""
 
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 1:
@@ -202,7 +202,7 @@ def module_of(net: nn.Module, name: str) -> nn.Module:
     modules: dict[str, nn.Module] = dict(net.named_modules())
     if name not in modules:
         known = ", ".join(each for each in modules if each and "." not in each)
-        raise ValueError(f"layer={name!r} is no module of this network; choose from {known}")
+        raise ValueError(f"layer={name!r} is not a module of this network; choose from {known}")
     return modules[name]
 
 

@@ -38,7 +38,7 @@ def text(
     absent = dict.fromkeys(name for each in claims for name in (each.lower, each.higher) if name not in there)
     found = [claim_table(run, measured, digits)] if run else []
     if absent:
-        found.append(f"Claims about methods that were not run are left out: {', '.join(absent)}.")
+        found.append(f"Claims about methods that were not run are omitted: {', '.join(absent)}.")
     parts = [
         f"# {title}",
         about,

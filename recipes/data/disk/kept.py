@@ -96,7 +96,7 @@ def kept(
     try:
         _check(path, schema, count)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({in_one_line(error)}): delete it, and it is made anew") from error
+        raise ValueError(f"{path} is damaged ({in_one_line(error)}): delete it, and it is made again") from error
     return datasets.Dataset.from_file(str(path))
 
 

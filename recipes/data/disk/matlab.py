@@ -37,7 +37,7 @@ def read_mat(path: Path, *, most: int) -> dict[str, Array]:
         arrays by the names of their variables.
 
     Raises:
-        ValueError: it is no file of version 5, cut off, damaged, or unpacks to more.
+        ValueError: it is not a file of version 5, cut off, damaged, or unpacks to more.
     """
     raw = memoryview(path.read_bytes())
     order = ORDERS.get(bytes(raw[HEADER - 4 : HEADER]))

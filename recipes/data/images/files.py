@@ -74,9 +74,11 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
         content = ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         pixels, targets = content[b"data"], content[labels]
     except (pickle.UnpicklingError, EOFError, AttributeError, LookupError, TypeError, ValueError, *TOO_LARGE) as error:
-        raise ValueError(f"{file} is no CIFAR batch or is truncated ({in_one_line(error)}): fetch it again") from error
+        raise ValueError(
+            f"{file} is not a CIFAR batch or is truncated ({in_one_line(error)}): fetch it again"
+        ) from error
     if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
-        raise ValueError(f"{file} is no CIFAR batch or is truncated (it has no array and list): fetch it again")
+        raise ValueError(f"{file} is not a CIFAR batch or is truncated (it has no array and list): fetch it again")
     if any(type(label) is not int or not 0 <= label < 256 for label in targets):
         raise ValueError(f"{file} has labels that are no numbers from 0 to 255: fetch it again")
     if pixels.shape != (images, PIXELS) or len(targets) != images:

@@ -59,11 +59,11 @@ def read(file: Path) -> list[tuple[tuple[str, float, int | None], ...]]:
     from torchvision.transforms import AutoAugment
 
     if not file.is_file():
-        raise FileNotFoundError(f"policy={str(file)!r} is no file: give one with {FORM}")
+        raise FileNotFoundError(f"policy={str(file)!r} is not a file: give one with {FORM}")
     try:
         found = json.loads(text_of(file.read_bytes(), f"{file}"))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file} is no JSON ({error}): give {FORM}") from error
+        raise ValueError(f"{file} is not JSON ({error}): give {FORM}") from error
     if not isinstance(found, list) or not found:
         raise ValueError(f"{file} has no list of policies: give {FORM}")
     known = AutoAugment()._augmentation_space(LEVELS, (32, 32))

@@ -171,7 +171,7 @@ def sample(shape: Shape, key: str, *, form: Form, points: int, resolution: int, 
 
 
 def _own(root: Path | None, split: Split) -> tuple[Path, Listing]:
-    """The folder of one's own shapes, and its files."""
+    """The folder of your own shapes, and its files."""
     if root is None:
         raise FileNotFoundError("no folder was given for 'folder': give --data-root DIR with shapes in DIR/CLASS")
     found = files_by_class(root, SUFFIXES, split.group)

@@ -106,7 +106,7 @@ FACTS = {
 }
 NAMES = (*FACTS, "synthetic")
 TABLES = ("csv", "jsonl")
-"""Forms of one's own tables, which ``recipes.data.text.tables`` reads."""
+"""Forms of your own tables, which ``recipes.data.text.tables`` reads."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,7 +118,7 @@ def _files(kind: str, root: Path | None) -> list[tuple[str | None, Path]]:
     paths = [(side, root / f"{side}.{kind}") for side in SIDES]
     missing = [path.name for _, path in paths if not path.is_file()]
     if missing:
-        raise FileNotFoundError(f"{root} is no file and lacks {' and '.join(missing)}: {remedy}")
+        raise FileNotFoundError(f"{root} is not a file and lacks {' and '.join(missing)}: {remedy}")
     return list(paths)
 
 
@@ -144,8 +144,8 @@ def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             values = json.loads(line)
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits is no JSONDecodeError
-            raise ValueError(f"{place} is no JSON ({error}), expected one object in each line: mend it") from error
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is not JSONDecodeError
+            raise ValueError(f"{place} is not JSON ({error}), expected one object in each line: mend it") from error
         if not isinstance(values, dict):
             raise ValueError(f"{place} is {line.strip()!r:.80}, expected an object with columns: mend it")
         yield place, values

@@ -91,7 +91,7 @@ def _file(path: Path) -> Path:
     found = files_in(path, *SUFFIXES)
     if not found:
         raise FileNotFoundError(
-            f"pretrained={str(path)!r} is no file, nor a folder with one of {', '.join(SUFFIXES)}: give one, or hub"
+            f"pretrained={str(path)!r} is not a file, nor a folder with one of {', '.join(SUFFIXES)}: give one, or hub"
         )
     if len(found) > 1:
         raise ValueError(f"pretrained={str(path)!r} has {', '.join(each.name for each in found)}: name one of them")

@@ -119,7 +119,7 @@ def wrapped(function: Any, **settings: Any) -> Any:
     return lambda preds, y, reduction="mean": function(preds, y, reduction=reduction, **settings)
 
 
-@pytest.mark.parametrize("module", [True, False], ids=["module", "function of one's own"])
+@pytest.mark.parametrize("module", [True, False], ids=["module", "function of your own"])
 def test_class_weights_at_predictions_that_are_sure(mix: mm.Mix, module: bool) -> None:
     """The own labels have no loss at all, so that sum and mean are 0: the weights still count."""
     preds = (1e4 * F.one_hot(Y, CLASSES).float()).log_softmax(1)
@@ -519,8 +519,8 @@ def test_soft_label_maps_of_classes(mixer: mm.Mixer) -> None:
     [
         ((3, 4), (SIZE,), r"preds has shape \(3, 4\), and y has shape \(6,\), of a batch of 6"),
         ((), (SIZE,), r"preds has shape \(\)"),
-        ((2, 4), (2,), r"y has shape \(2,\), the record is of a batch of 6.*\(B, N, 3\)"),
-        ((1, 4), (1,), r"y has shape \(1,\), the record is of a batch of 6.*x\[None\]"),
+        ((2, 4), (2,), r"y has shape \(2,\), the record is for a batch of 6.*\(B, N, 3\)"),
+        ((1, 4), (1,), r"y has shape \(1,\), the record is for a batch of 6.*x\[None\]"),
     ],
 )
 def test_predictions_labels_and_record_are_of_one_batch(
@@ -532,13 +532,13 @@ def test_predictions_labels_and_record_are_of_one_batch(
 
 def test_an_unbatched_image_is_found_out() -> None:
     _, mix = mm.FMix()(torch.rand(3, 8, 8))  # (C, H, W): a batch of 3 for anyone who cannot know
-    with pytest.raises(ValueError, match=r"y has shape \(1,\), the record is of a batch of 3.*x\[None\]"):
+    with pytest.raises(ValueError, match=r"y has shape \(1,\), the record is for a batch of 3.*x\[None\]"):
         mix.loss(torch.randn(1, CLASSES), torch.tensor([1]))
 
 
 def test_a_flat_batch_of_points_is_found_out() -> None:
     _, mix = mm.MixUp()(torch.rand(10 + 20, 3))  # (ΣN, 3)
-    with pytest.raises(ValueError, match=r"y has shape \(2,\), the record is of a batch of 30.*\(B, N, 3\)"):
+    with pytest.raises(ValueError, match=r"y has shape \(2,\), the record is for a batch of 30.*\(B, N, 3\)"):
         mix.loss(torch.randn(2, CLASSES), torch.tensor([1, 0]))
 
 

@@ -137,7 +137,7 @@ FOUND: list[tuple[str, str, str]] = [
     ("`InPairs`", "`IndexError`: a batch without axes; `AttributeError`: an index that is a list", "named errors"),
     (
         "`KeepEnds`",
-        "`AttributeError`: `valid` that is no tensor; with `valid` of one column all tokens were kept, in silence",
+        "`AttributeError`: `valid` that is not a tensor; with `valid` of one column all tokens were kept, in silence",
         "named errors",
     ),
     (

@@ -151,7 +151,7 @@ def search(target: Target, *, calls: int, seconds: float, seed: int = 0) -> Outc
 
 
 def fault_of(target: Target, raw: bytes) -> str | None:
-    """Call a target once: what is wrong with what came of it, or None; "" for a documented error."""
+    """Call a target once: what is wrong with the outcome, or None; "" for a documented error."""
     try:
         torch.default_generator.manual_seed(0)  # torch's own function notes the stack for each device
         target.call(raw)
@@ -173,7 +173,7 @@ def changed(raw: bytes, pool: Sequence[bytes], words: Sequence[bytes], chance: r
 
 
 def _call(target: Target, raw: bytes, lines: Lines, found: Outcome, watched: bool = True) -> None:
-    """Call a target and count what came of it."""
+    """Call a target and count the outcome."""
     signal.setitimer(signal.ITIMER_PROF, PATIENCE)
     signal.setitimer(signal.ITIMER_REAL, IDLE)
     try:

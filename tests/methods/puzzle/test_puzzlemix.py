@@ -587,7 +587,7 @@ def test_errors_of_a_draw(changes: dict[str, Any], error: type[Exception], messa
         ({"blocks": "24"}, r"blocks='24' must hold"),
         ({"transport": "yes"}, r"transport='yes' must be 'heuristic', 'exact' or 'none'"),
         ({"solver": "gco"}, r"solver='gco' must be 'exact' or 'torch'"),
-        ({"axes": "b c"}, r"axes='b c' is no axes pattern"),
+        ({"axes": "b c"}, r"axes='b c' is not an axes pattern"),
         ({"per_sample": 1}, r"per_sample=1 must be True or False"),
     ],
     ids=str,

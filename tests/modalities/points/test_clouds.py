@@ -259,7 +259,7 @@ def test_rounding_moves_no_more_than_it_must(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_own_frames_of_clouds_in_half_precision_are_measured_in_float32(dtype: torch.dtype) -> None:
-    """From -50,000 to 50,000: the extent is no number of float16, and of bfloat16 a rough one."""
+    """From -50,000 to 50,000: the extent is not a number of float16, and of bfloat16 a rough one."""
     x = (torch.rand(4, 300, 3) * 100_000 - 50_000).to(dtype)
     on_points = OnPoints(mm.FMix(), frame="own", resolution=9)
     given = {"lam": 0.5, "index": roll(4)}
@@ -748,7 +748,7 @@ def test_clouds_of_another_layout_are_named(axes: str | None, x: Tensor, message
 
 @pytest.mark.parametrize("axes", ["b *", "b c d *", "b * d e", "b c * d", "b n c", "", 3])
 def test_axes_of_no_clouds_are_named(axes: Any) -> None:
-    with pytest.raises(ValueError, match=r"axes=.*('b \* d' for \(B, N, 3 or more\)|is no axes pattern)"):
+    with pytest.raises(ValueError, match=r"axes=.*('b \* d' for \(B, N, 3 or more\)|is not an axes pattern)"):
         OnPoints(mm.FMix(), axes=axes)
 
 
@@ -899,7 +899,7 @@ DROPPING = [mm.Cutout(size=3), mm.DropBlock(block_size=3), mm.OneOf([mm.Cutout(s
 
 @pytest.mark.parametrize("mixer", DROPPING, ids=str)
 def test_what_drops_points_is_refused(mixer: Any) -> None:
-    with pytest.raises(TypeError, match="drops points, and a cloud keeps their number; mix voxels with it"):
+    with pytest.raises(TypeError, match="drops points, but a cloud must keep its number of points; mix voxels with it"):
         OnPoints(mixer)(torch.rand(2, 10, 3))
 
 

@@ -1,4 +1,4 @@
-"""Batches of like length where a framework wraps the sampler: every epoch in an order of its own, in any process."""
+"""Batches of similar length where a framework wraps the sampler: every epoch in an order of its own, in any process."""
 
 import copy
 import json

@@ -57,7 +57,7 @@ def test_the_page_has_every_run(smoke_runs: Path, tmp_path: Path, capsys: pytest
     text = out.read_text(encoding="utf-8")
     assert capsys.readouterr().out == text + "\n"
     assert f"`python -m recipes.analyses.calibration {smoke_runs} --images 200 --out {out}`" in text
-    assert "Claims about methods that were not run are left out: patchup-soft, patchup-hard, puzzlemix, cutmix," in text
+    assert "Claims about methods that were not run are omitted: patchup-soft, patchup-hard, puzzlemix, cutmix," in text
     assert "(sure.png)" in text
     assert (tmp_path / "sure.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "sure.csv").open(newline="") as file:

@@ -73,7 +73,7 @@ def test_the_page_has_sums_and_pictures(smoke_runs: Path, tmp_path: Path) -> Non
     assert "output of layer1, 64 cells" in text
     claim = r"\| sum of the map: baseline below mixup \(FMix: 131, 146 and 162\)"
     assert re.search(claim + r" \| 2 \| [+−][\d.]+ ± [\d.]+ \| (open|holds|contradicted) \|", text)
-    assert "Claims about methods that were not run are left out: cutmix." in text
+    assert "Claims about methods that were not run are omitted: cutmix." in text
     with (tmp_path / "seen.csv").open(newline="") as file:
         rows = {(row["method"], row["seed"]): float(row["sum of the map"]) for row in csv.DictReader(file)}
     trained = load(smoke_runs / "baseline-1")
@@ -89,6 +89,6 @@ def test_a_smoke_test_needs_no_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_unknown_layer_is_named(smoke_runs: Path) -> None:
-    message = r"^recipes.analyses.grad_cam: layer='layer9' is no module of this network; choose from stem, layer1"
+    message = r"^recipes.analyses.grad_cam: layer='layer9' is not a module of this network; choose from stem, layer1"
     with pytest.raises(SystemExit, match=message):
         grad_cam.main([str(smoke_runs), "--layer", "layer9"])

@@ -1,4 +1,4 @@
-"""Splits of one's own data: by hash, list, folders and group, and what is wrong with them."""
+"""Splits of your own data: by hash, list, folders and group, and what is wrong with them."""
 
 import re
 import warnings
@@ -135,7 +135,7 @@ def test_what_cannot_be_split_is_one_sentence(tmp_path: Path, names: list[str], 
 def test_lists_are_named_with_their_lines(tmp_path: Path) -> None:
     root = tree(tmp_path / "set", "a/0.wav", "a/1.wav")
     file = tmp_path / "list.txt"
-    with pytest.raises(FileNotFoundError, match=f"test_list='{re.escape(str(file))}' is no file: give one"):
+    with pytest.raises(FileNotFoundError, match=f"test_list='{re.escape(str(file))}' is not a file: give one"):
         split(root, Split(test_list=file))
     file.write_text("a/0.wav\n\na/2.wav\n")
     with pytest.raises(

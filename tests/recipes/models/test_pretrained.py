@@ -119,7 +119,7 @@ def test_files_that_are_no_weights_are_named(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_has_one_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"is no file, nor a folder with one of \.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"is not a file, nor a folder with one of \.safetensors"):
         load(network(), tmp_path)
     for name in ("a.pth", "b.pt"):
         torch.save(tensors(network()), tmp_path / name)
@@ -181,5 +181,5 @@ def test_a_run_begins_with_weights_and_goes_on_without_them(tmp_path: Path, caps
     assert json.loads((tmp_path / "run/config.json").read_text())["pretrained"] == str(file)
     file.unlink()
     images.main([*words, "--resume", "--out", str(tmp_path / "run")])
-    with pytest.raises(SystemExit, match="is no file"):
+    with pytest.raises(SystemExit, match="is not a file"):
         images.main([*words, "--out", str(tmp_path / "other")])

@@ -239,7 +239,7 @@ def test_the_training_loss_is_the_mean_over_samples(tmp_path: Path) -> None:
 
 def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
     fit(toy(), training(epochs=1), tmp_path)
-    with pytest.raises(FileExistsError, match=r"--out .* holds a run already: add --resume"):
+    with pytest.raises(FileExistsError, match=r"--out .* already holds a run: add --resume"):
         fit(toy(), training(epochs=1), tmp_path)
 
 

@@ -57,7 +57,7 @@ def load(
         ImportError: the package ``pyarrow`` is missing.
     """
     if target not in COLUMNS:
-        raise ValueError(f"target={target!r} is none of Bengali.AI's: give --target {', '.join(COLUMNS)}")
+        raise ValueError(f"target={target!r} is not one of Bengali.AI's: give --target {', '.join(COLUMNS)}")
     fold = 0 if fold is None else fold
     if not 0 <= fold < FOLDS:
         raise ValueError(f"fold={fold} must be 0 to {FOLDS - 1}")

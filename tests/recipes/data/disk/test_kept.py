@@ -118,7 +118,7 @@ def test_rows_that_lie_elsewhere_than_in_the_file_are_damage(there: bytes, inste
     (path,) = tmp_path.glob("[!.]*")
     assert path.read_bytes().count(there) == 1
     path.write_bytes(path.read_bytes().replace(there, instead))
-    with pytest.raises(ValueError, match=r"arrow is damaged \([^\n]*\): delete it, and it is made anew"):
+    with pytest.raises(ValueError, match=r"arrow is damaged \([^\n]*\): delete it, and it is made again"):
         made(tmp_path, count=3)
 
 

@@ -139,7 +139,10 @@ def test_damaged_files_are_named(kaggle: Path, damage: Callable[[Path], object],
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--data bengali --data-root x", "target=None is none of Bengali.AI's: give --target root, vowel, consonant"),
+        (
+            "--data bengali --data-root x",
+            "target=None is not one of Bengali.AI's: give --target root, vowel, consonant",
+        ),
         ("--data bengali --target root", "no folder was given for bengali: get it from"),
         ("--data bengali --target root --fold 5 --data-root x", "fold=5 must be 0 to 4"),
         ("--data bengali --target root --hub", "data='bengali' is read from Kaggle's files"),

@@ -78,10 +78,10 @@ def test_files_of_another_form_are_refused(tmp_path: Path, content: Any) -> None
 
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=re.escape(f"policy={str(tmp_path)!r} is no file")):
+    with pytest.raises(FileNotFoundError, match=re.escape(f"policy={str(tmp_path)!r} is not a file")):
         Policies("cifar10", tmp_path)
     (tmp_path / "a.json").write_text("[")
-    with pytest.raises(ValueError, match=r"a\.json is no JSON .*: give"):
+    with pytest.raises(ValueError, match=r"a\.json is not JSON .*: give"):
         Policies("cifar10", tmp_path / "a.json")
     with pytest.raises(ValueError, match=r"policy='a\.json' needs --augment autoaugment"):
         Settings(policy=Path("a.json"))

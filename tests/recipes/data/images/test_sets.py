@@ -474,20 +474,20 @@ class Hostile:
 
 def test_a_pickle_that_runs_code_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     raw = pickle.dumps({b"data": Hostile(), b"labels": []}, protocol=3)
-    with pytest.raises(ValueError, match=r"data_batch_1 is no CIFAR batch .*print"):
+    with pytest.raises(ValueError, match=r"data_batch_1 is not a CIFAR batch .*print"):
         decode_pickle(raw, "data_batch_1", COUNT, labels=b"labels")
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02}", b"nonsense", pickled({b"data": b"x"}), pickled({})])
 def test_a_damaged_pickle_is_named(content: bytes) -> None:
-    with pytest.raises(ValueError, match="test_batch is no CIFAR batch or is truncated"):
+    with pytest.raises(ValueError, match="test_batch is not a CIFAR batch or is truncated"):
         decode_pickle(content, "test_batch", COUNT, labels=b"labels")
 
 
 def test_what_a_pickle_asks_for_is_told_in_one_line() -> None:
     raw = b"\x80\x04\x8c\x03o\ns\x8c\x07sys\ntem\x93."
-    with pytest.raises(ValueError, match=r"b is no CIFAR batch or is truncated \(it asks for o s.sys tem, which"):
+    with pytest.raises(ValueError, match=r"b is not a CIFAR batch or is truncated \(it asks for o s.sys tem, which"):
         decode_pickle(raw, "b", COUNT, labels=b"labels")
 
 

@@ -198,7 +198,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
     load("folder", root, points=9, cache=cache)
     file, _ = cache.glob("[!.]*")
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=f"{file.name} is damaged .*: delete it, and it is made anew"):
+    with pytest.raises(ValueError, match=f"{file.name} is damaged .*: delete it, and it is made again"):
         load("folder", root, points=9, cache=cache)
 
 
@@ -207,7 +207,9 @@ def test_a_cache_with_fewer_shapes_than_meshes_is_named(tmp_path: Path) -> None:
     load("folder", root, points=9, cache=cache)
     test, train = sorted(cache.glob("[!.]*"))
     test.replace(train)
-    with pytest.raises(ValueError, match=f"{train.name} is damaged .*it has 4 rows .*: delete it, and it is made anew"):
+    with pytest.raises(
+        ValueError, match=f"{train.name} is damaged .*it has 4 rows .*: delete it, and it is made again"
+    ):
         load("folder", root, points=9, cache=cache)
 
 

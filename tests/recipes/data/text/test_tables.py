@@ -106,7 +106,7 @@ def test_the_recipe_runs_on_them(tmp_path: Path) -> None:
         ("a.csv", "body,mood\nx,up\n ,up\n", r"a.csv line 3 has nothing in 'body': fill it in, or leave the row out"),
         ("a.csv", 'body,mood\n"x,up\n', r"a.csv line 2 cannot be read"),
         ("a.csv", "body,mood\n" + "".join(f"{k},up\n" for k in range(50)), "has the label 'up' alone, expected two"),
-        ("a.jsonl", '{"body": "x", "mood": 1}\n{"body"\n', r"a.jsonl line 2 is no JSON .*, expected one object"),
+        ("a.jsonl", '{"body": "x", "mood": 1}\n{"body"\n', r"a.jsonl line 2 is not JSON .*, expected one object"),
         ("a.jsonl", "\n[1]\n", r"a.jsonl line 2 is '\[1\]', expected an object with columns"),
         ("a.jsonl", '{"body": "x", "mood": null}\n', r"a.jsonl line 1 has None in 'mood', expected a text or a number"),
         (
@@ -114,10 +114,10 @@ def test_the_recipe_runs_on_them(tmp_path: Path) -> None:
             '{"body": "x", "mood": [1, 2]}\n',
             r"has \[1, 2\] in 'mood', .* each of several labels has a column",
         ),
-        ("a.jsonl", '{"body": "x", "mood": %s}\n' % ("9" * 5000), r"a.jsonl line 1 is no JSON .*digits"),
+        ("a.jsonl", '{"body": "x", "mood": %s}\n' % ("9" * 5000), r"a.jsonl line 1 is not JSON .*digits"),
         ("a.jsonl", '{"body": "\\ud800", "mood": 1}\n', r"a.jsonl line 1 has half a character"),
         ("a.jsonl", '{"body": "x", "mood": "\\ud800"}\n', r"a.jsonl line 1 has half a character"),
-        ("a.jsonl", "[" * 100_000 + "\n", r"a.jsonl line 1 is no JSON .*, expected one object"),
+        ("a.jsonl", "[" * 100_000 + "\n", r"a.jsonl line 1 is not JSON .*, expected one object"),
         ("a.jsonl", '{"body": "x"}\n', r"a.jsonl line 1 has no column 'mood', it has body"),
     ],
 )
@@ -138,7 +138,7 @@ def test_several_labels_are_0_or_1(tmp_path: Path) -> None:
 def test_missing_files_are_named(tmp_path: Path) -> None:
     table(tmp_path / "train.csv", moods(3))
     with pytest.raises(
-        FileNotFoundError, match=r"is no file and lacks test.csv: give --data-root FILE.csv, or a folder"
+        FileNotFoundError, match=r"is not a file and lacks test.csv: give --data-root FILE.csv, or a folder"
     ):
         load("csv", tmp_path, ONE, Split())
     with pytest.raises(FileNotFoundError, match=r"no file was given for --data csv: give --data-root FILE.csv"):
