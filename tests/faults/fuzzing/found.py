@@ -3,14 +3,14 @@
 TEXT = """# Fuzzing
 
 Every reader of files and every public call is run on randomly altered input. For a reader the fuzzer starts from valid
-files and changes them byte by byte; for a call it chooses shapes, strides, dtypes, axes patterns, settings and extremes.
-An input that reaches a line of our code that no earlier input reached is kept and altered further. Lines are traced for
-the first {watched:,} calls of each search, and for one call in {one_of} after that.
+files and changes them byte by byte; for a call it chooses shapes, strides, dtypes, axes patterns, settings and
+extremes. An input that reaches a line of our code that no earlier input reached is kept and altered further. Lines are
+traced for the first {watched:,} calls of each search, and for one call in {one_of} after that.
 
 A call may return a result, or raise the documented error in one sentence that names the file or the argument. Anything
 else is a fault: another error, an error raised inside a library, a crash, more than {patience:g} seconds of CPU time or
-{idle:g} seconds in all, or a process that has grown by more than {memory} MiB plus {per_byte} bytes for each byte of its
-longest input. Pictures pack blank paper into a few bytes, so reading one may take {pixel} bytes for each of its pixels,
+{idle:g} seconds in all, or a process that has grown by more than {memory} MiB plus {per_byte} bytes for each byte of
+its longest input. Pictures pack blank paper into a few bytes, so reading one may take {pixel} bytes for each of its pixels,
 of which it may have {pixels:,}.
 
 The values in a mixed batch identify the samples they come from, so `mix.lam`, the soft targets and the loss are checked
