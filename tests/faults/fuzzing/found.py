@@ -10,8 +10,8 @@ traced for the first {watched:,} calls of each search, and for one call in {one_
 A call may return a result, or raise the documented error in one sentence that names the file or the argument. Anything
 else is a fault: another error, an error raised inside a library, a crash, more than {patience:g} seconds of CPU time or
 {idle:g} seconds in all, or a process that has grown by more than {memory} MiB plus {per_byte} bytes for each byte of
-its longest input. Pictures pack blank paper into a few bytes, so reading one may take {pixel} bytes for each of its pixels,
-of which it may have {pixels:,}.
+its longest input. Pictures pack blank paper into a few bytes, so reading one may take {pixel} bytes for each of its
+pixels, of which it may have {pixels:,}.
 
 The values in a mixed batch identify the samples they come from, so `mix.lam`, the soft targets and the loss are checked
 against what the batch actually contains. In the tests, Hypothesis feeds the same calls. Hidden mixers, token mixers and
