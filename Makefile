@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test docs clean
+.PHONY: demo test slow docs clean
 
 demo: .venv/installed  ## see what mixing does, and train with it on noisy labels
 	$(BIN)/python -m recipes.demo
@@ -11,6 +11,9 @@ test: .venv/installed  ## style, types, tests, doctests, README
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy mixmodal recipes
 	$(BIN)/pytest -q -n auto -m "not slow"
+
+slow: .venv/installed  ## the tests that `make test` leaves out: kills, several processes, long analyses
+	$(BIN)/pytest -q -m slow
 
 docs: .venv/installed  ## the site, with its gallery run anew, in docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -1,4 +1,4 @@
-"""Text classification: the experiments of the FMix paper's Table V, and a corpus from a grammar without downloads.
+"""Text classification: the experiments of the FMix paper's Table V, of which 2,808 comments come along.
 
 Claim (Harris et al. 2020, Table V): mixing embedded texts helps. On Toxic comments a BiLSTM has a macro ROC-AUC of
 96.72 % alone, 97.15 with MixUp and 97.35 with FMix; on IMDb, where alpha is 0.2, an accuracy of 88.29 % alone, 88.72
@@ -7,7 +7,8 @@ with MixUp and 88.47 with FMix; last epoch, mean of 5 runs. Theirs is
     python -m recipes.text --preset fmix-paper --data toxic --data-root DIR --vectors wiki.simple.vec --model bilstm
 
 The paper leaves the training settings of IMDb, Yelp and BERT undefined: ours are Toxic's, and for BERT a learning rate
-of 2e-5, 4 epochs and batches of 32. `python -m recipes.text` alone trains a small network on a synthetic corpus.
+of 2e-5, 4 epochs and batches of 32. `python -m recipes.text` alone trains a small network on 2,199 toxic comments in
+`recipes/data/packed`, and learns its word vectors.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from mixmodal.core.records.losses import Criterion
 from recipes.data import splits
 from recipes.data.disk.kept import Texts
 from recipes.data.loading import Pairs
+from recipes.data.packed import comments, files
 from recipes.data.text import sets, tables, words
 from recipes.models.text.bert import BertEncoder, Pooling, bert_ids, load_bert
 from recipes.models.text.networks import Padding, TextBiLSTM, TextCNN
@@ -58,9 +60,10 @@ class Settings:
 
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
-    data: str = "synthetic"
-    """toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions; csv or jsonl for a table of your own; or synthetic for
-    a corpus from a grammar, which serves to see that it runs and nothing else."""
+    data: str = files.NAME
+    """packed for 2,808 comments of toxic, which come with the recipes; toxic, imdb, yelp-polarity, yelp-full, sst2,
+    goemotions; csv or jsonl for a table of your own; or synthetic for a corpus from a grammar, which serves to see that
+    it runs and nothing else."""
     data_root: Path | None = None
     """Folder with the published files of the data; or the file of your own table, or a folder with its train and test
     files."""
@@ -148,6 +151,8 @@ class Read:
 
 def load(settings: Settings) -> sets.TextSet:
     """The texts of a run, all of them."""
+    if settings.data == files.NAME:
+        return comments.load()
     if settings.text_column is None or settings.label_column is None:
         return sets.load(settings.data, root=settings.data_root, hub=settings.hub, cache=settings.cache)
     columns = tables.Columns(settings.text_column, settings.label_column)

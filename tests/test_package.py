@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import mixmodal as mm
+from recipes.data.packed.files import DIGESTS
 from tests.test_layering import BLOCKED, ROOT, beside_torch
 
 pytestmark = pytest.mark.slow  # the build fetches its backend
@@ -42,7 +43,7 @@ def test_the_wheel_has_every_file_of_the_library(built: Path) -> None:
     library = {str(p.relative_to(ROOT)) for p in package.rglob("*") if p.suffix == ".py" or p.name == "py.typed"}
     kept = (p for p in (ROOT / "recipes").rglob("*") if p.is_file() and p.suffix != ".pyc")
     recipes = {f"mixmodal/_recipes/{p.relative_to(ROOT / 'recipes')}" for p in kept}
-    assert "mixmodal/_recipes/data/packed/declarations.csv.xz" in recipes
+    assert {f"mixmodal/_recipes/data/packed/{name}" for name in DIGESTS} <= recipes
     assert names == library | recipes
     assert f"Version: {mm.__version__}" in metadata
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra" not in line]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mixmodal import recipes
+from recipes.data.packed.files import DIGESTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,7 +15,7 @@ def test_all_recipes_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[st
     copied = {path.relative_to(tmp_path / "new"): path for path in (tmp_path / "new").rglob("*") if path.is_file()}
     kept = (path for path in (ROOT / "recipes").rglob("*") if path.is_file() and path.suffix != ".pyc")
     assert {*copied} == {path.relative_to(ROOT) for path in kept}
-    assert Path("recipes/data/packed/declarations.csv.xz") in copied
+    assert {Path("recipes/data/packed", name) for name in DIGESTS} <= {*copied}
     for name, path in copied.items():
         assert path.read_bytes() == (ROOT / name).read_bytes()
     assert f"in {tmp_path / 'new'}: python -m recipes.images" in capsys.readouterr().out

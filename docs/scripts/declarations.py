@@ -14,7 +14,8 @@ import re
 import sys
 from pathlib import Path
 
-from recipes.data.packed.declarations import FIELDS, FILE
+from recipes.data.packed.declarations import FIELDS, TABLE
+from recipes.data.packed.files import FOLDER
 
 CODES = {
     "dan": "Danish",
@@ -48,7 +49,7 @@ def main(folder: Path) -> None:
         if len(found) != 31:
             raise ValueError(f"{code}.html has {len(found)} parts, expected a preamble and 30 articles")
         writer.writerows((language, number, article) for number, article in enumerate(found))
-    FILE.write_bytes(lzma.compress(text.getvalue().encode(), preset=9))
+    (FOLDER / TABLE).write_bytes(lzma.compress(text.getvalue().encode(), preset=9))
 
 
 if __name__ == "__main__":

@@ -54,19 +54,30 @@ def device_of(device: object) -> torch.device:
     """
     if not isinstance(device, torch.device | str) and not is_whole(device):
         raise TypeError(
-            f"device={device!r} must be a device, as in mix.to('cuda'); a record has no other dtype: index is int64, "
-            f"and blends are made in the dtype of what is mixed"
+            f"device={shown(device)} must be a device, as in mix.to('cuda'); a record has no other dtype: index is "
+            f"int64, and blends are made in the dtype of what is mixed"
         )
     try:
         return torch.device(plain(device))
     except RuntimeError as error:
-        raise ValueError(f"device={device!r} must be one that torch has here, such as 'cpu' or 'cuda:0'") from error
+        raise ValueError(
+            f"device={shown(device)} must be one that torch has here, such as 'cpu' or 'cuda:0'"
+        ) from error
 
 
 def require(condition: bool, name: str, value: object, rule: str) -> None:
     """Raise ValueError, naming the argument, its value and the rule, unless the condition holds."""
     if not condition:
-        raise ValueError(f"{name}={value!r} must {rule}")
+        raise ValueError(f"{name}={shown(value)} must {rule}")
+
+
+def shown(value: object) -> str:
+    """A value in a sentence: what `repr` gives of it, on one line.
+
+    >>> shown(torch.eye(2))
+    'tensor([[1., 0.], [0., 1.]])'
+    """
+    return " ".join(repr(value).split())
 
 
 def is_number(value: object) -> bool:

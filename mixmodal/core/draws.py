@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixmodal.core.checks import shown
 from mixmodal.core.records.mix import Mix
 
 
@@ -84,7 +85,7 @@ class Draws(ABC):
         places = self.state_dict().keys()
         if not isinstance(state, Mapping) or state.keys() != places:
             raise ValueError(
-                f"state={state} belongs to another mixer: {self!r} has a state of "
+                f"state={shown(state)} belongs to another mixer: {self!r} has a state of "
                 f"{', '.join(sorted(places)) or 'nothing'}"
             )
         for place, mixer in self._within():

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mixmodal.core.checks import is_whole
+from mixmodal.core.checks import is_whole, shown
 from mixmodal.core.devices import COUNTED, at_least_single, widest
 
 
@@ -36,8 +36,8 @@ def _parse(axes: str) -> tuple[int, int]:
     names = axes.split() if isinstance(axes, str) else []
     if names[:1] != ["b"] or names.count("*") != 1 or len(set(names)) != len(names):
         raise ValueError(
-            f"axes={axes!r} is not an axes pattern: begin with 'b', write '*' once for the axes along which the mask "
-            f"varies, and give each other axis a name of its own, as in 'b c *' or 'b * d'"
+            f"axes={shown(axes)} is not an axes pattern: begin with 'b', write '*' once for the axes along which "
+            f"the mask varies, and give each other axis a name of its own, as in 'b c *' or 'b * d'"
         )
     star = names.index("*")
     return star, len(names) - star - 1

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mixmodal.core.checks import is_whole, require
+from mixmodal.core.checks import is_whole, require, shown
 from mixmodal.core.draws import Draws
 from mixmodal.core.records.losses import Criterion
 from mixmodal.core.records.mix import Mix
@@ -77,9 +77,11 @@ class MixCallback(Callback):
         seed: int | None = None,
     ) -> None:
         if (batch is None) == (hidden is None):
-            raise ValueError(f"batch={batch!r} and hidden={hidden!r}: pass one of them, a MixBatch or a function")
+            raise ValueError(
+                f"batch={shown(batch)} and hidden={shown(hidden)}: pass one of them, a MixBatch or a function"
+            )
         if batch is not None and not isinstance(batch, MixBatch):
-            raise TypeError(f"batch={batch!r} must be a MixBatch, as in MixBatch({batch!r}, num_classes=10)")
+            raise TypeError(f"batch={shown(batch)} must be a MixBatch, as in MixBatch({shown(batch)}, num_classes=10)")
         if isinstance(hidden, Hidden):
             raise TypeError("hidden is already on a network; pass the function that puts it there: lambda module: ...")
         require(seed is None or is_whole(seed), "seed", seed, "be a whole number, or None for torch's initial seed")
@@ -194,7 +196,7 @@ class MixCallback(Callback):
         assert self.hidden is not None
         inside = self.hidden(module)
         if not isinstance(inside, Hidden):
-            raise TypeError(f"hidden gave {inside!r} and must give a HiddenMix or a TokenMix")
+            raise TypeError(f"hidden gave {shown(inside)} and must give a HiddenMix or a TokenMix")
         self._inside = inside
         self._fit.callback(inside.remove)
         if self.loss is None:

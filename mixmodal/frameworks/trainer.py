@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 
+from mixmodal.core.checks import shown
 from mixmodal.core.draws import Asked, Draws
 from mixmodal.core.records.losses import Criterion
 from mixmodal.core.records.mix import Mix
@@ -87,7 +88,7 @@ class MixTrainer(Trainer):  # type: ignore[misc]
         """Raise ValueError where a batch would be mixed wrongly, or its loss be another one."""
         if not isinstance(self.mixing, HiddenMix | TokenMix):
             raise TypeError(
-                f"mixing={self.mixing!r} must be the HiddenMix or TokenMix that mixes the model, as in "
+                f"mixing={shown(self.mixing)} must be the HiddenMix or TokenMix that mixes the model, as in "
                 f"mm.HiddenMix(model, {{(model, 'pixel_values'): mm.FMix()}})"
             )
         if self.compute_loss_func is not None:

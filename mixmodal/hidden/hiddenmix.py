@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mixmodal.core.checks import shown
 from mixmodal.core.draws import Draws, without_saliency
 from mixmodal.core.records.losses import Criterion
 from mixmodal.core.records.mix import Mix
@@ -241,7 +242,7 @@ def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
                 f"(module, 'output') or (module, name of an argument)"
             )
         if not isinstance(mixer, Draws):
-            raise ValueError(f"at[{name_of(model, site)}] is {mixer!r} and must be a mixer or a policy")
+            raise ValueError(f"at[{name_of(model, site)}] is {shown(mixer)} and must be a mixer or a policy")
         without_saliency(mixer, "HiddenMix")
     for other in _LIVING:
         if other.hooks and not modules.isdisjoint(other.model.modules()):

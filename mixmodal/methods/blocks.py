@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.core import masks
-from mixmodal.core.checks import is_number, is_whole, require
+from mixmodal.core.checks import is_number, is_whole, require, shown
 from mixmodal.core.grids import own_share, parse_axes
 from mixmodal.core.mixer import Mixer
 from mixmodal.core.records.mix import Mix
@@ -111,7 +111,7 @@ class PatchUp(Mixer):
             return super()._share(lam, batch, device, generator)
         if lam is not None:
             raise ValueError(
-                f"lam={lam!r} was given, but hard blocks are swapped whole; leave it out, or set soft=True"
+                f"lam={shown(lam)} was given, but hard blocks are swapped whole; leave it out, or set soft=True"
             )
         return torch.zeros(batch if self.per_sample else 1, dtype=torch.float32, device=device)
 

@@ -8,6 +8,8 @@ falls for a decay power below 2. Claim (Figure 4): FMix and MixUp in turn are be
 Claim (Faramarzi et al. 2022, Table 7): hard PatchUp before a random one of the input and the first stages errs less
 than before any fixed one, and more the later that is; with blocks at the input it errs more than with a box there.
 
+`--figure scaling` is ours: gains over the baseline from 500 images to 50,000 and from a width of 8 to one of 32.
+
 `--figure fmix-4` changes epochs with the size of the training set: leave the schedule a cosine, which follows them, as
 milestones do not.
 
@@ -20,7 +22,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,107 +30,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from recipes.analyses.shared.plans import FIGURES, SMOKE, Options, Plan
 from recipes.pictures import conditions
 from recipes.reporting import intervals, pages
 from recipes.reporting.cells import markdown_table
 from recipes.reporting.intervals import Claim
 from recipes.reporting.summary import read_json
-
-Options = tuple[tuple[str, str], ...]
-"""Names and values of a cell of a grid."""
-Cell = Mapping[str, str]
-"""The same by name."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A figure or table of a paper.
-
-    Args:
-        grid: its options.
-        words: further words of the command line.
-        claim: what the paper says.
-        below: whether it says that the first of two cells has the lower score, by their options; None where it says
-            nothing that a difference could bear out.
-    """
-
-    grid: tuple[str, ...]
-    words: str
-    claim: str
-    below: Callable[[Cell, Cell], bool] | None = None
-
-
-def _in_turn(low: Cell, high: Cell) -> bool:
-    """Both methods in turn are ahead of others; MixUp of FMix on few images, and behind on many."""
-    size = int(low["per_class"])
-    if low["per_class"] != high["per_class"]:
-        return False
-    if high["method"] == "fmix+mixup":
-        return low["method"] != high["method"]
-    few = {("fmix", "mixup")} if size <= FEW else set()
-    many = {("mixup", "fmix")} if size >= MANY else set()
-    return (low["method"], high["method"]) in few | many
-
-
-def _early(low: Cell, high: Cell) -> bool:
-    """A site is ahead of the next one, several are ahead of the first, and with a box at the input of blocks there."""
-    place = {"layer3": 0, "layer2": 1, "layer1": 2, ALL: 3}
-    if low["patchup_input"] != high["patchup_input"]:
-        return low["sites"] == high["sites"] and high["patchup_input"] == "box"
-    return place[high["sites"]] == place[low["sites"]] + 1
-
-
-FEW, MANY = 100, 5000
-"""Images of a class, well on either side of where the curves of the paper's figure cross."""
-ALL = "input layer1 layer2"
-SITES = f"sites+patchup_input=layer1+box,layer2+box,layer3+box,{ALL}+box,{ALL}+blocks"
-FIGURES = {
-    "fmix-3-alpha": Plan(
-        ("alpha=0.2,0.5,1,2,3,4,5,7",),
-        "--method fmix",
-        "Harris et al. 2020, Figure 3: accuracy hardly depends on alpha",
-    ),
-    "fmix-3-delta": Plan(
-        ("decay_power=0.5,1,1.5,2,3,4,5,7",),
-        "--method fmix",
-        "Harris et al. 2020, Figure 3: accuracy falls for a decay power below 2 and is flat above",
-        lambda low, high: float(low["decay_power"]) < 2 and float(high["decay_power"]) == 3,
-    ),
-    "fmix-4": Plan(
-        (
-            "method=baseline,mixup,fmix,fmix+mixup",
-            "per_class+epochs=50+20000,100+10000,250+4000,500+2000,1000+1000,2000+500,3000+333,4000+250,5000+200",
-        ),
-        "--evaluate-every 0",
-        "Harris et al. 2020, Figure 4: FMix and MixUp in turn are best for training sets of any size; MixUp is ahead "
-        "of FMix on small ones and behind on large ones. Sizes are ours; epochs are those of as many steps as 200 of "
-        "all 50,000 images",
-        _in_turn,
-    ),
-    "patchup-table-7": Plan(
-        (SITES,),
-        "--method patchup-hard",
-        "Faramarzi et al. 2022, Table 7: the error of hard PatchUp grows with the depth of a fixed site, is lowest "
-        "before a random one, and higher there with blocks at the input in place of a box",
-        _early,
-    ),
-    "patchup-gamma": Plan(
-        ("method=patchup-soft,patchup-hard", "gamma=0.25,0.5,0.75,0.9"),
-        "",
-        "Faramarzi et al. 2022: a share of 0.75 for soft and of 0.5 for hard PatchUp; the numbers are not printed",
-    ),
-    "patchup-block": Plan(
-        ("method=patchup-soft,patchup-hard", "block_size=3,5,7,9"),
-        "",
-        "Faramarzi et al. 2022: blocks of 7 cells; the numbers are not printed",
-    ),
-    "patchup-prob": Plan(
-        ("method=patchup-soft,patchup-hard", "prob=0.3,0.5,0.7,0.9,1"),
-        "",
-        "Faramarzi et al. 2022: all batches for soft and seven of ten for hard PatchUp; the numbers are not printed",
-    ),
-}
-SMOKE = Plan(("method=fmix", "alpha=0.5,1"), "--smoke --width 4 --device cpu --evaluate-every 0", "none")
 
 
 @dataclass(frozen=True)
@@ -256,6 +163,7 @@ def page(settings: Settings, command: str) -> pages.Page:
     for (cell, seed, *_), result in zip(jobs, results, strict=True):
         scores.setdefault(cell, {})[seed] = float(result["score"])
     name = "" if settings.out is None else settings.out.stem
+    measure = f"Gain over {figure.over} (points)" if figure.over else f"{results[0]['metric']} (%)"
     first = f"python -m recipes.{settings.recipe} {shlex.join(jobs[0][2])}"
     text = [
         f"# {settings.recipe} over {' and '.join(each.partition('=')[0] for each in figure.grid)}",
@@ -263,12 +171,27 @@ def page(settings: Settings, command: str) -> pages.Page:
         f"Revisions: {', '.join(sorted({str(result['git']) for result in results}))}.",
         f"The {results[0]['metric']} in percent, of the last epoch:",
         table(scores),
-        f"![{results[0]['metric']} over the grid]({name}.png)",
+        f"![{measure} over the grid]({name}.png)",
         f"*Claim: {figure.claim}. Bands are 95 % t-intervals over the seeds.*",
         *judged(figure, scores),
     ]
-    figures = {".png": plot(scores, figure.grid, results[0]["metric"])}
+    drawn = gains(scores, figure.over) if figure.over else scores
+    figures = {".png": plot(drawn, figure.grid, measure)}
     return pages.Page("\n\n".join(text) + "\n", figures, {".csv": intervals.csv_text({"score": _named(scores)})})
+
+
+def gains(scores: Mapping[Options, Mapping[int, float]], over: str) -> dict[Options, dict[int, float]]:
+    """What each cell's score is above that of the cell with the method `over`, seed by seed.
+
+    >>> gains({(("method", "none"),): {0: 50.0}, (("method", "fmix"),): {0: 52.5}}, "none")
+    {(('method', 'fmix'),): {0: 2.5}}
+    """
+    found = {}
+    for cell, seeds in scores.items():
+        base = scores[tuple((name, over if name == "method" else value) for name, value in cell)]
+        if base is not seeds:
+            found[cell] = {seed: score - base[seed] for seed, score in seeds.items()}
+    return found
 
 
 def table(scores: Mapping[Options, Mapping[int, float]]) -> str:
@@ -293,14 +216,14 @@ def judged(figure: Plan, scores: Mapping[Options, Mapping[int, float]]) -> list[
     return [intervals.claim_table(pairs, {"score": _named(scores)}, 2), intervals.READING]
 
 
-def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], metric: str) -> Figure:
+def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], measure: str) -> Figure:
     """Scores over the last axis of the grid, a curve for each place on the others."""
     marks = axis(grid[-1])
     size, firsts = len(marks[0]), {place[0][1] for place in marks}
     values: dict[str, dict[str, conditions.Band]] = {}
     for cell, seeds in scores.items():
         found = intervals.interval(list(seeds.values()))
-        curve = ", ".join(value for _, value in cell[:-size]) or metric
+        curve = ", ".join(value for _, value in cell[:-size]) or measure
         last = [value for _, value in cell[-size:]]
         at = last[0] if len(firsts) == len(marks) else ", ".join(last)  # one option tells the places, or all do
         values.setdefault(at, {})[curve] = found.mean, found.half
@@ -308,12 +231,12 @@ def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], met
     try:
         places = [float(value) for value in values]
     except ValueError:
-        return conditions.points(values, ylabel=f"{metric} (%)")
+        return conditions.points(values, ylabel=measure)
     curves: dict[str, dict[float, conditions.Band]] = {}
     for place, by_curve in zip(places, values.values(), strict=True):
         for curve, band in by_curve.items():
             curves.setdefault(curve, {})[place] = band
-    return conditions.curves({"": curves}, xlabel=name, ylabel=f"{metric} (%)", threshold=None)
+    return conditions.curves({"": curves}, xlabel=name, ylabel=measure, threshold=None)
 
 
 def name_of(cell: Options) -> str:

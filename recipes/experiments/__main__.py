@@ -10,7 +10,7 @@ stopped is resumed. An analysis trains its networks first.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import split
 
@@ -47,7 +47,7 @@ class Settings:
     smoke: bool = False
     """Run a few batches of each, to check that it works; in a separate folder."""
     dry: bool = False
-    """Print the commands of `--run` without running them."""
+    """Print the commands of `--run` without running them; DIR and WORDS.vec stand for whatever is not given."""
     page: Path | None = None
     """Write the list as a page of the site."""
 
@@ -85,6 +85,7 @@ def _run(settings: Settings) -> None:
         smoke=settings.smoke,
     )
     if settings.dry:
+        how = replace(how, data_root=how.data_root or Path("DIR"), vectors=how.vectors or Path("WORDS.vec"))
         print("\n".join(str(command) for row in rows for command in running.commands(row, ROWS, how)))
     else:
         running.run(rows, ROWS, how, lambda text: print(text, file=sys.stderr, flush=True))

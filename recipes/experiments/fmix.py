@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from recipes.experiments.rows import OURS, Row, printed, scores
+from recipes.experiments.rows import OURS, SMALL_NETWORKS, Row, printed, scores
 from recipes.reporting.published import (
     FMIX_COMMANDS,
     FMIX_MODELNET,
@@ -194,7 +194,7 @@ def _analyses() -> Iterator[Row]:
         published={"baseline": "146 ± 5", "mixup": "162 ± 3", "cutmix": "131 ± 6"},
         of=CIFAR,
         of_methods=("baseline", "mixup", "cutmix"),
-        ours={"grad-cam": "networks of 5,000 images, width 16, 20 epochs; 2,000 test images"},
+        ours={"grad-cam": f"{SMALL_NETWORKS}; 2,000 test images"},
         notes=(f"{OURS}maps of the second stage, 16 x 16, which match the size of the sums",),
     )
     yield Row(
@@ -206,6 +206,10 @@ def _analyses() -> Iterator[Row]:
         published={"claim": "MixUp withstands noise and DeepFool better, and nothing differs in the worst case"},
         of=CIFAR,
         of_methods=("baseline", "mixup", "cutmix", "fmix"),
+        ours={
+            "attacks-fmix": f"{SMALL_NETWORKS}; 200 test images",
+            "attacks-noise": f"{SMALL_NETWORKS}; noise and DeepFool, 1,000 test images",
+        },
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from recipes.experiments.rows import OURS, Row, printed, scores
+from recipes.experiments.rows import OURS, SMALL_NETWORKS, Row, printed, scores
 from recipes.reporting.published import PATCHUP_TABLE_1, PATCHUP_TABLE_2, PATCHUP_TABLE_3
 from recipes.reporting.published.patchup import PATCHUP_TABLE_1_NLL, PATCHUP_TABLE_3_TOP_5
 
@@ -24,6 +24,11 @@ EPOCH = "the score is the last epoch's; the paper's is that of the epoch with th
 ALPHA = {"mixup": "--alpha 0.2", "manifold-mixup": "--alpha 0.2"}
 WRN = "--preset patchup-paper --data cifar100 --data-root DATA --model wrn28-10"
 SMALL = "cifar10", "preact18"
+OUR_TABLE_2 = {
+    "patchup-5k": "5,000 images, width 16, FMix's network, 40 epochs",
+    "calibration": f"NLL; {SMALL_NETWORKS}",
+}
+OUR_FIGURE_4 = {"corruptions": f"{SMALL_NETWORKS}; 14 of the 15 corruptions, 500 test images"}
 TRAINED = "patchup-table-2/cifar100-wrn28-10"
 METHODS = ("cutout", "cutmix", "manifold-mixup", "puzzlemix", "patchup-soft", "patchup-hard")
 DEFORMED = {
@@ -88,7 +93,7 @@ def _table_2() -> Iterator[Row]:
             measure="test error (%)",
             published=scores(PATCHUP_TABLE_2, key),
             report=f"{data}/{model}",
-            ours={"patchup-5k": "5,000 images, width 16, FMix's network, 40 epochs"} if key == SMALL else {},
+            ours=OUR_TABLE_2 if key == SMALL else {},
             notes=(EPOCH, f"{OURS}settings of Puzzle Mix"),
         )
 
@@ -122,6 +127,7 @@ def _robustness() -> Iterator[Row]:
         published=DEFORMED,
         of="patchup-table-2/cifar100-preact34",
         of_methods=METHODS,
+        ours={"deformations": f"{SMALL_NETWORKS}; three of the six methods"},
     )
     yield Row(
         name="patchup-table-10/cifar100-wrn28-10",
@@ -151,6 +157,7 @@ def _robustness() -> Iterator[Row]:
         measure="accuracy (as a share) under DeepFool, DDN, CW and PGD",
         published=ATTACKED,
         of="patchup-table-5/networks",
+        ours={"attacks-table-5": f"{SMALL_NETWORKS}; four of the methods, 100 test images"},
         notes=(f"{OURS}norms, step sizes and searches of the attacks, which are stated on the page it makes",),
     )
     for model, figure in (("wrn28-10", "4"), ("preact101", "15"), ("preact152", "15")):
@@ -162,12 +169,16 @@ def _robustness() -> Iterator[Row]:
             measure=f"claim of Figure {figure}",
             published={"claim": "soft PatchUp errs least on corrupted images, hard PatchUp comes second"},
             of=f"patchup-table-1/tiny-imagenet-{model}",
+            ours={"corruptions": f"{SMALL_NETWORKS}; 14 of the 15 corruptions, 500 test images"}
+            if figure == "4"
+            else {},
             notes=("Tiny-ImageNet-C must be in the data folder too",),
         )
     yield Row(
         name="patchup-figure-5/cifar100-wrn28-10",
         module="analyses.attacks",
         words="RUNS --figure patchup-5 --out PAGE",
+        ours={"attacks-patchup": f"{SMALL_NETWORKS}; 1,000 test images"},
         data="cifar100",
         measure="claim",
         published={"claim": "PatchUp is more robust than the baseline and CutMix"},
@@ -183,6 +194,7 @@ def _robustness() -> Iterator[Row]:
         published={"claim": "features are strongest with PatchUp where it mixes, and weakest with Manifold Mixup"},
         of=TRAINED,
         of_methods=tuple(method for method in METHODS if method != "puzzlemix"),
+        ours={"activations": f"{SMALL_NETWORKS}; 2,000 test images"},
     )
 
 
@@ -194,6 +206,7 @@ def _ablations() -> Iterator[Row]:
         data="cifar100",
         measure="validation error (%) with the first term only, with the second only",
         published={"patchup-soft": "16.86 ± 0.67, 16.87 ± 0.34", "patchup-hard": "16.14 ± 0.23, 16.79 ± 0.46"},
+        ours={"loss-terms": "both terms on the batches of one network"},
         notes=("for this loss both terms are the same number, so one run stands for both",),
     )
     yield Row(

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mixmodal import LengthBucketBatchSampler, PadCollate
+from recipes.data.packed import comments, files
 from recipes.data.text import sets, words
 from recipes.models.text.networks import TextCNN
 from recipes.models.text.reader import FromIds, Reader
@@ -28,7 +29,7 @@ CHUNKS = {"random": 1, "of similar length": 100}
 class Settings:
     """Measure and print a table."""
 
-    data: str = "synthetic"
+    data: str = files.NAME
     """See `python -m recipes.text --help`."""
     data_root: Path | None = None
     """Folder with the published files of the data."""
@@ -64,7 +65,8 @@ def throughput(model: nn.Module, ids: list[Tensor], batches: LengthBucketBatchSa
 
 def table(settings: Settings, command: str) -> str:
     """The whole page."""
-    data = sets.load(settings.data, root=settings.data_root)
+    packed = settings.data == files.NAME
+    data = comments.load() if packed else sets.load(settings.data, root=settings.data_root)
     vocabulary = words.Vocabulary.of(words.split_words(data.train_x, data.style))
     ids = words.encode_all(data.train_x, data.style, vocabulary, most=None)
     lengths = torch.tensor([len(each) for each in ids])

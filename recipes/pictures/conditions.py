@@ -46,7 +46,7 @@ def curves(
         _plain(axes)
     for row in grid:
         row[0].set_ylabel(ylabel)
-    figure.legend(*grid.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    _name(figure, grid.flat[0])
     return figure
 
 
@@ -79,7 +79,7 @@ def points(values: Mapping[str, Mapping[str, Band]], *, ylabel: str) -> Figure:
     axes.set_xticks(range(len(values)), list(values), rotation=45, ha="right")
     axes.set_ylabel(ylabel)
     _plain(axes)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    _name(figure, axes)
     return figure
 
 
@@ -102,6 +102,14 @@ def tiles(rows: Mapping[str, Sequence[Tensor]], titles: Sequence[str]) -> Figure
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
     return figure
+
+
+def _name(figure: Figure, axes: Axes) -> None:
+    """A legend below, in as many columns as the figure has room for."""
+    handles, names = axes.get_legend_handles_labels()
+    width = 0.7 + 0.1 * max(map(len, names))  # inches of a mark and a name
+    columns = max(1, min(6, int(figure.get_figwidth() / width)))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _plain(axes: Axes) -> None:

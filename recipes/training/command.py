@@ -22,7 +22,9 @@ LARGEST = 3.4e38
 """About the largest number of float32, in which networks compute."""
 PRECISIONS = ("no", "bf16", "fp16")
 OF_FILES = ("data_root", "hub", "download", "words", "skip_broken", "noise")
-"""Options for data that are read from files, or fetched."""
+"""Options for data that are read from a folder, or fetched."""
+AT_HAND = ("digits", "packed", "synthetic")
+"""Data that are neither: they come with the recipes or with scikit-learn, or are made."""
 
 _Settings = TypeVar("_Settings")
 
@@ -152,7 +154,7 @@ def main(
         start = Choice(usual.preset, usual.data, usual.model, usual.mixing.method)
         choice, _ = tyro.cli(Choice, args=words, default=start, return_unknown_args=True, add_help=False)
         chosen: Any = tyro.cli(settings, prog=prog, args=words, default=with_preset(settings, presets, choice))
-        _check_read(chosen, usual.data, _given(words))
+        _check_read(chosen, _given(words))
         result = run(chosen, f"{prog} {shlex.join(words)}".strip())
     if result:
         print(_sentence(chosen, result))
@@ -167,12 +169,11 @@ def _given(words: Sequence[str]) -> set[str]:
     return {word.partition("=")[0].lstrip("-").replace("-", "_") for word in words if word.startswith("--")}
 
 
-def _check_read(settings: Any, made: str, given: Collection[str]) -> None:
+def _check_read(settings: Any, given: Collection[str]) -> None:
     """Refuse options that are given and that nothing would read; presets and files may set them.
 
     Args:
         settings: of the run.
-        made: name of the data that need no files.
         given: names of the options in the command line.
 
     Raises:
@@ -180,11 +181,11 @@ def _check_read(settings: Any, made: str, given: Collection[str]) -> None:
     """
     settings.mixing.check_read(given)
     for name in OF_FILES:
-        if name in given and settings.data == made:
+        if name in given and settings.data in AT_HAND:
             value = getattr(settings, name)
             shown = str(value) if isinstance(value, Path) else value
             raise ValueError(
-                f"{name}={shown!r} is for data from files, and --data is {made}: name the data "
+                f"{name}={shown!r} is for data from a folder or the net, and --data is {settings.data}: name the data "
                 f"with --data, or leave it out"
             )
     for name in ("momentum", "nesterov"):

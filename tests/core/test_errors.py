@@ -1,8 +1,10 @@
 """Every error names the argument, the value or shape at fault, and what would be right."""
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -108,6 +110,33 @@ def test_wrong_decay_power(decay_power: Any) -> None:
     with pytest.raises(ValueError, match=r"decay_power=.*0 or more") as info:
         mm.FMix(decay_power=decay_power)
     assert f"decay_power={decay_power!r}" in str(info.value)
+
+
+MIXERS = [mm.CutMix, mm.DropBlock, mm.FMix, mm.MixUp, mm.NoMix, mm.PatchUp]
+NUMBERS = [
+    (build, field.name)
+    for build in (*MIXERS, partial(mm.FMix, spectrum="upstream"), partial(mm.Cutout, size=2), mm.PuzzleMix)
+    for field in dataclasses.fields(build.func if isinstance(build, partial) else build)
+    if field.init and (float in (field.type, *get_args(field.type)) or field.type is int)
+]
+
+
+@pytest.mark.parametrize("value", [2**63, 10**30, 10**400, -(10**400)], ids=["2^63", "10^30", "10^400", "-10^400"])
+@pytest.mark.parametrize(("build", "name"), NUMBERS)
+def test_numbers_of_any_size_are_taken_or_refused(build: Any, name: str, value: int) -> None:
+    """Whole numbers of Python's have no end, and torch has 64 bits for them."""
+    x = torch.rand(4, 3, 6, 5)
+    mixer, refused = None, ""
+    try:
+        mixer = build(**{name: value})
+    except ValueError as error:
+        refused = str(error)
+    if mixer is None:
+        assert refused.startswith(f"{name}={value} must ")
+        return
+    mixed, mix = mixer(x, **({"saliency": x.mean(1)} if mixer.needs_saliency else {}))
+    assert mixed.shape == x.shape
+    assert ((mix.lam >= 0) & (mix.lam <= 1)).all()
 
 
 @pytest.mark.parametrize("spectrum", ["Paper", "", None, 0], ids=repr)
@@ -220,6 +249,28 @@ def test_hard_blocks_have_no_share_to_ask_for(lam: Any, per_sample: bool) -> Non
         with pytest.raises(ValueError, match=r"lam=.*hard blocks are swapped whole.*leave it out.*soft=True") as info:
             call(X, lam=lam)
         assert f"lam={lam!r}" in str(info.value)
+
+
+LINES = torch.rand(20, dtype=torch.float64)
+"""A tensor whose `repr` has several lines."""
+
+
+@expect(
+    {
+        "a setting": (lambda: mm.FMix(alpha=LINES), ValueError, "alpha="),
+        "axes": (lambda: mm.FMix(axes=LINES), ValueError, "axes="),
+        "lam of hard blocks": (lambda: mm.PatchUp(soft=False)(torch.rand(20, 3, 6, 6), lam=LINES), ValueError, "lam="),
+        "a device": (lambda: record().to(LINES), TypeError, "device="),
+        "a state": (lambda: mm.Alternate([mm.FMix()]).load_state_dict({"turn": LINES}), ValueError, "state="),
+        "a mixer": (lambda: mm.HiddenMix(net := nn.Linear(2, 2), {net: LINES}), ValueError, "at"),
+        "an id": (lambda: mm.PadCollate(LINES), ValueError, "pad_id="),
+    }
+)
+def test_a_sentence_is_one_line(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    assert "\n" in repr(LINES)
+    with pytest.raises(error, match=f"^{message}.*tensor") as info:
+        call()
+    assert "\n" not in str(info.value)
 
 
 @pytest.mark.parametrize("mixer", [mm.MixUp(), mm.CutMix(), mm.FMix(), mm.Alternate([mm.FMix()]), mm.NoMix(), *BLOCKS])

@@ -285,7 +285,7 @@ def nan_in_a_batch(folder: Path) -> None:
 def infinite_rate(folder: Path) -> None:
     """One step, whose own loss does not see what it does."""
     task = toy(mixed_weight=1e4)
-    batch = shuffled_loader(*task.train.dataset.tensors, batch_size=64, seed=0)
+    batch = shuffled_loader(*task.train.dataset.columns, batch_size=64, seed=0)
     fit(replace(task, train=batch), training(epochs=1, lr=3e38), folder)
 
 
@@ -425,7 +425,8 @@ FOLDER = {
 
 def shapes(*words: str) -> Callable[[Path], None]:
     """The points recipe in a moment."""
-    small = ["--smoke", "--points", "16", "--resolution", "8", "--width", "2", "--batch-size", "6", "--device", "cpu"]
+    small = ["--data", "synthetic", "--smoke", "--points", "16", "--resolution", "8", "--width", "2"]
+    small += ["--batch-size", "6", "--device", "cpu"]
     return lambda folder: points.main([*small, "--out", str(folder), *words])
 
 

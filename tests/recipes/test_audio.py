@@ -30,7 +30,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def smoke(out: Path, *words: str) -> dict[str, Any]:
-    settings = ["--smoke", "--width", "4", "--batch-size", "6", "--device", "cpu"]
+    settings = ["--data", "synthetic", "--smoke", "--width", "4", "--batch-size", "6", "--device", "cpu"]
     audio.main([*settings, "--out", str(out), *words])
     return json.loads((out / "result.json").read_text())
 
@@ -78,7 +78,7 @@ def test_training_changes_clips_and_evaluation_does_not(tmp_path: Path, monkeypa
     tasks = []
     monkeypatch.setattr(audio.engine, "fit", lambda task, training, **given: tasks.append(task) or {})
     for augment in ("paper", "none"):
-        audio.run(Settings(augment=augment, out=tmp_path, width=4), "")  # type: ignore[arg-type]
+        audio.run(Settings(data="synthetic", augment=augment, out=tmp_path, width=4), "")  # type: ignore[arg-type]
     raw = next(iter(tasks[0].train))
     for task, changed in zip(tasks, (True, False), strict=True):
         as_is, _ = task.prepare(raw, False)

@@ -33,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def smoke(out: Path, *words: str) -> dict[str, Any]:
     small = ["--smoke", "--points", "64", "--resolution", "12", "--width", "4", "--batch-size", "6", "--device", "cpu"]
-    points.main([*small, "--out", str(out), *words])
+    points.main(["--data", "synthetic", *small, "--out", str(out), *words])
     return json.loads((out / "result.json").read_text())
 
 
@@ -54,7 +54,20 @@ def test_the_score_is_the_median_of_the_last_epochs(tmp_path: Path, monkeypatch:
     scores = iter([10.0, 90.0, 20.0, 40.0, 30.0, 0.0])
     losses = iter([9.0, 8.0, 3.0, 2.0, 1.0, 0.0])
     monkeypatch.setattr(points.engine, "_evaluate", lambda *_: {"accuracy": next(scores), "nll": next(losses)})
-    words = ["--points", "16", "--width", "2", "--batch-size", "60", "--device", "cpu", "--out", str(tmp_path)]
+    words = [
+        "--data",
+        "synthetic",
+        "--points",
+        "16",
+        "--width",
+        "2",
+        "--batch-size",
+        "60",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path),
+    ]
     points.main([*words, "--epochs", "5", "--median-of", "3", "--evaluate-every", "1"])
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["score"] == statistics.median([20.0, 40.0, 30.0])
@@ -62,7 +75,20 @@ def test_the_score_is_the_median_of_the_last_epochs(tmp_path: Path, monkeypatch:
 
 
 def test_the_last_epochs_are_scored_though_others_are_not(tmp_path: Path) -> None:
-    words = ["--points", "16", "--width", "2", "--batch-size", "60", "--device", "cpu", "--out", str(tmp_path)]
+    words = [
+        "--data",
+        "synthetic",
+        "--points",
+        "16",
+        "--width",
+        "2",
+        "--batch-size",
+        "60",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path),
+    ]
     points.main([*words, "--epochs", "4", "--median-of", "2", "--evaluate-every", "0"])
     entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert ["test_accuracy" in entry for entry in entries] == [False, False, True, True]

@@ -23,7 +23,7 @@ METHODS = ("baseline", "mixup", "fmix", "cutmix", "fmix+mixup", "manifold-mixup"
 
 
 def smoke(out: Path, *words: str) -> dict[str, Any]:
-    text.main(["--smoke", "--device", "cpu", "--out", str(out), *words])
+    text.main(["--data", "synthetic", "--smoke", "--device", "cpu", "--out", str(out), *words])
     return json.loads((out / "result.json").read_text())
 
 
@@ -60,7 +60,22 @@ def test_training_learns_and_says_what_it_learned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text.main(["--method", "mixup", "--epochs", "6", "--evaluate-every", "0", "--width", "32", "--device", "cpu"])
+    text.main(
+        [
+            "--data",
+            "synthetic",
+            "--method",
+            "mixup",
+            "--epochs",
+            "6",
+            "--evaluate-every",
+            "0",
+            "--width",
+            "32",
+            "--device",
+            "cpu",
+        ]
+    )
     result = json.loads((tmp_path / "runs/text/synthetic-mixup-0/result.json").read_text())
     assert result["score"] > 75  # chance is 50
     said = capsys.readouterr().out
@@ -69,7 +84,7 @@ def test_training_learns_and_says_what_it_learned(
 
 
 def test_a_run_that_is_resumed_goes_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["--device", "cpu", "--width", "4", "--size", "100", "--method", "fmix+mixup"]
+    words = ["--data", "synthetic", "--device", "cpu", "--width", "4", "--size", "100", "--method", "fmix+mixup"]
     text.main([*words, "--epochs", "3", "--out", str(tmp_path / "whole")])
     saved = text.engine._train
 
@@ -209,4 +224,4 @@ def test_labels_are_named(label: torch.Tensor, name: str) -> None:
 
 def test_defaults_are_the_ones_documented() -> None:
     assert Settings().mixing.method == "fmix"
-    assert Settings().data == "synthetic"
+    assert Settings().data == "packed"

@@ -141,7 +141,7 @@ def _amplitude(shape: tuple[int, ...], decay_power: float, device: torch.device,
         kept = last // 2 + 1 if axis == rank - 1 else size
         along = (_frequencies(size, kept, device) * scale).square()
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
-    amplitude = square.clamp(min=1).rsqrt() ** decay_power
+    amplitude = square.clamp(min=1).rsqrt() ** float(decay_power)  # whole numbers beyond 64 bits are none to torch
     column = torch.arange(last // 2 + 1, device=device)
     own_mirror = (column == 0) | (2 * column == last)  # of such a column irfft keeps one half
     return torch.where(own_mirror, amplitude * math.sqrt(2), amplitude)
@@ -198,7 +198,7 @@ def upstream_field(
         half = _frequencies(shape[1], shape[1] // 2 + 1 + shape[1] % 2, device)
         square = square[..., None] + half.square()
     rows = torch.stack([square, square + shape[0] ** -2])
-    amplitude = (rows * longest**2).clamp(min=1).rsqrt() ** decay_power
+    amplitude = (rows * longest**2).clamp(min=1).rsqrt() ** float(decay_power)
     noise = torch.randn(n, *amplitude.shape, 2, dtype=torch.float32, device=device, **source(generator))
     noise = noise * amplitude[..., None]
     half_spectrum = torch.complex(noise[:, 0], noise[:, 1])

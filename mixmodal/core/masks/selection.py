@@ -61,7 +61,7 @@ def _mark_between(field: Tensor, count: Tensor, into: Tensor) -> list[int]:
     width = BYTES * both.shape[2]
     low, high = torch.minimum(*above), torch.maximum(*above)
     missed = (count < low) | (count > high)
-    into.copy_(torch.where((above[0] == low)[:, None], both[0], both[1]).view(torch.bool)[:, :cells])
+    into.copy_(torch.where((above[0] == low)[:, None], both[0], both[1]).view(torch.uint8)[:, :cells])
     between = torch.bitwise_xor(*both).masked_fill_(missed[:, None], 0).view(-1)
     word = between.nonzero()[:, 0]
     bit = between[word].view(torch.bool).nonzero()[:, 0]

@@ -113,7 +113,7 @@ def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
     """Losses `each` (B, ...) times weights by sample (B,) or by location (B or 1, ...)."""
     if by_sample and each.ndim and len(each) == len(weight):
         return _weigh(weight.view(-1, *[1] * (each.ndim - 1)), each)
-    if not by_sample and each.ndim == weight.ndim - 1 and weight.shape[1] == 1:
+    if not by_sample and each.ndim == weight.ndim - 1 > 0 and weight.shape[1] == 1:
         weight = weight.squeeze(1)  # the criterion has summed over the classes of soft labels (B, C, *grid)
     if (
         by_sample

@@ -106,7 +106,7 @@ def puzzle_energy(
     surprise = -torch.log(torch.stack(chances, dim=1) + 1e-8) / number
     share = torch.arange(n_labels, device=x.device).float().view(-1, *[1] * len(counts)) / most
     unary = torch.lerp(lose_partner[:, None], lose_own[:, None], share)
-    return Energy(unary + eta * surprise.view(*surprise.shape, *[1] * len(counts)), tuple(weights))
+    return Energy(unary + float(eta) * surprise.view(*surprise.shape, *[1] * len(counts)), tuple(weights))
 
 
 def min_cut(energy: Energy) -> Tensor:

@@ -142,7 +142,7 @@ def plan(
 
     Source: Kim et al., Puzzle Mix (ICML 2020), the transport; the code published with it, mixup.py, mask_transport.
     """
-    far = t_eps * blocks.distances(saliency.device)
+    far = float(t_eps) * blocks.distances(saliency.device)
     rounds = functools.partial(assign_greedily, rounds=max(blocks.counts))
     assign = assign_exactly if method == "exact" else rounds
     size = max(HELD // far.numel(), 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DistributedSampler, Sampler, SequentialSampler
 
-from mixmodal.core.checks import is_whole, require
+from mixmodal.core.checks import is_whole, require, shown
 from mixmodal.modalities.text.budgets import BudgetPlan, largest, plan_batches
 
 
@@ -289,7 +289,7 @@ def _count(value: Any, name: str) -> int:
     try:
         number = operator.index(value)
     except TypeError as error:
-        raise TypeError(f"{name}={value!r} must be a whole number, 0 or more") from error
+        raise TypeError(f"{name}={shown(value)} must be a whole number, 0 or more") from error
     require(number >= 0, name, value, "be a whole number, 0 or more")
     return number
 

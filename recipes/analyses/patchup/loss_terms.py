@@ -38,20 +38,20 @@ ROUNDING = 1e-9
 """Differences below this share are those of float64."""
 
 
-def squared(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """The squared distance of probabilities and target, which is not affine in the target.
+def absolute(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """The absolute distance of probabilities and target, whose gradient is not affine in the target either.
 
-    >>> squared(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
-    tensor(0.5000)
+    >>> absolute(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
+    tensor(1.)
     """
-    each = (preds.softmax(1) - target).square().sum(1)
+    each = (preds.softmax(1) - target).abs().sum(1)
     return each if reduction == "none" else each.mean()
 
 
 CRITERIA: dict[str, Criterion] = {
     "cross entropy": F.cross_entropy,
     "binary cross entropy of softmax": softmax_bce,
-    "squared distance": squared,
+    "absolute distance": absolute,
 }
 
 

@@ -1,17 +1,15 @@
 """Which language is it: pieces of the Universal Declaration of Human Rights in ten languages, letter by letter."""
 
-import csv
-import io
-import lzma
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-FILE = Path(__file__).with_name("declarations.csv.xz")
+from recipes.data.packed import files
+
+TABLE = "declarations.csv.xz"
 FIELDS = ("language", "article", "text")
 LENGTH = 40
 """Characters of a piece at most."""
@@ -47,7 +45,7 @@ def articles() -> dict[str, list[str]]:
     'Everyone has the right to life, liberty and the security of person.'
     """
     found: dict[str, list[str]] = {}
-    for row in csv.DictReader(io.StringIO(lzma.decompress(FILE.read_bytes()).decode())):
+    for row in files.rows(TABLE):
         found.setdefault(row["language"], []).append(row["text"])
     return found
 

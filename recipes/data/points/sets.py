@@ -25,6 +25,7 @@ from recipes.data.disk.arrays import DAMAGED, header_of
 from recipes.data.disk.kept import kept, lazy
 from recipes.data.disk.lazy import Samples
 from recipes.data.files import Examples, files_in, is_hidden, listed
+from recipes.data.packed import files as packed
 from recipes.data.points.modelnet import MODELNETS, SPLITS
 from recipes.data.points.shapes import SUFFIXES, Shape, read_shape
 from recipes.data.splits import Split, files_by_class, held_out
@@ -123,14 +124,11 @@ def load(
     torch.Size([240, 16, 3])
     """
     if name not in NAMES:
-        raise ValueError(f"name={name!r} is unknown: choose {', '.join(NAMES)}")
-    if form not in get_args(Form):
-        raise ValueError(f"form={form!r} is unknown: choose {' or '.join(map(repr, get_args(Form)))}")
-    if points < 1 or resolution < 1:
-        raise ValueError(f"points={points} and resolution={resolution} must be at least 1")
+        raise ValueError(f"name={name!r} is unknown: choose {', '.join((packed.NAME, *NAMES))}")
+    check(form, points, resolution)
     if name == PACKED:
         return _packed(root, form, resolution)
-    make = partial(_shape, form=form, points=points, resolution=resolution, seed=seed)
+    make = partial(sample, form=form, points=points, resolution=resolution, seed=seed)
     if name == "synthetic":
         return _synthetic(make, seed)
     folder, paths = _published(name, root) if name in MODELNETS else _own(root, Split() if split is None else split)
@@ -143,6 +141,33 @@ def load(
         tensors |= {f"{side}_x": shapes, f"{side}_y": torch.tensor([classes.index(of) for of in paths[side].values()])}
     title = name if name in MODELNETS else f"folder-{folder.resolve().name}"
     return ShapeSet(title, **tensors, classes=classes)
+
+
+def check(form: str, points: int, resolution: int) -> None:
+    """Raise unless samples can be of this form.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if form not in get_args(Form):
+        raise ValueError(f"form={form!r} is unknown: choose {' or '.join(map(repr, get_args(Form)))}")
+    if points < 1 or resolution < 1:
+        raise ValueError(f"points={points} and resolution={resolution} must be at least 1")
+
+
+def sample(shape: Shape, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:
+    """A standardised cloud (points, 3), drawn by the seed and the shape's own key, or its voxels (1, R, R, R)."""
+    if isinstance(shape, Tensor):
+        if form == "voxels":
+            return voxelize(into_frame(shape)[None], resolution)[0].bool()
+        generator = torch.Generator().manual_seed(_seed(seed, key))
+        enough = len(shape) >= points
+        order = torch.randperm if enough else partial(torch.randint, size=(points,))
+        return normalise(shape[order(len(shape), generator=generator)[:points]].float())
+    mesh = shape
+    if form == "points":
+        return normalise(sample_surface(mesh, points, seed=_seed(seed, key)))
+    return surface_voxels(Mesh(into_frame(mesh.vertices), mesh.faces), resolution)[None]
 
 
 def _own(root: Path | None, split: Split) -> tuple[Path, Listing]:
@@ -213,21 +238,6 @@ def _made(
     rows = ({"shape": each.flatten().numpy()} for each in made)
     data = kept(cache, title, [what, listing], {"shape": kind}, lambda: rows, len(names))
     return lazy(data, "shape", row, torch.arange(len(names)))
-
-
-def _shape(shape: Shape, key: str, *, form: Form, points: int, resolution: int, seed: int) -> Tensor:
-    """A standardised cloud (points, 3), drawn by the seed and the shape's own key, or its voxels (1, R, R, R)."""
-    if isinstance(shape, Tensor):
-        if form == "voxels":
-            return voxelize(into_frame(shape)[None], resolution)[0].bool()
-        generator = torch.Generator().manual_seed(_seed(seed, key))
-        enough = len(shape) >= points
-        order = torch.randperm if enough else partial(torch.randint, size=(points,))
-        return normalise(shape[order(len(shape), generator=generator)[:points]].float())
-    mesh = shape
-    if form == "points":
-        return normalise(sample_surface(mesh, points, seed=_seed(seed, key)))
-    return surface_voxels(Mesh(into_frame(mesh.vertices), mesh.faces), resolution)[None]
 
 
 def _seed(seed: int, key: str) -> int:

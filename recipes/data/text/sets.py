@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from recipes.data.packed import files as packed
 from recipes.data.text.files import (
     EMOTIONS,
     TOXIC,
@@ -168,7 +169,7 @@ def load(name: str, *, root: Path | None = None, hub: bool = False, cache: Path 
     ('negative', 'positive')
     """
     if name not in NAMES:
-        raise ValueError(f"name={name!r} is unknown: choose {', '.join((*NAMES, *TABLES))}")
+        raise ValueError(f"name={name!r} is unknown: choose {', '.join((packed.NAME, *NAMES, *TABLES))}")
     if name == "synthetic":
         return _synthetic()
     if hub and root is not None:

@@ -384,6 +384,13 @@ def test_one_number_has_no_losses_by_location() -> None:
         mix.loss(torch.randn(3, 4, 4, 5), torch.randint(4, (3, 4, 5)), lambda p, y: F.cross_entropy(p, y), axes="b *")
 
 
+def test_the_one_loss_of_a_batch_has_no_losses_by_location() -> None:
+    """Predictions (C,) of one sample are no batch, though torch takes them."""
+    mix = mm.NoMix().draw(torch.empty(4, 3))
+    with pytest.raises(ValueError, match=r"losses of shape \(\).*must give a loss per sample \(B, ...\)"):
+        mix.loss(torch.zeros(4), torch.rand(4), F.cross_entropy, axes="b *")
+
+
 # ---------------------------------------------------------------- booleans
 
 

@@ -2,20 +2,20 @@
 
 TEXT = """# Fuzzing
 
-All that reads a file, and the public calls, are called with inputs that are changed at random, byte by byte. Of a
-reader they begin with whole files; of a call they choose shapes, strides, types, axes patterns, settings and extremes.
-An input that reaches a line of ours which none before it did is kept, and changed further; the lines of the first
-{watched:,} calls of each search are watched, and of one in {one_of} after them.
+Every reader of files and every public call is run on randomly altered input. For a reader the fuzzer starts from valid
+files and changes them byte by byte; for a call it chooses shapes, strides, dtypes, axes patterns, settings and
+extremes. An input that reaches a line of our code that no earlier input reached is kept and altered further. Lines are
+traced for the first {watched:,} calls of each search, and for one call in {one_of} after that.
 
-A call may answer, or refuse with the documented error in one sentence of ours that names the file, or the argument.
-Anything else is a fault: another error, one that is raised within a library, a crash, more than {patience:g} seconds of
-a processor or {idle:g} in all, or a process that has grown by more than {memory} MiB and {per_byte} bytes for each byte
-of the longest input in all its calls. Pictures pack blank paper into a few bytes: reading them may take {pixel} bytes
-for each of the {pixels:,} pixels that one may have.
+A call may return a result, or raise the documented error in one sentence that names the file or the argument. Anything
+else is a fault: another error, an error raised inside a library, a crash, more than {patience:g} seconds of CPU time or
+{idle:g} seconds in all, or a process that has grown by more than {memory} MiB plus {per_byte} bytes for each byte of
+its longest input. Pictures pack blank paper into a few bytes, so reading one may take {pixel} bytes for each of its
+pixels, of which it may have {pixels:,}.
 
-Of a mixed batch the values tell the samples that they come from, so that `mix.lam`, the soft targets and the loss are
-compared with what is in it. Hypothesis gives inputs to the same calls in the tests. Hidden mixers, token mixers and the
-adapters of frameworks are not fuzzed."""
+The values in a mixed batch identify the samples they come from, so `mix.lam`, the soft targets and the loss are checked
+against what the batch actually contains. In the tests, Hypothesis feeds the same calls. Hidden mixers, token mixers and
+the framework adapters are not fuzzed."""
 HEAD = "| where | what happened | now |\n|---|---|---|"
 FOUND: list[tuple[str, str, str]] = [
     (
@@ -100,6 +100,16 @@ FOUND: list[tuple[str, str, str]] = [
         "a share of 0, 1/2 or 1",
     ),
     (
+        "`FMix`, `PuzzleMix`",
+        "`OverflowError`: 10³⁰ as a whole number for `decay_power`, `eta` or `t_eps`",
+        "taken as any number",
+    ),
+    (
+        "`PatchUp`, and every error that shows what was given",
+        "a sentence of several lines, of a tensor in place of a number",
+        "one line",
+    ),
+    (
         "`Mix.resize`, `Mix.accuracy`",
         "`RuntimeError`, `IndexError` of torch: sizes that are fractions, predictions or labels of no class, truth "
         "values, complex numbers",
@@ -108,8 +118,9 @@ FOUND: list[tuple[str, str, str]] = [
     ("`Mix.to`", "`RuntimeError` of torch: a device that there is none of", "a named error"),
     (
         "`Mix.loss`",
-        "`RuntimeError` of torch: a criterion that counts, and gives a whole number",
-        "counted as any other",
+        "`RuntimeError` of torch: a criterion that counts, and gives a whole number; `IndexError`: predictions of one "
+        "sample, `(C,)`, with `axes=`",
+        "counted as any other; a named error",
     ),
     (
         "`PuzzleMix`",

@@ -13,6 +13,7 @@ import tyro
 
 from recipes import images
 from recipes.analyses import sweep
+from recipes.analyses.shared import plans
 from recipes.reporting import pages
 from recipes.training import presets
 from recipes.training.command import Choice, with_preset
@@ -145,6 +146,10 @@ def test_a_figure_has_its_claim_on_another_grid_of_its_options(tmp_path: Path, m
         ("fmix-4", "method=mixup per_class=50", "method=fmix per_class=50", False),
         ("fmix-4", "method=mixup per_class=5000", "method=fmix per_class=5000", True),
         ("fmix-4", "method=fmix per_class=5000", "method=mixup per_class=5000", False),
+        ("scaling", "method=baseline width=8", "method=fmix width=8", True),
+        ("scaling", "method=baseline width=8", "method=fmix width=16", False),
+        ("scaling", "method=fmix width=8", "method=baseline width=8", False),
+        ("scaling", "method=mixup width=8", "method=fmix width=8", False),
         ("patchup-table-7", "sites=layer3 patchup_input=box", "sites=layer2 patchup_input=box", True),
         ("patchup-table-7", "sites=layer2 patchup_input=box", "sites=layer3 patchup_input=box", False),
     ],
@@ -166,12 +171,12 @@ def test_table_7_compares_sites_with_the_next_and_blocks_with_a_box() -> None:
         if figure.below(low, high)
     ]
     assert [(low["sites"], high["sites"]) for low, high in pairs if low["patchup_input"] == "box"] == [
-        ("layer1", sweep.ALL),
+        ("layer1", plans.ALL),
         ("layer2", "layer1"),
         ("layer3", "layer2"),
     ]
     assert [(low["sites"], high["patchup_input"]) for low, high in pairs if low["patchup_input"] == "blocks"] == [
-        (sweep.ALL, "box")
+        (plans.ALL, "box")
     ]
 
 
@@ -203,6 +208,23 @@ def test_training_sets_of_any_size_get_as_many_steps() -> None:
     for _, (_, per_class), (_, epochs) in sweep.cells(sweep.FIGURES["fmix-4"].grid):
         steps = int(epochs) * -(-10 * int(per_class) // 128)
         assert steps == pytest.approx(200 * 391, rel=0.03)
+
+
+def test_cells_of_the_scaling_series_get_as_many_steps() -> None:
+    for cell in sweep.cells(sweep.FIGURES["scaling"].grid):
+        given = dict(cell)
+        assert int(given["epochs"]) * -(-10 * int(given["per_class"]) // 64) == pytest.approx(790, abs=10)
+
+
+def test_gains_are_those_of_a_seed_over_the_same_cell_of_the_baseline() -> None:
+    scores = {
+        (("method", method), ("lr", lr)): {0: SCORES[method, lr], 1: SCORES[method, lr] + 5 * (method == "b")}
+        for method, lr in SCORES
+    }
+    assert sweep.gains(scores, "a") == {
+        (("method", "b"), ("lr", "1")): {0: 20.0, 1: 25.0},
+        (("method", "b"), ("lr", "2")): {0: 30.0, 1: 35.0},
+    }
 
 
 @pytest.mark.slow  # four processes

@@ -47,9 +47,9 @@ def test_impossible_sizes_are_refused() -> None:
 
 
 def test_recipes_train_on_what_is_asked_for() -> None:
-    clips = audio.load(audio.Settings(per_class=3))
+    clips = audio.load(audio.Settings(data="synthetic", per_class=3))
     assert clips.train_y.bincount().tolist() == [3] * len(clips.classes)
-    train, test = points.load(points.Settings(per_class=3, points=8))
+    train, test = points.load(points.Settings(data="synthetic", per_class=3, points=8))
     assert train.train_y.bincount().tolist() == [3] * len(train.classes)
     assert len(test.test_y) == len(shapes.load("synthetic", points=8).test_y)
     assert images.load(images.Settings(per_class=3)).train_y.bincount().tolist() == [3] * 10

@@ -155,6 +155,15 @@ def test_a_dry_run_prints_its_commands(tmp_path: Path, capsys: pytest.CaptureFix
     assert not started
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if row.trains], ids=lambda row: row.name)
+def test_a_dry_run_needs_neither_data_nor_vectors(row: Row, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the guide has it: what a row costs to type is seen before anything is fetched."""
+    command_line.main(["--run", row.name, "--dry"])
+    printed = capsys.readouterr().out
+    assert ("--data-root DIR" in printed) is ("DATA" in row.words)
+    assert ("--vectors WORDS.vec" in printed) is ("VECTORS" in row.words)
+
+
 def smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: Row, *methods: str) -> None:
     """Run a few batches of a row in this process."""
     fake(monkeypatch)

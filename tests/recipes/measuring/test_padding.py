@@ -21,7 +21,7 @@ def test_the_share_of_padding_is_counted() -> None:
 
 
 def test_the_page_has_both_kinds_of_batches_and_its_command() -> None:
-    page = padding.table(padding.Settings(seconds=0.05), "the command")
+    page = padding.table(padding.Settings(data="synthetic", seconds=0.05), "the command")
     rows = dict(re.findall(r"^\| (random|of similar length) \| ([\d.]+) \|", page, re.MULTILINE))
     assert float(rows["of similar length"]) < float(rows["random"])
     assert "Made by `the command` at " in page

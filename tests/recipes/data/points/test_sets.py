@@ -435,7 +435,7 @@ def test_synthetic_solids_follow_their_seed() -> None:
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"name": "shapenet"}, ValueError, "name='shapenet' is unknown: choose modelnet10, modelnet40, folder"),
+        ({"name": "shapenet"}, ValueError, "name='shapenet' is unknown: choose packed, modelnet10, modelnet40, folder"),
         ({"form": "mesh"}, ValueError, "form='mesh' is unknown: choose 'points' or 'voxels'"),
         ({"points": 0}, ValueError, "points=0 and resolution=32 must be at least 1"),
         ({"resolution": 0}, ValueError, "resolution=0 must be at least 1"),

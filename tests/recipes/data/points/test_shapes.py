@@ -183,7 +183,7 @@ def test_the_recipe_runs_on_them(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert 0 <= json.loads((tmp_path / "run" / "result.json").read_text())["score"] <= 100
     with pytest.raises(SystemExit):
         points.main(["--group", "x"])
-    assert "group='x' is not for --data synthetic: leave it out" in capsys.readouterr().err
+    assert "group='x' is not for --data packed: leave it out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("corner", ["nan", "inf", "1.5", "-1", "5"])

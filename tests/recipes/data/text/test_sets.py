@@ -328,7 +328,7 @@ def test_a_missing_file_beside_another_is_named(tmp_path: Path) -> None:
 
 
 def test_unknown_names_and_contradictions_are_errors(tmp_path: Path) -> None:
-    known = "toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions, synthetic"
+    known = "packed, toxic, imdb, yelp-polarity, yelp-full, sst2, goemotions, synthetic"
     with pytest.raises(ValueError, match=f"name='yelp' is unknown: choose {known}"):
         load("yelp")
     with pytest.raises(ValueError, match="exclude each other: give one"):

@@ -24,9 +24,35 @@ EPOCHS = 2
 FOLDER = {".lock", "checkpoint.safetensors", "config.json", "curves.png", "metrics.jsonl", "result.json", "samples.png"}
 WORDS = {
     "images": ["--width", "4", "--per-class", "3", "--batch-size", "7", "--method", "mixup"],
-    "text": ["--width", "4", "--vector-width", "5", "--size", "31", "--batch-size", "7", "--method", "fmix"],
-    "audio": ["--width", "4", "--batch-size", "4", "--method", "cutmix"],
-    "points": ["--points", "32", "--resolution", "8", "--width", "4", "--batch-size", "7", "--method", "fmix"],
+    "text": [
+        "--data",
+        "synthetic",
+        "--width",
+        "4",
+        "--vector-width",
+        "5",
+        "--size",
+        "31",
+        "--batch-size",
+        "7",
+        "--method",
+        "fmix",
+    ],
+    "audio": ["--data", "synthetic", "--width", "4", "--batch-size", "4", "--method", "cutmix"],
+    "points": [
+        "--data",
+        "synthetic",
+        "--points",
+        "32",
+        "--resolution",
+        "8",
+        "--width",
+        "4",
+        "--batch-size",
+        "7",
+        "--method",
+        "fmix",
+    ],
 }
 ALL = ["--device", "cpu", "--epochs", str(EPOCHS), "--lr", "0.01", "--median-of", "1"]
 

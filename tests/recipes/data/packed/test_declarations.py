@@ -1,19 +1,8 @@
-"""The sets that come with the recipes."""
-
-import re
-from pathlib import Path
+"""The Declaration of Human Rights in ten languages."""
 
 import torch
 
 from recipes.data.packed import declarations
-
-
-def test_every_packed_file_has_its_source_and_licence() -> None:
-    folder = Path(declarations.__file__).parent
-    packed = {path.name for path in folder.iterdir() if path.suffix not in (".py", ".md") and path.is_file()}
-    rows = re.findall(r"^\| `(.+?)` \| .+ \| .+ \| .+ \|$", (folder / "README.md").read_text(), re.M)
-    assert packed == {*rows} == {"declarations.csv.xz"}
-    assert sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) < 6 * 2**20
 
 
 def test_ten_languages_have_the_same_articles() -> None:
