@@ -195,6 +195,6 @@ def _load(mixing: HiddenMix | TokenMix, file: Path) -> None:
     elif mixing.state_dict():
         warnings.warn(
             f"{file} is missing, so the mixers' turns start over: the checkpoint is not a MixTrainer's, "
-            f"or of fewer processes",
+            f"or has fewer processes",
             stacklevel=3,
         )

@@ -344,9 +344,7 @@ def test_a_checkpoint_without_turns_is_said_to_be_one(tmp_path: Path) -> None:
         trainer = MixTrainer(model, settings, mixing=mixing, train_dataset=rows)
         trainer.train()
         (tmp_path / "checkpoint-1" / "mixing_state_0.pth").unlink()
-        with pytest.warns(
-            UserWarning, match=r"mixing_state_0\.pth is not there, so that the turns of the mixers begin"
-        ):
+        with pytest.warns(UserWarning, match=r"mixing_state_0\.pth is missing, so the mixers' turns start over"):
             trainer.train(resume_from_checkpoint=True)
 
 
@@ -363,7 +361,7 @@ def test_damaged_turns_are_named(content: Any, tmp_path: Path) -> None:
             content = {site: {"turn": 7} for site in before}
         path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
         with pytest.raises(
-            ValueError, match=r"mixing_state_0\.pth is damaged or of other mixers .*: go on from"
+            ValueError, match=r"mixing_state_0\.pth is damaged or belongs to other mixers .*: resume from"
         ) as caught:
             module._load(mixing, path)
         assert "\n" not in str(caught.value)
