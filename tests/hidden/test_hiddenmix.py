@@ -439,7 +439,7 @@ def test_outputs_and_named_arguments_are_sites() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda net: {nn.Linear(2, 2): mm.MixUp()}, r"site Linear is not in Net; give one of its modules"),
+        (lambda net: {nn.Linear(2, 2): mm.MixUp()}, r"site Linear is not in Net; pass one of its modules"),
         (lambda net: {(nn.Linear(2, 2), "output"): mm.MixUp()}, r"site Linear \(output\) is not in Net"),
         (lambda net: {"layer": mm.MixUp()}, r"site 'layer' is a name; pass the module, model.get_submodule\('layer'\)"),
         (lambda net: {net.stem: "mixup"}, r"at\[stem\] is 'mixup' and must be a mixer or a policy"),

@@ -121,7 +121,11 @@ def test_samples_on_both_sides_are_named(tmp_path: Path) -> None:
         (["a/train/0.wav", "a/1.wav"], Split(), r"a.1.wav lies beside the folders of the others: move it"),
         (["a/0.wav"], Split(test_share=0.999999), "none of 1 samples is a training sample: give another --test-share"),
         (["a/0.wav"], Split(test_share=0.000001), "none of 1 samples is a test sample: give another --test-share"),
-        (["a/0.wav"], Split(group="speaker"), "group='speaker' finds nothing in 'a/0.wav': give one that finds"),
+        (
+            ["a/0.wav"],
+            Split(group="speaker"),
+            "group='speaker' finds nothing in 'a/0.wav': give one that matches every name",
+        ),
         (["a/0.wav"], Split(group="(speaker)?"), r"group='\(speaker\)\?' finds nothing in 'a/0.wav'"),
         (["a/0.wav"], Split(group="("), r"group='\(' is no regular expression \(.*\): mend it"),
     ],
