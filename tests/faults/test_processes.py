@@ -18,21 +18,8 @@ from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-SMALL = [
-    "--data",
-    "synthetic",
-    "--points",
-    "32",
-    "--resolution",
-    "8",
-    "--width",
-    "4",
-    "--batch-size",
-    "8",
-    "--device",
-    "cpu",
-]
-SMALL += ["--epochs", "6", "--method", "fmix", "--out"]
+SMALL = ["--points", "32", "--resolution", "8", "--width", "4", "--batch-size", "8", "--device", "cpu"]
+SMALL += ["--data", "synthetic", "--epochs", "6", "--method", "fmix", "--out"]
 KILLS = int(os.environ.get("MIXMODAL_KILLS", "4"))
 
 

@@ -54,42 +54,16 @@ def test_the_score_is_the_median_of_the_last_epochs(tmp_path: Path, monkeypatch:
     scores = iter([10.0, 90.0, 20.0, 40.0, 30.0, 0.0])
     losses = iter([9.0, 8.0, 3.0, 2.0, 1.0, 0.0])
     monkeypatch.setattr(points.engine, "_evaluate", lambda *_: {"accuracy": next(scores), "nll": next(losses)})
-    words = [
-        "--data",
-        "synthetic",
-        "--points",
-        "16",
-        "--width",
-        "2",
-        "--batch-size",
-        "60",
-        "--device",
-        "cpu",
-        "--out",
-        str(tmp_path),
-    ]
-    points.main([*words, "--epochs", "5", "--median-of", "3", "--evaluate-every", "1"])
+    words = ["--points", "16", "--width", "2", "--batch-size", "60", "--device", "cpu", "--out", str(tmp_path)]
+    points.main(["--data", "synthetic", *words, "--epochs", "5", "--median-of", "3", "--evaluate-every", "1"])
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["score"] == statistics.median([20.0, 40.0, 30.0])
     assert result["nll"] == statistics.median([3.0, 2.0, 1.0])
 
 
 def test_the_last_epochs_are_scored_though_others_are_not(tmp_path: Path) -> None:
-    words = [
-        "--data",
-        "synthetic",
-        "--points",
-        "16",
-        "--width",
-        "2",
-        "--batch-size",
-        "60",
-        "--device",
-        "cpu",
-        "--out",
-        str(tmp_path),
-    ]
-    points.main([*words, "--epochs", "4", "--median-of", "2", "--evaluate-every", "0"])
+    words = ["--points", "16", "--width", "2", "--batch-size", "60", "--device", "cpu", "--out", str(tmp_path)]
+    points.main(["--data", "synthetic", *words, "--epochs", "4", "--median-of", "2", "--evaluate-every", "0"])
     entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert ["test_accuracy" in entry for entry in entries] == [False, False, True, True]
 

@@ -60,22 +60,8 @@ def test_training_learns_and_says_what_it_learned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text.main(
-        [
-            "--data",
-            "synthetic",
-            "--method",
-            "mixup",
-            "--epochs",
-            "6",
-            "--evaluate-every",
-            "0",
-            "--width",
-            "32",
-            "--device",
-            "cpu",
-        ]
-    )
+    words = ["--data", "synthetic", "--method", "mixup", "--width", "32", "--device", "cpu"]
+    text.main([*words, "--epochs", "6", "--evaluate-every", "0"])
     result = json.loads((tmp_path / "runs/text/synthetic-mixup-0/result.json").read_text())
     assert result["score"] > 75  # chance is 50
     said = capsys.readouterr().out

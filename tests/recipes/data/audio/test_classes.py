@@ -123,8 +123,8 @@ def test_the_recipe_runs_on_them(tmp_path: Path, words: tuple[str, ...]) -> None
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--group", "x"], "group='x' is not for --data synthetic: leave it out"),
-        (["--seconds", "2"], "seconds='2.0' is not for --data synthetic: leave it out"),
+        (["--group", "x"], "group='x' is not for --data packed: leave it out"),
+        (["--seconds", "2"], "seconds='2.0' is not for --data packed: leave it out"),
         (["--data", "folder"], "no folder was given: give --data-root DIR"),
         (["--data", "folder", "--words", "twelve"], "data='folder' has all its classes"),
         (["--data", "folder", "--score-on", "validation"], "score_on='validation' needs --data speech-commands"),

@@ -157,8 +157,8 @@ def test_wrong_columns_are_named(labels: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--text-column", "x"], "text_column='x' is not for --data synthetic: leave it out"),
-        (["--test-share", "0.3"], "test_share='0.3' is not for --data synthetic: leave it out"),
+        (["--text-column", "x"], "text_column='x' is not for --data packed: leave it out"),
+        (["--test-share", "0.3"], "test_share='0.3' is not for --data packed: leave it out"),
         (["--data", "csv"], "data='csv' needs --text-column and --label-column, and no --hub"),
     ],
 )
