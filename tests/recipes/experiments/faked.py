@@ -65,6 +65,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: Callable[..., point_sets.ShapeSet] = point_sets.load
     monkeypatch.setattr(image_sets, "load", lambda name, **_: image_set(name))
     monkeypatch.setattr(bengali, "load", lambda *_, **given: image_set("fashion-mnist"))
+    monkeypatch.setattr(images, "subset", lambda data, _: data)  # parts of a set that is a part already
     monkeypatch.setattr(images, "PATCHUP_SPLITS", dict.fromkeys(images.PATCHUP_SPLITS, (OF_CLASS, 1)))
     monkeypatch.setattr(audio_sets, "load", lambda *_, **given: audio_sets.synthetic(classes=2, per_class=3))
     monkeypatch.setattr(text_sets, "load", lambda name, **_: text_set(name))
