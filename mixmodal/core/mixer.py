@@ -179,7 +179,7 @@ def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Gen
     >>> beta(1.0, 3, device=torch.device("cpu")).shape
     torch.Size([3])
     """
-    alpha = min(max(float(alpha), 1e-30), 1e30)  # outside the range of float32, where lam is 0, 1/2 or 1 anyway
+    alpha = min(max(float(alpha), 1e-30), 1e30)  # float32 does not reach beyond these, where lam is 0, 1/2 or 1 anyway
     if alpha == 1:
         return torch.rand(count, dtype=torch.float32, device=device, **source(generator))
     shape = torch.full((2, count), alpha + 1.0, dtype=torch.float32, device=device)
