@@ -1,4 +1,4 @@
-"""Checks of what is given, with errors that say what was found and what would be right."""
+"""Checks of arguments, with errors that say what was found and what would be right."""
 
 import inspect
 import math
@@ -14,7 +14,7 @@ from mixmodal.core.devices import on_host
 
 
 def check(holds: Tensor, message: str, values: Tensor | None = None) -> None:
-    """Raise ValueError, with the range of `values`, unless `holds` everywhere; elsewhere than on the CPU assert it."""
+    """Raise ValueError, with the range of `values`, unless `holds` is true everywhere; off the CPU, assert it."""
     if on_host(holds):
         if not holds.all():
             span = None if values is None else (values.min().item(), values.max().item())
@@ -24,7 +24,7 @@ def check(holds: Tensor, message: str, values: Tensor | None = None) -> None:
 
 
 def check_range(values: Tensor, least: float, most: float, message: str) -> None:
-    """Raise ValueError with the range of `values` unless all lie in [least, most]; off the CPU assert it."""
+    """Raise ValueError with the range of `values` unless all lie in [least, most]; off the CPU, assert it."""
     if on_host(values):
         if values.numel():
             low, high = (bound.item() for bound in values.aminmax())
@@ -43,11 +43,11 @@ def check_tensor(x: object, name: str) -> None:
 
 
 def device_of(device: object) -> torch.device:
-    """What is given for a device as one.
+    """The argument as a torch device.
 
     Raises:
-        TypeError: it is not a device, such as a dtype.
-        ValueError: torch knows none of this name.
+        TypeError: it is not a device, but a dtype, for example.
+        ValueError: torch knows no device of this name.
 
     >>> device_of("cpu")
     device(type='cpu')
@@ -72,7 +72,7 @@ def require(condition: bool, name: str, value: object, rule: str) -> None:
 
 
 def shown(value: object) -> str:
-    """A value in a sentence: what `repr` gives of it, on one line.
+    """A value as shown in a message: its `repr` on one line.
 
     >>> shown(torch.eye(2))
     'tensor([[1., 0.], [0., 1.]])'
@@ -81,18 +81,18 @@ def shown(value: object) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number that a float can hold, Python's or NumPy's; True and False are none.
+    """Whether a value is a real number that a float can hold, Python's or NumPy's; True and False do not count.
 
     >>> is_number(0.5), is_number(True), is_number(float("inf")), is_number(10**400)
     (True, False, False, False)
     """
     if isinstance(value, numbers.Integral) and abs(int(value)) > sys.float_info.max:
-        return False  # whole numbers of Python's may be beyond
+        return False  # Python ints may be too large for a float
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and -math.inf < value < math.inf  # type: ignore[operator]
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a whole number, an int of Python's or NumPy's; True and False are none.
+    """Whether a value is a whole number, a Python or NumPy integer; True and False do not count.
 
     >>> is_whole(3), is_whole(3.0), is_whole(True)
     (True, False, False)
@@ -101,7 +101,7 @@ def is_whole(value: object) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A number or truth value of NumPy's as Python's; anything else as it is.
+    """A NumPy number or bool as Python's own; anything else unchanged.
 
     >>> plain(3), plain("paper")
     (3, 'paper')
@@ -114,12 +114,12 @@ def plain(value: Any) -> Any:
 
 
 class Settings:
-    """Base of dataclasses of settings: each is given by its name, and numbers of NumPy's become Python's.
+    """Base for dataclasses of settings: each is given by keyword, and NumPy numbers become Python's.
 
-    So two of the same settings are equal, hash alike and look alike, wherever their numbers come from.
+    So two objects with the same settings are equal, hash alike and print alike, wherever their numbers come from.
 
     Raises:
-        TypeError: a setting is given without its name.
+        TypeError: a setting is given by position.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True, kw_only=True)
@@ -131,10 +131,10 @@ class Settings:
     """
 
     given: tuple[str, ...]
-    """Names of the settings that were given, which is no setting itself."""
+    """Names of the settings that were given; not a setting itself."""
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
-        """A new object, which knows the names of the settings that were given; they are set by `__init__`."""
+        """A new object that knows which settings were given; `__init__` sets them."""
         if args:
             _refuse_positions(cls, args[0])
         made = super().__new__(cls)
@@ -147,7 +147,7 @@ class Settings:
 
 
 def _refuse_positions(cls: type, first: object) -> None:
-    """Raise TypeError if the class takes keywords only, with its own settings before those that all share."""
+    """Raise TypeError if the class is keyword-only, listing its own settings before those that all classes share."""
     owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
     settings = [each for each in fields(owner) if each.init] if is_dataclass(owner) else []
     if settings and "__dataclass_fields__" in vars(owner) and all(each.kw_only for each in settings):

@@ -1,4 +1,4 @@
-"""What depends on where tensors lie and on their dtype: whether they can be read, draws, memory for large results."""
+"""What depends on a tensor's device and dtype: whether it can be read, random draws, memory for large results."""
 
 import mmap
 from typing import Any
@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 LARGE = 2**25
-"""Bytes from which on the C library takes memory from the system for each result, and gives it back after."""
+"""Bytes from which the C library requests memory from the system for each result, and returns it afterwards."""
 
 COUNTED = 2**24
-"""Up to here float32 counts one by one."""
+"""Up to here, float32 represents every whole number."""
 
 
 def on_host(x: Tensor) -> bool:
@@ -26,10 +26,10 @@ def on_host(x: Tensor) -> bool:
 
 
 def wrapped(x: Tensor) -> bool:
-    """Whether a tensor stands for others, so that it has no values of its own that could be read or written.
+    """Whether a tensor stands for others, so that it has no values of its own to read or write.
 
-    Inside `torch.func.vmap` it stands for a batch of them, inside `torch.func.grad` for one with a derivative, and a
-    fake tensor, as compilers and exporters make them, for any of its shape.
+    Inside `torch.func.vmap` it stands for a batch of tensors, inside `torch.func.grad` for one with a derivative, and a
+    fake tensor, as made by compilers and exporters, stands for any tensor of its shape.
 
     Args:
         x: the tensor, of any shape.
@@ -43,9 +43,9 @@ def wrapped(x: Tensor) -> bool:
 
 
 def source(generator: torch.Generator | None) -> dict[str, Any]:
-    """The keyword argument of a draw for its generator; none for the global one.
+    """The keyword argument that passes a generator to a draw; empty for the global one.
 
-    In compiled code torch's draws with `generator=None` take no sizes that vary.
+    In compiled code, torch's draws with `generator=None` do not accept dynamic sizes.
 
     >>> source(None)
     {}
@@ -54,7 +54,7 @@ def source(generator: torch.Generator | None) -> dict[str, Any]:
 
 
 def widest(device: torch.device) -> torch.dtype:
-    """The floating dtype of a device that counts furthest.
+    """The widest floating dtype of a device.
 
     >>> widest(torch.device("cpu")), widest(torch.device("mps"))
     (torch.float64, torch.float32)
@@ -63,21 +63,21 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def at_least_single(dtype: torch.dtype) -> torch.dtype:
-    """The dtype to compute in with floats of a dtype: itself, or float32 or complex64 where that is finer.
+    """The dtype in which to compute with values of a dtype: itself, or float32 or complex64 if that is more precise.
 
     >>> at_least_single(torch.float16), at_least_single(torch.float8_e4m3fn), at_least_single(torch.float64)
     (torch.float32, torch.float32, torch.float64)
     """
-    if dtype.itemsize < 2:  # torch promotes none of these
+    if dtype.itemsize < 2:  # torch does not promote these
         return torch.float32
     return torch.promote_types(dtype, torch.float32)
 
 
 def fresh_like(x: Tensor) -> Tensor:
-    """An uninitialised tensor of the shape, dtype, device and memory format of `x`.
+    """An uninitialised tensor with the shape, dtype, device and memory format of `x`.
 
-    Linux hands out new memory in pages of 4 kB, each when it is first written, which costs more than the mixing itself.
-    A large result on the CPU lies in huge pages instead where the system has them. Its storage cannot be resized.
+    Linux hands out new memory in pages of 4 kB, each on its first write, which costs more than the mixing itself.
+    A large result on the CPU uses huge pages instead if the system has them. Its storage cannot be resized.
 
     >>> fresh_like(torch.zeros(2, 3)).shape
     torch.Size([2, 3])
@@ -90,7 +90,7 @@ def fresh_like(x: Tensor) -> Tensor:
 
 
 def _huge_pages(size: int) -> mmap.mmap | None:
-    """Memory of `size` bytes that is asked for in huge pages; None where the system has none or refuses."""
+    """`size` bytes of memory requested in huge pages; None if the system has none or refuses."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return None
     try:

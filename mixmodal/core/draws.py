@@ -1,4 +1,4 @@
-"""The interface of whatever draws a record: what is asked, and what comes of it."""
+"""The interface of anything that draws a record: what is asked of a draw, and what it returns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ from mixmodal.core.records.mix import Mix
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Asked:
-    """What is asked of a draw, in one object: what `Draws.record` is given, and a policy passes on.
+    """The arguments of a draw in one object, which `Draws.record` takes and a policy passes on.
 
     Args:
-        valid: see `Draws.draw`, as all others; None for all locations.
+        valid: real locations; None for all. See `Draws.draw` for this and the others.
         index: partner of each sample; drawn if None.
         lam: own share; drawn if None.
-        saliency: how much each location matters; None where no mixer needs it.
+        saliency: how much each location matters; None if no mixer needs it.
         generator: source of randomness; torch's global one if None.
 
     >>> import mixmodal as mm
@@ -37,7 +37,7 @@ class Asked:
 
 
 class Draws(ABC):
-    """Whatever draws a record for a batch: a mixer, or a policy that chooses one.
+    """Anything that draws a record for a batch: a mixer, or a policy that chooses one.
 
     >>> import mixmodal as mm
     >>> isinstance(mm.FMix(), mm.Draws), isinstance(mm.OneOf([mm.FMix(), mm.NoMix()]), mm.Draws)
@@ -51,27 +51,27 @@ class Draws(ABC):
 
     @property
     def needs_saliency(self) -> bool:
-        """Whether a draw must be told what is salient in the batch."""
+        """Whether a draw needs to be given the saliency of the batch."""
         return False
 
     @property
     def exact(self) -> bool:
-        """Whether records say the realised share rather than the one asked for; of the mixers within, all."""
+        """Whether records hold the realised share rather than the one asked for, in all mixers within."""
         return all(mixer.exact for _, mixer in self._within())
 
     @abstractmethod
     def record(self, x: Tensor, asked: Asked) -> Mix:
-        """The record of a draw, which a class of your own writes: `draw` with its arguments in one object.
+        """The record of a draw, for your own class to implement: `draw` with its arguments in one object.
 
         Args:
             x: the batch, (B, ...).
-            asked: what is given of the draw.
+            asked: the arguments of the draw.
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes from draw to draw, of the mixers within too, by place; empty where nothing does.
+        """State that changes from draw to draw, including that of the mixers within, by place; empty if there is none.
 
-        A `HiddenMix` and a `TokenMix` have one of all their mixers; that of a `MixCollate` is that of its `mixer`.
+        A `HiddenMix` and a `TokenMix` have one for all their mixers; for a `MixCollate`, use that of its `mixer`.
         """
         states = {place: mixer.state_dict() for place, mixer in self._within()}
         return {place: state for place, state in states.items() if state}
@@ -110,17 +110,17 @@ class Draws(ABC):
         saliency: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Mix:
-        """Draw a record for a batch without mixing it. Any part of the draw can be given.
+        """Draw a record for a batch without mixing it. Any part of the draw can be fixed.
 
         Args:
-            x: the batch, (B, ...); only its shape, dtype and device matter, but to Puzzle Mix.
-            valid: real locations, bool (B, *grid), of size 1 along the axes of the grid on which it does not vary; the
-                mask is fitted to what is real in the pair. All locations if None.
-            index: partner of each sample, int64 (B,); a uniform permutation if None.
+            x: the batch, (B, ...); only its shape, dtype and device matter, except to Puzzle Mix.
+            valid: real locations, bool (B, *grid), with size 1 along grid axes on which it does not vary; the mask is
+                fitted to what is real in the pair. All locations if None.
+            index: partner of each sample, int64 (B,); a uniformly random permutation if None.
             lam: own share to draw the masks for, in [0, 1]: a number or 0-d tensor for the batch, or a floating (B,)
-                for a draw per sample; sampled if None. `Mix.lam` says the realised share.
+                for a draw per sample; sampled if None. `Mix.lam` holds the realised share.
             saliency: how much each location matters, floating (B, *grid), see `saliency`; for mixers that need it.
-            generator: source of all randomness, on its own device; torch's global one, on that of `x`, if None.
+            generator: source of all randomness, on its own device; if None, torch's global one, on the device of `x`.
 
         Returns:
             The record.
@@ -128,8 +128,8 @@ class Draws(ABC):
         Raises:
             TypeError: `x` is not a tensor; `valid` is not bool or has another shape; `index` is not int64; `lam` is not
                 floating; `saliency` is needed and missing, or given and not needed.
-            ValueError: `x` does not fit `axes`; `index` has another length or leaves the batch; `lam` has another shape
-                or leaves [0, 1].
+            ValueError: `x` does not fit `axes`; `index` has another length or points outside the batch; `lam` has
+                another shape or lies outside [0, 1].
         """
         if self.needs_saliency and saliency is None:
             raise TypeError(
@@ -151,7 +151,7 @@ class Draws(ABC):
         generator: torch.Generator | None = None,
         out: Tensor | None = None,
     ) -> tuple[Tensor, Mix]:
-        """Draw a record and mix the batch by it: `draw`, then `Mix.__call__`.
+        """Draw a record and mix the batch with it: `draw`, then `Mix.__call__`.
 
         Args:
             x: the batch, (B, ...).
@@ -173,7 +173,7 @@ class Draws(ABC):
 
 
 def without_saliency(mixer: Draws, who: str) -> None:
-    """Raise TypeError unless it is a mixer or a policy, and one that needs no saliency, which `who` cannot give it."""
+    """Raise TypeError unless it is a mixer or a policy that needs no saliency, which `who` cannot provide."""
     if not isinstance(mixer, Draws):
         raise TypeError(f"mixer is {type(mixer).__name__} and must be a mixer or a policy, such as FMix()")
     if mixer.needs_saliency:
@@ -184,7 +184,7 @@ def without_saliency(mixer: Draws, who: str) -> None:
 
 
 def with_realised_share(mixer: Draws, who: str) -> None:
-    """Raise ValueError if a mixer records the share that it is asked for, where `who` counts what is kept."""
+    """Raise ValueError if a mixer records the share that it is asked for, since `who` counts what is kept."""
     if not mixer.exact:
         raise ValueError(
             f"{mixer!r} records the share that was asked for, and {who} the one that results: set it to record "

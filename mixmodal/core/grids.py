@@ -1,4 +1,4 @@
-"""Grids: what an axes pattern says of a tensor, and masks fitted, spread and resized to a grid."""
+"""Grids: what an axes pattern means for a tensor, and masks fitted, spread and resized to a grid."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ def parse_axes(axes: str) -> tuple[int, int]:
     """How many named axes an axes pattern has before and after its star.
 
     Args:
-        axes: names separated by blanks: `b` first, one `*` for the axes a mask varies on, other names for the axes it
-            is the same on.
+        axes: names separated by spaces: `b` first, one `*` for the axes along which a mask varies, and other names for
+            the axes along which it is constant.
 
     Returns:
         The counts, `b` included.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: it is anything else.
 
     >>> parse_axes("b c *"), parse_axes("b * d")
     ((2, 0), (1, 1))
@@ -44,7 +44,7 @@ def _parse(axes: str) -> tuple[int, int]:
 
 
 PARSED = {axes: _parse(axes) for axes in ("b *", "b c *", "b * d")}
-"""The patterns of nearly all batches, of which a mixer asks several times for each."""
+"""The patterns of nearly all batches, cached because a mixer looks its pattern up several times for each."""
 
 
 def fits(x: Tensor, axes: str) -> bool:
@@ -60,7 +60,7 @@ def grid_of(x: Tensor, axes: str) -> torch.Size:
     """The part of the shape of `x` that the star of `axes` stands for.
 
     Raises:
-        ValueError: `x` has too few axes, or none of its cells is left.
+        ValueError: `x` has too few axes, or its grid has no cells.
 
     >>> grid_of(torch.zeros(8, 3, 32, 24), "b c *")
     torch.Size([32, 24])
@@ -79,7 +79,7 @@ def spread(mask: Tensor, x: Tensor, axes: str) -> Tensor:
     """`mask` (n, *grid) with axes of size 1 where `x` has named axes, so that the two broadcast.
 
     Raises:
-        ValueError: the grid of `x` is another one.
+        ValueError: `x` has another grid.
 
     >>> spread(torch.ones(1, 5), torch.zeros(2, 5, 3), "b * d").shape
     torch.Size([1, 5, 1])
@@ -95,7 +95,7 @@ def spread(mask: Tensor, x: Tensor, axes: str) -> Tensor:
 
 
 def channels(x: Tensor, axes: str) -> Tensor:
-    """`x` with all of its named axes in one, (B, C, *grid), float32 at least; a complex number is two channels.
+    """`x` with all its named axes merged into one, (B, C, *grid), at least float32; a complex number is two channels.
 
     >>> channels(torch.zeros(2, 5, 3), "b * d").shape
     torch.Size([2, 3, 5])
@@ -118,7 +118,7 @@ def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tenso
         valid: real locations of the batch, bool (B, *grid); all if None.
 
     Returns:
-        (B,): Σ v·m / Σ (v·m + v[index]·(1 - m)); 1 where nothing is real.
+        (B,): Σ v·m / Σ (v·m + v[index]·(1 - m)); 1 if nothing is real.
 
     >>> valid = torch.tensor([[True, True, True, True], [True, True, False, False]])
     >>> own_share(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([1, 0]), valid)
@@ -134,7 +134,7 @@ def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tenso
 
 
 def real_after(mask: Tensor, index: Tensor, valid: Tensor) -> Tensor:
-    """Locations of the mixed batch that hold something real of either side.
+    """Locations of the mixed batch that hold something real from either side.
 
     Args:
         mask: own share of each location, (B or 1, *grid).
@@ -154,8 +154,8 @@ def real_after(mask: Tensor, index: Tensor, valid: Tensor) -> Tensor:
 def fit(mask: Tensor, real: Tensor) -> Tensor:
     """Stretch each mask over the real part of its sample, along every axis on which `real` varies.
 
-    Along an axis the k-th of K real cells takes the mask's value at the share (k + 1/2) / K of the axis, so that a mask
-    has the same shape relative to a short text as to a long one. Padding may lie anywhere.
+    Along an axis, the k-th of K real cells takes the mask's value at the fraction (k + 1/2) / K of the axis, so that a
+    mask has the same shape relative to a short text as to a long one. Padding may be anywhere.
 
     Args:
         mask: (B or 1, *grid).
@@ -181,11 +181,11 @@ def fit(mask: Tensor, real: Tensor) -> Tensor:
 
 
 def fill(mask: Tensor, own: Tensor, there: Tensor) -> Tensor:
-    """`mask` that takes the side that is real wherever only one is.
+    """`mask`, changed to take the real side wherever only one side is real.
 
     Args:
         mask: (B, *grid).
-        own: real locations of each sample, bool, broadcastable to it.
+        own: real locations of each sample, bool, broadcastable to `mask`.
         there: real locations of its partner.
 
     Returns:
@@ -199,9 +199,9 @@ def fill(mask: Tensor, own: Tensor, there: Tensor) -> Tensor:
 
 
 def padded_axis(valid: Tensor, grid: Sequence[int]) -> int | None:
-    """The one axis of the grid on which `valid` (B, *grid, or 1) was given; None if there are several or none.
+    """The one grid axis along which `valid` (B, *grid, or 1) was given; None if there are several or none.
 
-    Sizes tell, not values. Where an axis of one cell leaves it open, the longer one is meant.
+    Sizes decide, not values. If an axis of one cell makes this ambiguous, the longer one is meant.
 
     >>> padded_axis(torch.ones(2, 1, 9, dtype=torch.bool), (4, 9)), padded_axis(torch.ones(2, 4, 9), (4, 9))
     (2, None)
@@ -213,17 +213,17 @@ def padded_axis(valid: Tensor, grid: Sequence[int]) -> int | None:
 
 
 def lengths_of(valid: Tensor | None, axis: int | None = None) -> Tensor:
-    """The last real location of each sample along an axis, plus 1, and 0 where nothing is real.
+    """The last real location of each sample along an axis, plus 1, or 0 if nothing is real.
 
     Args:
         valid: bool (B, *grid).
-        axis: axis of `valid`, from 1; that of a grid of rank 1 if None.
+        axis: axis of `valid`, counted from 1; if None, the only axis of a grid of rank 1.
 
     Returns:
         int64 (B,).
 
     Raises:
-        ValueError: there is no `valid`, or the axis is not told.
+        ValueError: there is no `valid`, or the axis is ambiguous.
 
     >>> lengths_of(torch.tensor([[True, False, True, False], [False, False, False, False]]))
     tensor([3, 0])
@@ -244,8 +244,8 @@ def move(x: Tensor, source: Tensor, axes: str) -> Tensor:
 
     Args:
         x: (B, ...).
-        source: cell to take from, int64 (B, *grid), counted in the flattened grid; -1 for none, which is zero, or for
-            integers the cell itself.
+        source: cell to take from, int64 (B, *grid), as an index into the flattened grid; -1 for none, which gives zero,
+            or for integers the cell's own value.
         axes: axes pattern of `x`.
 
     Returns:
@@ -263,7 +263,7 @@ def move(x: Tensor, source: Tensor, axes: str) -> Tensor:
 
 
 def resize_nearest(mask: Tensor, grid: Sequence[int]) -> Tensor:
-    """`mask` (n, *old grid) on another grid: the value of the cell at each centre, of any dtype.
+    """`mask` (n, *old grid) on another grid: the value of the old cell at each new cell's centre, of any dtype.
 
     >>> resize_nearest(torch.tensor([[1, 2, 3, 4]]), [2])
     tensor([[2, 4]])
@@ -276,7 +276,7 @@ def resize_nearest(mask: Tensor, grid: Sequence[int]) -> Tensor:
 
 
 def resize_area(mask: Tensor, grid: Sequence[int]) -> Tensor:
-    """`mask` (n, *old grid) on another grid: the mean of the area that each cell covers.
+    """`mask` (n, *old grid) on another grid: the mean over the area that each new cell covers.
 
     >>> resize_area(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), [2])
     tensor([[1.5000, 3.5000]])
@@ -289,7 +289,7 @@ def resize_area(mask: Tensor, grid: Sequence[int]) -> Tensor:
 
 
 def check_grid(grid: Sequence[int], mask: Tensor) -> None:
-    """`grid` is one of the rank of `mask` (n, *old grid)."""
+    """Raise unless `grid` has the same rank as the grid of `mask` (n, *old grid)."""
     if len(grid) != mask.ndim - 1 or not all(is_whole(size) and size > 0 for size in grid):
         raise ValueError(
             f"grid={tuple(grid)} must hold {mask.ndim - 1} sizes of 1 or more, like the grid of the mask, "

@@ -21,14 +21,14 @@ class Mixer(Settings, Draws):
 
     Args:
         axes: axes pattern of the batch, see `parse_axes`.
-        per_sample: a mask and a `lam` for every sample; one of each for the whole batch if False, as in the papers.
-        holes: whether a mask varies over all that is real in the pair, as in the papers' code, so that padding of the
-            shorter sample can lie between what is real in the mixed one. If False it varies where both are real, and
-            where one is, that one is taken: what is real stays in one piece, as models that count it need (packed
-            sequences, Wav2Vec2), and `lam` is the realised share. Without padding it plays no part.
+        per_sample: a mask and a `lam` for every sample; if False, one of each for the whole batch, as in the papers.
+        holes: whether a mask varies over everything that is real in the pair, as in the papers' code, so that padding
+            of the shorter sample can end up between real locations of the mixed one. If False, it varies only where
+            both are real; where just one is, that one is taken: real locations stay contiguous, as needed by models
+            that count them (packed sequences, Wav2Vec2), and `lam` is the realised share. Irrelevant without padding.
 
-    `lam` ~ Beta(alpha, alpha). A method that lets the user choose `alpha` or `holes` declares the field again; they are
-    1 and True otherwise.
+    `lam` ~ Beta(alpha, alpha). A method that lets the user choose `alpha` or `holes` redeclares the field; otherwise
+    they are 1 and True.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ class Mixer(Settings, Draws):
     holes: bool = field(default=True, init=False, repr=False)
 
     partner: ClassVar[bool] = True  # type: ignore[misc]
-    """Whether there is a partner; without one `lam` is 1 and labels stay, whatever `index` and `lam` are asked for."""
+    """Whether there is a partner; if not, `lam` is 1 and labels are unchanged, whatever `index` and `lam` are given."""
     uniform: ClassVar[bool] = False
-    """Whether a mask is one number, so that a batch of any rank will do, whatever `axes` says."""
+    """Whether a mask is a single number, so that a batch may have any rank, whatever `axes` says."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,17 +62,17 @@ class Mixer(Settings, Draws):
 
     @property
     def hard(self) -> bool:
-        """Whether masks hold 0 and 1 only."""
+        """Whether masks contain only 0 and 1."""
         return False
 
     @property
     def exact(self) -> bool:
-        """Whether the record says the realised share rather than the one asked for."""
+        """Whether the record holds the realised share rather than the one asked for."""
         return True
 
     @property
     def span(self) -> str:
-        """Axes pattern of the records, in which masks vary along the starred axes."""
+        """Axes pattern of the records, whose masks vary along the starred axes."""
         return self.axes
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Mixer(Settings, Draws):
 
         Args:
             lam: own share of each mask, floating (n,).
-            shape: grid of a mask, by `span`.
+            shape: grid of a mask, according to `span`.
             generator: source of randomness on the device of `lam`; torch's global one if None.
 
         Returns:
@@ -132,7 +132,7 @@ class Mixer(Settings, Draws):
         return self.complete(drawn)
 
     def complete(self, record: Mix) -> Mix:
-        """The record with what a method adds to it; as it is unless overridden."""
+        """The record with anything that a method adds to it; unchanged unless overridden."""
         return record
 
     def _share(
@@ -173,13 +173,13 @@ class Mixer(Settings, Draws):
 def beta(alpha: float, count: int, *, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
     """`count` draws of Beta(alpha, alpha), float32, on `device`.
 
-    A Gamma(alpha) variable is a Gamma(alpha + 1) variable times a power 1 / alpha of a uniform one. The quotient of
-    two is computed in logarithms, since for a small alpha both are too small for a float.
+    A Gamma(alpha) variable is a Gamma(alpha + 1) variable times a uniform one to the power 1 / alpha. The ratio of two
+    is computed in logarithms, since for a small alpha both underflow.
 
     >>> beta(1.0, 3, device=torch.device("cpu")).shape
     torch.Size([3])
     """
-    alpha = min(max(float(alpha), 1e-30), 1e30)  # beyond, float32 has no such number, and lam is 0, 1/2 or 1 anyway
+    alpha = min(max(float(alpha), 1e-30), 1e30)  # float32 does not reach beyond these, where lam is 0, 1/2 or 1 anyway
     if alpha == 1:
         return torch.rand(count, dtype=torch.float32, device=device, **source(generator))
     shape = torch.full((2, count), alpha + 1.0, dtype=torch.float32, device=device)
@@ -194,7 +194,7 @@ def _positive(value: object) -> bool:
 
 
 def _insert(valid: Tensor, axes: str) -> Tensor:
-    """`valid` (B, *grid) with an axis of size 1 for each other name of `axes`."""
+    """`valid` (B, *grid) with an axis of size 1 for each named axis of `axes` other than `b`."""
     before, after = parse_axes(axes)
     return valid[(slice(None),) + (None,) * (before - 1) + (...,) + (None,) * after]
 
@@ -208,7 +208,7 @@ def _reduce(real: Tensor, axes: str) -> Tensor:
 
 
 def _check_index(index: Tensor, batch: int) -> None:
-    """`index` names a partner in the batch for each of its samples."""
+    """Raise unless `index` names a partner in the batch for each of its samples."""
     if not isinstance(index, Tensor) or index.dtype != torch.int64:
         raise TypeError(f"index must be an int64 tensor, got {getattr(index, 'dtype', type(index).__name__)}")
     if index.shape != (batch,):
@@ -217,7 +217,7 @@ def _check_index(index: Tensor, batch: int) -> None:
 
 
 def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:
-    """`valid` marks locations of a batch and grid of this `shape`."""
+    """Raise unless `valid` marks locations of a batch and grid of this `shape`."""
     if not isinstance(valid, Tensor) or valid.dtype != torch.bool:
         raise TypeError(
             f"valid must be a bool tensor, True where a location is real, got "
@@ -235,7 +235,7 @@ def _check_valid(valid: Tensor, shape: tuple[int, ...]) -> None:
 
 
 def _check_told(valid: Tensor, x: Tensor) -> None:
-    """`valid` marks locations of the axes that are meant, which nobody said and a batch of tokens would fit too."""
+    """Raise if `valid` is ambiguous: `axes` was not given, and the shape would fit a batch of tokens too."""
     if x.shape[1:-1] == x.shape[2:] and max(valid.shape[1:]) > 1:
         raise ValueError(
             f"valid of shape {tuple(valid.shape)} marks either the last axes of x or those before its last, as x has "

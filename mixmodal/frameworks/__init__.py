@@ -1,4 +1,4 @@
-"""Thin adapters to frameworks for training, one file each, which needs the framework and is imported where it is used.
+"""Thin adapters to training frameworks, one file each, which needs the framework and is imported where it is used.
 
-`import mixmodal` imports none of them.
+`import mixmodal` does not import any of them.
 """

@@ -1,4 +1,4 @@
-"""Lightning: a callback that mixes the training batches of a LightningModule, which stays as it is."""
+"""Lightning: a callback that mixes the training batches of a LightningModule, which need not be changed."""
 
 import functools
 import hashlib
@@ -32,33 +32,33 @@ Hidden = HiddenMix | TokenMix
 class MixCallback(Callback):
     """Mix each training batch of a LightningModule; validation, test and prediction are left alone.
 
-    Either the batch is mixed, after it was moved to the device, or the network inside the module is. Soft targets need
-    no change where the module's loss takes them. Otherwise name the attribute of the module that `training_step` calls
-    as `self.criterion(preds, y)`: during training steps it gives the loss of the mix, by the criterion that is there.
+    Either the batch is mixed, after being moved to the device, or the network inside the module is. Soft targets need
+    no change if the module's loss accepts them. Otherwise name the attribute of the module that `training_step` calls
+    as `self.criterion(preds, y)`: during training steps, it computes the loss of the mix with the original criterion.
 
-    What is drawn for a batch follows from the seed, the place of the process among those that read other data, and the
-    number of the batch in the run. So processes draw differently although `seed_everything` is equal in all, and a
-    resumed fit draws what an uninterrupted one would have drawn. Turns of `Alternate` are saved with the checkpoint; in
-    several processes they are those of the first, and exact where each batch takes a turn. Draws inside a network use
-    torch's global generators, which are seeded for each training step and restored after it: dropout in the step is
-    repeatable then too.
+    The draw for a batch is determined by the seed, the rank of the process among those that read different data, and
+    the number of the batch in the run. So processes draw differently although `seed_everything` is the same in all of
+    them, and a resumed fit draws what an uninterrupted one would have drawn. Turns of `Alternate` are saved with the
+    checkpoint; with several processes, they are those of the first, and exact if each batch takes a turn. Draws inside
+    a network use torch's global generators, which are seeded for each training step and restored after it: this makes
+    dropout in the step reproducible too.
 
-    Everything is put back when the fit ends, also by an exception. It works with the package `pytorch_lightning` too.
+    Everything is restored when the fit ends, even with an exception. The package `pytorch_lightning` is supported too.
 
     Args:
         batch: what is mixed in a batch; give this or `hidden`.
-        hidden: makes what mixes inside the network of a module, as in `lambda module: mm.presets.patchup(module.net)`.
-            It is called when a fit starts. Labels are not mixed then, so name the `loss`.
+        hidden: function that mixes the network inside a module, as in `lambda module: mm.presets.patchup(module.net)`.
+            It is called when a fit starts. It does not mix labels, so name the `loss`.
         loss: the attribute of the module that is its criterion, see `Mix.loss`; `batch` must leave labels unmixed, with
-            `labels=None`. None where the batch gets soft targets or mixed label maps, or nothing has a partner.
+            `labels=None`. None if the batch gets soft targets or mixed label maps, or if nothing has a partner.
         axes: axes pattern of dense labels, for `loss`; see `Mix.loss`.
-        seed: of all draws. If None it is torch's initial seed in the first process, which `seed_everything` sets, and
-            is saved with the checkpoint.
+        seed: seed of all draws. If None, torch's initial seed in the first process, which `seed_everything` sets; it is
+            saved with the checkpoint.
 
     Raises:
         TypeError: `batch` is not a MixBatch; `hidden` is not a function, or returns something else.
-        ValueError: both or none of `batch` and `hidden`; soft targets and `loss`; labels left unmixed and no `loss`. In
-            a fit: a module without such a criterion, or whose training step does not call it.
+        ValueError: both or neither of `batch` and `hidden`; soft targets and `loss`; labels left unmixed and no `loss`.
+            In a fit: a module without such a criterion, or whose training step does not call it.
         RuntimeError: in a fit: the training step takes a `dataloader_iter`, so that batches cannot be mixed for it.
 
     >>> import mixmodal as mm
@@ -98,23 +98,23 @@ class MixCallback(Callback):
         self.batch, self.hidden, self.loss, self.axes, self.seed = batch, hidden, loss, axes, seed
         self._seed = self._rank = 0
         self._state: dict[str, Any] = {}
-        """From a checkpoint, or where the last fit ended, until the next batch is mixed."""
+        """State from a checkpoint, or from the end of the last fit, until the next batch is mixed."""
         self._loaded = False
-        """Whether it is from a checkpoint."""
+        """Whether it comes from a checkpoint."""
         self._begun: dict[str, Any] = {}
-        """Number of the batch that was mixed last, and states of the mixers before it."""
+        """Number of the batch that was mixed last, and the states of the mixers before it."""
         self._detach()
 
     def _detach(self) -> None:
         self._fit, self._step = ExitStack(), ExitStack()
-        """What must be put back after the fit, and after the training step."""
+        """What must be restored after the fit, and after the training step."""
         self._inside: Hidden | None = None
         self._mix: Mix | None = None
         self._mixed = self._asked = False
-        """Whether the batch that comes next is mixed, and whether the step has asked for a loss."""
+        """Whether the next batch is mixed, and whether the step has asked for a loss."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy has, which takes no part in a fit that this callback is in."""
+        """The state of a copy, which takes no part in a fit that this callback is running in."""
         running = ("_fit", "_step", "_inside", "_mix", "_mixed", "_asked")
         kept = {name: value for name, value in vars(self).items() if name not in running}
         return kept | {"_state": self.state_dict()}
@@ -125,7 +125,7 @@ class MixCallback(Callback):
 
     @property
     def mix(self) -> Mix | None:
-        """The record of the last training batch; None where no fit runs."""
+        """The record of the last training batch; None if no fit is running."""
         return self._mix if self._inside is None else self._inside.mix
 
     def state_dict(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class MixCallback(Callback):
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._step.close()  # a batch that a hook of the module skipped has no end
+        self._step.close()  # a batch skipped by one of the module's hooks never ends
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._put_back()
@@ -204,7 +204,7 @@ class MixCallback(Callback):
         self._fit.enter_context(_replaced(_hidden(inside).acting, "paused", True))
 
     def _after_transfer(self, trainer: Trainer, move: Callable[..., Any], batch: Any, *args: Any, **kwargs: Any) -> Any:
-        """The batch on the device, mixed if it is one for training, and callbacks are not set aside for a search."""
+        """The batch on the device, mixed if it is for training, unless callbacks are suspended for a search."""
         batch = move(batch, *args, **kwargs)
         if batch is None or not trainer.training or self not in trainer.callbacks:  # type: ignore[attr-defined]
             return batch
@@ -215,7 +215,7 @@ class MixCallback(Callback):
         return mixed
 
     def _begin(self, number: int) -> int:
-        """The seed of a batch; if it is the first after a checkpoint, mixers are put where they were before it."""
+        """The seed of a batch; if it is the first after a checkpoint, the mixers' states are restored first."""
         mixers = self._mixers()
         if self._state:
             states = self._state["before" if number <= self._state["batch"] else "after"]
@@ -234,7 +234,7 @@ class MixCallback(Callback):
         return [] if self._inside is None else list(_hidden(self._inside).at.values())
 
     def _mixed_loss(self, criterion: Criterion, preds: Tensor, y: Tensor, /, **settings: Any) -> Tensor:
-        """What the module's criterion is in a training step."""
+        """What replaces the module's criterion in a training step."""
         self._asked = True
         criterion = functools.partial(criterion, **settings) if settings else criterion
         mixing = self._mix if self._inside is None else self._inside
@@ -247,17 +247,17 @@ def _hidden(inside: Hidden) -> HiddenMix:
 
 
 def _number(trainer: Trainer) -> int:
-    """How many training batches have ended, which a checkpoint holds."""
+    """The number of completed training batches, which a checkpoint stores."""
     return trainer.fit_loop.epoch_loop.batch_progress.total.completed
 
 
 def _one(fields: object) -> bool:
-    """Whether there is one field, so that no labels, such as label maps, are among them."""
+    """Whether there is only one field, so that it cannot include labels, such as label maps."""
     return not isinstance(fields, Mapping) or len(fields) == 1
 
 
 def _refuse_partners(mixers: list[Draws]) -> None:
-    """Raise ValueError where labels would be learned unmixed."""
+    """Raise ValueError if labels would be used unmixed."""
     if any(mixer.partner for mixer in mixers):
         raise ValueError(
             "labels are not mixed, and loss is None, so the module would learn unmixed labels; name its criterion, as "
@@ -267,7 +267,7 @@ def _refuse_partners(mixers: list[Draws]) -> None:
 
 @contextmanager
 def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
-    """An attribute is another one for a while, also where the class or the list of submodules holds it.
+    """Replace an attribute for a while, even if it belongs to the class or is a submodule.
 
     >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2))
     >>> with _replaced(net, "0", len):
@@ -289,7 +289,7 @@ def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators begin at a seed, and go on afterwards where they were."""
+    """Seed torch's global generators for a while; afterwards they continue from where they were."""
     before = random_state(device)
     places = [torch.device("cpu"), device][: len(before)]
     restore([torch.Generator(place).manual_seed(seed).get_state() for place in places], device)

@@ -1,4 +1,4 @@
-"""Pairs (x, y) for training scripts that call a function of both: timm's, torchvision's, pipelines of data."""
+"""Pairs (x, y) for training scripts that call a function of both: timm's, torchvision's, data pipelines."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -11,18 +11,18 @@ from mixmodal.modalities.batches import MixBatch
 
 @dataclass
 class MixPairs:
-    """Mix a batch and make soft targets of its labels, (x, y) -> (x', y').
+    """Mix a batch and turn its labels into soft targets, (x, y) -> (x', y').
 
-    It goes in the place of timm's `mixup_fn`, whose attribute `mixup_enabled` the script sets for `--mixup-off-epoch`;
-    and of the transforms of torchvision's references, in `collate_fn=lambda samples: pairs(*default_collate(samples))`.
-    The loss is one for soft targets, `nn.CrossEntropyLoss` or timm's `SoftTargetCrossEntropy`, without smoothing of its
-    own where there is some here. Picklable.
+    It replaces timm's `mixup_fn`, whose attribute `mixup_enabled` the script sets for `--mixup-off-epoch`; and the
+    transforms in torchvision's references, as `collate_fn=lambda samples: pairs(*default_collate(samples))`. Use a loss
+    for soft targets, `nn.CrossEntropyLoss` or timm's `SoftTargetCrossEntropy`, without label smoothing of its own if
+    `label_smoothing` is set here. Picklable.
 
     Args:
-        mixer: what draws. timm's `mode` is told by it, see `OneOf` and `InPairs`.
-        num_classes: number of classes where labels are class numbers; None for soft, multi-label or regression targets.
+        mixer: the mixer or policy that draws. It determines what timm calls `mode`, see `OneOf` and `InPairs`.
+        num_classes: number of classes if labels are class numbers; None for soft, multi-label or regression targets.
         label_smoothing: the share of a class label that is spread evenly over all classes, in [0, 1].
-        mixup_enabled: whether to mix; if False labels become targets all the same.
+        mixup_enabled: whether to mix; if False, labels still become soft targets.
 
     Raises:
         TypeError: a mixer that needs saliency.
@@ -48,7 +48,7 @@ class MixPairs:
         """Mix.
 
         Args:
-            x: the batch, (B, ...), which stays as it is.
+            x: the batch, (B, ...), which is not modified.
             y: class numbers, integers (B,); or soft, multi-label or regression targets, floating (B, ...).
 
         Returns:

@@ -1,4 +1,4 @@
-"""The Trainer of Hugging Face, for batches that a network mixes."""
+"""The Hugging Face Trainer, for batches that are mixed by the network."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -23,23 +23,23 @@ from mixmodal.modalities.text.trainer import trainer_loss
 
 
 class MixTrainer(Trainer):  # type: ignore[misc]
-    """A `transformers.Trainer` for a mixed model: it takes the loss from the record of each forward.
+    """A `transformers.Trainer` for a mixed model: it computes the loss from the record of each forward.
 
     `HiddenMix` or `TokenMix` mixes in every training forward, at the input or inside the model, and in no other.
 
-    - The loss is that of `mm.trainer_loss`: exact under gradient accumulation and in several processes. By default it
+    - The loss is that of `mm.trainer_loss`: exact under gradient accumulation and with several processes. By default it
       is the loss that the model has without mixing; `label_smoothing_factor` is honoured for class numbers.
-    - In several processes each draws separately, although all have the seed of the `TrainingArguments`.
-    - `resume_from_checkpoint` continues the turns of an `Alternate`, which are in the checkpoint for each process.
+    - With several processes, each draws separately, although all have the seed of the `TrainingArguments`.
+    - `resume_from_checkpoint` continues the turns of an `Alternate`, which the checkpoint holds for each process.
 
     To mix in another Hugging Face Trainer, inherit from both: `class Mine(MixTrainer, Seq2SeqTrainer): ...`
 
     Args:
-        args: those of `Trainer`, by position.
+        args: positional arguments of `Trainer`.
         mixing: what mixes the model.
         criterion: see `mm.trainer_loss`.
         axes: see `mm.trainer_loss`.
-        kwargs: those of `Trainer`, by name, but for `compute_loss_func` and `model_init`.
+        kwargs: keyword arguments of `Trainer`, except `compute_loss_func` and `model_init`.
 
     Raises:
         TypeError: `mixing` is of another type.
@@ -74,7 +74,7 @@ class MixTrainer(Trainer):  # type: ignore[misc]
         trial: Any = None,
         ignore_keys_for_eval: list[str] | None = None,
     ) -> Any:
-        """`Trainer.train`; it goes on with the turns that lie in the checkpoint."""
+        """`Trainer.train`; it continues with the turns saved in the checkpoint."""
         folder: Any = resume_from_checkpoint
         if folder is True:
             folder = get_last_checkpoint(self.args.output_dir)  # type: ignore[no-untyped-call]
@@ -85,7 +85,7 @@ class MixTrainer(Trainer):  # type: ignore[misc]
             return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def _check(self) -> None:
-        """Raise ValueError where a batch would be mixed wrongly, or its loss be another one."""
+        """Raise ValueError if a batch would be mixed wrongly, or have another loss."""
         if not isinstance(self.mixing, HiddenMix | TokenMix):
             raise TypeError(
                 f"mixing={shown(self.mixing)} must be the HiddenMix or TokenMix that mixes the model, as in "
@@ -111,10 +111,10 @@ class MixTrainer(Trainer):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Apart(Draws):
-    """What a mixer draws in one of several processes, where the global generators of all are in the same state.
+    """A mixer in one of several processes whose global generators are all in the same state.
 
-    Each draw takes one number from the global generator on the CPU, and follows from it and the process. So draws
-    repeat where the generator's state is set back, and the generators of all processes stay alike.
+    Each draw takes one number from the CPU's global generator, and is determined by it and the process. So draws are
+    repeated if the generator's state is restored, and the generators of all processes stay in step.
 
     Args:
         mixer: the mixer.
@@ -137,7 +137,7 @@ class Apart(Draws):
         return self.mixer.partner
 
     def record(self, x: Tensor, asked: Asked) -> Mix:
-        seed = int(torch.randint(2**32, (), device="cpu")) + self.rank * 0x9E3779B9  # odd, so that none are alike
+        seed = int(torch.randint(2**32, (), device="cpu")) + self.rank * 0x9E3779B9  # odd, so that all differ
         before = random_state(x.device)
         devices = [torch.device("cpu"), x.device][: len(before)]
         restore([torch.Generator(device).manual_seed(seed % 2**32).get_state() for device in devices], x.device)
@@ -155,7 +155,7 @@ class Apart(Draws):
 
 @contextmanager
 def _apart(hidden: HiddenMix, rank: int) -> Iterator[None]:
-    """Let the mixers of a network draw for one of several processes."""
+    """Make the mixers of a network draw for one of several processes."""
     apart = {site: Apart(mixer, rank) for site, mixer in hidden.at.items()}
     hidden.at.update(apart)
     try:
@@ -165,7 +165,7 @@ def _apart(hidden: HiddenMix, rank: int) -> Iterator[None]:
 
 
 class _Turns(TrainerCallback):  # type: ignore[misc]
-    """Saves what changes in the mixers from draw to draw, beside the Trainer's random states, for each process."""
+    """Saves the state that the mixers carry from draw to draw, next to the Trainer's random states, per process."""
 
     def __init__(self, mixing: HiddenMix | TokenMix) -> None:
         self.mixing = mixing
@@ -177,16 +177,16 @@ class _Turns(TrainerCallback):  # type: ignore[misc]
 
 
 def _file(folder: str | Path, rank: int) -> Path:
-    """Where the turns of a process lie in a checkpoint."""
+    """The file in a checkpoint that holds the turns of a process."""
     return Path(folder, f"mixing_state_{rank}.pth")
 
 
 def _load(mixing: HiddenMix | TokenMix, file: Path) -> None:
-    """Go on with the turns of a checkpoint."""
+    """Continue with the turns of a checkpoint."""
     if file.exists():
         try:
             mixing.load_state_dict(torch.load(file, weights_only=True))
-        except Exception as error:  # torch documents none, and raises a dozen for damaged files
+        except Exception as error:  # torch documents no types, and raises a dozen for damaged files
             said = " ".join(str(error).split())
             raise ValueError(
                 f"{file} is damaged or belongs to other mixers ({type(error).__name__}: {said:.100}): resume from "

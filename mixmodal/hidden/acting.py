@@ -1,4 +1,4 @@
-"""What the hooks of a HiddenMix do: draw a site before the network, mix there, and let marks of padding follow."""
+"""What the hooks of a HiddenMix do: draw a site before the network runs, mix there, and update the padding masks."""
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -28,14 +28,14 @@ from mixmodal.hidden.replay import Forward, Site, State, random_state, recomputi
 
 
 class Acting:
-    """The hooks on a network, and the forward that they are in.
+    """The hooks on a network, and the state of the current forward.
 
-    A copy, which is made together with that of the network, has seen no forward yet.
+    A copy, which is made together with a copy of the network, has seen no forward yet.
 
     Args:
         model: the network.
         at: mixers by site.
-        marks: name of the argument that tells the network what is real; None if there is no padding.
+        marks: name of the argument that tells the network which locations are real; None if there is no padding.
 
     >>> import mixmodal as mm
     >>> net = nn.Identity()
@@ -49,7 +49,7 @@ class Acting:
         self.model, self.at = model, at
         self.forward = Forward()
         self.paused = False
-        """Whether forwards are mixed nowhere and leave no trace."""
+        """Whether mixing is off, with forwards leaving no trace."""
         self._sites, self._marks = set(at), marks
         self.hooks = Hooks(self)
         self.hooks.before(model, "_begin", first=True)
@@ -66,7 +66,7 @@ class Acting:
         self._around = {
             module: {each for each in told if each is not module and module in set(each.modules())} for module in told
         }
-        """For each module that is told what is real, those around it that are."""
+        """For each module that receives the padding mask, the enclosing modules that receive it too."""
         for module in told:
             self.hooks.before(module, "_lead", marks)
         self.hooks.after(model, "_end")
@@ -77,11 +77,11 @@ class Acting:
 
     @contextmanager
     def aside(self, *, paused: bool, at: dict[Site, Draws] | None = None) -> Iterator[None]:
-        """Forwards that leave no trace in the record.
+        """Run forwards that leave no trace in the record.
 
         Args:
-            paused: whether they are mixed nowhere.
-            at: mixers instead of those that there are.
+            paused: whether mixing is off in them.
+            at: mixers to use in place of the current ones.
         """
         before, self.forward, self.paused = (self.forward, self.paused, self.at), Forward(), paused
         self.at = self.at if at is None else at
@@ -114,11 +114,11 @@ class Acting:
         return mixed
 
     def draw_ahead(self, site: Site, x: Tensor) -> Mix | None:
-        """The record by which a site will mix in this forward, drawn before it is reached; None if it will not.
+        """The record that a site will use in this forward, drawn before the site is reached; None if it will not mix.
 
         Args:
             site: the site.
-            x: a tensor of the shape, dtype and device of what will be mixed.
+            x: a tensor with the shape, dtype and device of what will be mixed.
         """
         forward, place = self.forward, ("ahead", site)
         if recomputing():
@@ -137,15 +137,15 @@ class Acting:
         return forward.mixing and site not in forward and (site == forward.site or not self.at[site].partner)
 
     def _note(self, place: Hashable, site: Site, record: Mix, before: State, after: State) -> None:
-        """Keep what was drawn."""
+        """Remember what was drawn."""
         self.forward.note(place, record, before, after)
         if self.at[site].partner and record is not self.forward.mix:
-            self.forward.followed.clear()  # marks that followed a mix without a partner stayed as they were
+            self.forward.followed.clear()  # masks that followed a mix without a partner were left unchanged
         if self.at[site].partner or self.forward.mix is None:
             self.forward.mix = record
 
     def _begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """Before the model: draw the site, and give it marks of its own if it may have to hear of a mix later."""
+        """Before the model: draw the site, and pass the model its own copy of the mask if a later mix may change it."""
         if set(self.at) != self._sites:
             raise ValueError("at has different sites than before; only replace mixers, or make another HiddenMix")
         mixing = model.training and not self.paused
@@ -167,7 +167,7 @@ class Acting:
         return self._lend(model, (args, kwargs))
 
     def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """After the model: the site that was drawn must have been there; any, where all mix without a partner."""
+        """After the model: the drawn site must have been reached; if all mix without a partner, any of them."""
         forward = self.forward
         if recomputing() or not forward.running:
             return
@@ -181,7 +181,7 @@ class Acting:
         forward.running, forward.done = False, True
 
     def _close(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """After the model, also where it failed: a forward that did not end leaves nothing behind."""
+        """After the model, even if it failed: an unfinished forward leaves nothing behind."""
         if self.forward.running and not recomputing():
             self.forward = Forward()
 
@@ -209,7 +209,7 @@ class Acting:
         )
 
     def _lend(self, model: nn.Module, call: Call) -> Call | None:
-        """The call of the model with a copy of its marks, for mixes inside; see `_tell_model`."""
+        """The call of the model with a copy of its mask, for mixing inside it; see `_tell_model`."""
         forward = self.forward
         inside = forward.site is not None and module_of(forward.site) is not model
         if self._marks is None or forward.valid is None or not inside:
@@ -219,9 +219,10 @@ class Acting:
         return put(model, call, self._marks, forward.lent)
 
     def _tell_model(self, site: Site) -> None:
-        """After a mix of what a model has reduced: its own marks say where mixed samples end, for what it does later.
+        """After mixing what a model has downsampled: update its own mask to where mixed samples end, for later use.
 
-        It may pool by them. They are the copy that it was lent, and it holds no other, so they change in place.
+        The model may pool with that mask. It is the copy that the model was lent, and the only one it holds, so it is
+        changed in place.
         """
         forward = self.forward
         mix, given, lent = forward.mix, forward.given, forward.lent
@@ -235,7 +236,7 @@ class Acting:
             lent.copy_(torch.maximum(given, given.index_select(0, mix.index)))
 
     def _tell(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before a module within that is told what is real of less than before: the model has reduced its marks."""
+        """Before an inner module whose mask covers fewer locations than before: the model has downsampled its mask."""
         marks, forward = get(module, (args, kwargs), name), self.forward
         if recomputing() or not forward.running or forward.valid is None or decodes(module, (args, kwargs)):
             return
@@ -253,7 +254,7 @@ class Acting:
         forward.valid = marks.bool()
 
     def _check_told(self, site: Site, x: Tensor) -> None:
-        """Raise unless `x` has an axis for each of those along which it was told what is real."""
+        """Raise unless `x` has an axis for each axis of the mask of real locations."""
         valid = self.forward.valid
         if valid is not None and any(size not in (1, *x.shape[1:]) for size in valid.shape[1:]):
             raise TypeError(
@@ -263,7 +264,7 @@ class Acting:
             )
 
     def _lead(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """Before a module that is told what is real: the marks follow the mix, if none around it followed it before."""
+        """Before a module that receives the mask: make it follow the mix, unless an enclosing module's already did."""
         name = f"encoder_{name}" if decodes(module, (args, kwargs)) else name
         marks, forward = get(module, (args, kwargs), name), self.forward
         if marks is None or forward.mix is None or forward.mix.valid is None:

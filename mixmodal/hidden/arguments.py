@@ -1,4 +1,4 @@
-"""Hooks and arguments of modules: finding one, replacing one, and masks of real locations that follow a mix."""
+"""Hooks and arguments of modules: look one up, replace one, and make masks of real locations follow a mix."""
 
 import functools
 import inspect
@@ -17,7 +17,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def untraced(function: _Function) -> _Function:
-    """A function that compiled code calls and does not trace: a hook that is traced would draw once and for all.
+    """A function that compiled code calls but does not trace: a traced hook would draw once and for all.
 
     >>> untraced(len)([1, 2])
     2
@@ -28,15 +28,15 @@ def untraced(function: _Function) -> _Function:
 
 @functools.cache
 def untrace(kind: type) -> None:
-    """Let compiled code call the objects of a class and not trace it.
+    """Let compiled code call the objects of a class without tracing them.
 
-    It is for the constructor of the class: the compiler is loaded by those who make hooks, not by the import.
+    Call it in the constructor of the class, so that the compiler is loaded when a hook is made, not on import.
     """
     kind.__call__ = untraced(kind.__call__)  # type: ignore[method-assign,operator]
 
 
 def takes(module: nn.Module, name: str) -> bool:
-    """Whether the forward of a module has a parameter of this name.
+    """Whether a module's forward has a parameter of this name.
 
     >>> takes(nn.Linear(2, 2), "input"), takes(nn.Linear(2, 2), "attention_mask")
     (True, False)
@@ -56,7 +56,7 @@ def get(module: nn.Module, call: Call, name: str) -> Any:
 
 
 def put(module: nn.Module, call: Call, name: str, value: Any) -> Call:
-    """The call with another value for an argument that is given.
+    """The call with a new value for an argument that was given.
 
     >>> put(nn.Linear(2, 2), ((1,), {}), "input", 3)
     ((3,), {})
@@ -67,7 +67,7 @@ def put(module: nn.Module, call: Call, name: str, value: Any) -> Call:
 
 
 def first_tensor(values: tuple[Any, ...], where: str) -> Tensor:
-    """The first tensor of some values.
+    """The first tensor among some values.
 
     Raises:
         TypeError: there is none.
@@ -82,15 +82,15 @@ def first_tensor(values: tuple[Any, ...], where: str) -> Tensor:
 
 
 def follow(marks: Tensor, mix: Mix) -> Tensor:
-    """Marks of what is real, of what a location may attend to, after a mix.
+    """The mask of real locations, or of what a location may attend to, after a mix.
 
     Args:
-        marks: (B, T) or (B, heads or 1, queries or 1, T), of any dtype: 1 or True where to attend; or, where there are
-            negative numbers, an additive mask with 0 where to attend and a large negative number where not.
+        marks: (B, T) or (B, heads or 1, queries or 1, T), of any dtype: 1 or True where to attend; or, if it holds
+            negative numbers, an additive mask with 0 where to attend and a large negative number elsewhere.
         mix: the record, with `valid` (B, T).
 
     Returns:
-        Like `marks`: what either side may attend to, as far as it is real in the mixed sample.
+        Like `marks`: what either side may attend to, provided it is real in the mixed sample.
 
     >>> index, valid = torch.tensor([1, 0]), torch.tensor([[True, False], [True, False]])
     >>> mix = Mix(index=index, mask=torch.ones(1, 2), lam=torch.ones(2), valid=valid)
@@ -108,15 +108,15 @@ def follow(marks: Tensor, mix: Mix) -> Tensor:
 
 
 def marked(marks: object, name: str) -> Tensor:
-    """What is real by an argument that tells it, bool.
+    """The mask of real locations that an argument holds, as bool.
 
     Args:
         marks: (B, *grid), 1 or True where real, 0 or False where not, of any dtype.
-        name: what to call it.
+        name: what to call it in a message.
 
     Raises:
         TypeError: it is not a tensor.
-        ValueError: floats outside [0, 1], as an additive mask holds them.
+        ValueError: floats outside [0, 1], as in an additive mask.
 
     >>> marked(torch.tensor([[1.0, 0.0]]), "attention_mask")
     tensor([[ True, False]])
@@ -129,7 +129,7 @@ def marked(marks: object, name: str) -> Tensor:
 
 
 def reduced(marks: Tensor, before: Tensor) -> bool:
-    """Whether marks (B, T) are of fewer locations than others of the same batch.
+    """Whether a mask (B, T) covers fewer locations than another of the same batch.
 
     >>> reduced(torch.ones(2, 3), torch.ones(2, 9)), reduced(torch.ones(2, 1, 1, 3), torch.ones(2, 9))
     (True, False)
@@ -138,9 +138,9 @@ def reduced(marks: Tensor, before: Tensor) -> bool:
 
 
 def check_whole(mix: Mix, valid: Tensor, why: str) -> None:
-    """Raise unless a location is real after a mix wherever it is in the sample or its partner.
+    """Raise unless every location that is real in the sample or its partner is real after the mix.
 
-    Such marks can be counted: what is in one piece before the mix is in one piece after it.
+    Real locations can then be counted: what is contiguous before the mix is contiguous after it.
 
     Args:
         mix: the record, with `valid` (B, T).
@@ -148,7 +148,7 @@ def check_whole(mix: Mix, valid: Tensor, why: str) -> None:
         why: what counts them.
 
     Raises:
-        ValueError: padding lies where one side is real.
+        ValueError: there is padding where one side is real.
 
     >>> index, valid = torch.tensor([1, 0]), torch.tensor([[True, True], [True, False]])
     >>> mix = Mix(index=index, mask=torch.ones(1, 2), lam=torch.ones(2), valid=valid)
@@ -166,7 +166,7 @@ real: give the mixer holes=False
 
 
 def decodes(module: nn.Module, call: Call) -> bool:
-    """Whether a module is a decoder, whose own marks are of other tokens than those of the encoder.
+    """Whether a module is a decoder, whose own mask is for different tokens from the encoder's.
 
     >>> decodes(nn.Identity(), ((), {}))
     False
@@ -175,7 +175,7 @@ def decodes(module: nn.Module, call: Call) -> bool:
 
 
 def unmixed_labels(model: nn.Module, name: str) -> ValueError:
-    """What to raise where a network in training is given labels: it would compute a loss that knows of no mix."""
+    """What to raise if a network in training is given labels: the loss it computes would ignore the mixing."""
     return ValueError(
         f"{name} is given to {type(model).__name__} in training, whose loss would not know how its inputs were mixed: "
         f"leave it out and take mixing.loss(output.logits, labels); in place of a Trainer "
@@ -184,7 +184,7 @@ def unmixed_labels(model: nn.Module, name: str) -> ValueError:
 
 
 def _place(module: nn.Module, name: str) -> int:
-    """Position of a parameter in the forward of a module; past the end if it cannot be given by position."""
+    """Position of a parameter in a module's forward; past the end if it cannot be given by position."""
     for place, (each, parameter) in enumerate(inspect.signature(module.forward).parameters.items()):
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.POSITIONAL_ONLY):
             break

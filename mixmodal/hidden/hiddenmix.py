@@ -1,4 +1,4 @@
-"""HiddenMix: mix inside any network through hooks."""
+"""HiddenMix: mix inside any network with hooks."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -24,40 +24,40 @@ Sites = Mapping[nn.Module, Draws] | Mapping[tuple[nn.Module, str], Draws] | Mapp
 
 
 class HiddenMix:
-    """Mix at one of several sites of a network, drawn for each training forward: PatchUp, Manifold Mixup.
+    """Mix at one of several sites of a network, drawn anew for each training forward: PatchUp, Manifold Mixup.
 
-    A site is a module, and stands for its first tensor argument; or `(module, "output")` for its output, the first
-    element if that is a tuple; or `(module, name)` for its argument of that name. The network itself is the input
-    space, and "after the first stage" is the module that comes next. A site is mixed at the first call of its module in
-    a forward. Of the sites whose mixer has a partner one is drawn, with even odds. The others (Cutout, DropBlock) act
-    in every training forward. While `model.training` is False nothing is mixed and nothing drawn.
+    A site is a module, which stands for its first tensor argument; or `(module, "output")` for its output, the first
+    element if that is a tuple; or `(module, name)` for its argument of that name. The network itself stands for the
+    input space; to mix "after the first stage", name the module that comes next. A site is mixed at the first call of
+    its module in a forward. Among the sites whose mixer uses a partner, one is drawn uniformly. The others (Cutout,
+    DropBlock) act in every training forward. While `model.training` is False, nothing is mixed or drawn.
 
-    Draws use torch's global generators. It works in DistributedDataParallel and FSDP2, made before or after, under
+    Draws use torch's global generators. It works with DistributedDataParallel and FSDP2, whichever is made first, under
     autocast, with activation checkpointing (one training forward for each backward) and under `torch.compile`: make it
-    before the compiled network is first called; hooks break the graph, so fullgraph=True does not go with it, and an
-    `nn.Sequential` of PyTorch's layers with sites inside is not compiled.
+    before the compiled network is first called; hooks break the graph, so it cannot be combined with fullgraph=True,
+    and an `nn.Sequential` of PyTorch's layers with sites inside is not compiled.
 
-    It mixes this model and no copy of it: an average of weights or a teacher that was copied from it is as it would be
-    without hooks, and may have a HiddenMix of its own. Where an object that holds both is copied or pickled, its copy
-    holds a pair that works as this one does.
+    It mixes this model and no copy of it: a weight average or a teacher copied from it behaves as if there were no
+    hooks, and may have a HiddenMix of its own. If an object that holds both is copied or pickled, its copy holds a pair
+    that works just like this one.
 
-    A network that looks for the last token by `input_ids` (GPT-2, Llama) looks in the text before mixing: pad on the
+    A network that uses `input_ids` to find the last token (GPT-2, Llama) looks in the text before mixing: pad on the
     left, or use `TokenMix`. See `check`.
 
     Args:
         model: the network, called as before.
-        at: mixers by site. A mixer may be replaced between steps, as `hidden.at[site] = mixer`.
-        valid: name of the argument that tells the model what is real, (B, *grid) of ones and zeros, such as
-            "attention_mask" of a Hugging Face encoder. The mixers are given it, and the outermost modules that take an
-            argument of this name after the mix get one that follows the mix. A model that reduces it on the way, as
-            speech encoders do from samples to frames, counts what is real: mix its own argument, or where its encoder
-            has been told of frames, by mixers with `holes=False`.
+        at: mixers by site. A mixer may be replaced between steps: `hidden.at[site] = mixer`.
+        valid: name of the argument that tells the model which locations are real, (B, *grid) of ones and zeros, such as
+            "attention_mask" of a Hugging Face encoder. It is passed to the mixers, and the outermost modules that take
+            an argument of this name after the mix get one updated to follow it. A model that downsamples it on the way,
+            as speech encoders do from samples to frames, counts real locations: mix the model's own argument, or at a
+            site where its encoder has received the mask of frames, and use mixers with `holes=False`.
 
     Raises:
         ValueError: a site is not a module of the model or has no mixer; the model, or a part of it, is mixed by another
-            HiddenMix; the model takes no argument of the name `valid`. In a training forward: `labels` are given to
-            the model, whose loss would not know of the mix; the model reduces `valid`, and the mix leaves padding
-            between what is real, or lies where the model cannot be told of it.
+            HiddenMix; the model takes no argument named by `valid`. In a training forward: `labels` are given to the
+            model, whose loss would ignore the mixing; the model downsamples `valid`, and the mix leaves padding
+            between real locations, or happens where the model cannot be told of it.
 
     >>> import mixmodal as mm
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 10))
@@ -73,7 +73,7 @@ class HiddenMix:
         _check(model, at, valid)
         mixers: dict[Site, Draws] = {site: mixer if valid is None else alike(mixer) for site, mixer in at.items()}
         self.acting = Acting(model, mixers, valid)
-        """What the hooks do, for classes that mix by this one."""
+        """What the hooks do, for classes that build on this one."""
         _LIVING.add(self.acting)
 
     @property
@@ -91,10 +91,10 @@ class HiddenMix:
         self.acting.forward.mix = mix
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Any, Mix]:
-        """The model's output, and the record of what was mixed: in evaluation one that mixes nothing.
+        """The model's output, and the record of what was mixed; in evaluation, a record that mixes nothing.
 
         Raises:
-            RuntimeError: `remove` was called; the module of the site that was drawn was not called.
+            RuntimeError: `remove` was called; the module of the drawn site was not called.
             ValueError: the model is given `labels` in training, which it would not mix.
         """
         self._require_hooks()
@@ -113,7 +113,7 @@ class HiddenMix:
         """`Mix.loss` of the last forward, for trainers that call the model themselves; the plain loss in evaluation.
 
         Raises:
-            RuntimeError: the model is in training, and its last forward was not a training forward that ended.
+            RuntimeError: the model is in training mode, and its last forward was not a completed training forward.
         """
         forward = self.acting.forward
         if self.model.training and not self.acting.paused and not (forward.mixing and forward.done):
@@ -127,10 +127,10 @@ class HiddenMix:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Mix nothing for a while, in training too: for `update_bn`, or for what a teacher says of the batch as it is.
+        """Turn mixing off for a while, even in training: for `update_bn`, or for a teacher on the unmixed batch.
 
-        Forwards in it leave no trace: after it, `mix` and `loss` are those of the last forward before. In it `mix` is
-        None and `loss` the plain loss.
+        Forwards inside the context leave no trace: afterwards, `mix` and `loss` are those of the last forward before
+        it. Inside it, `mix` is None and `loss` is the plain loss.
 
         >>> import mixmodal as mm
         >>> net, x = nn.Linear(4, 3), torch.rand(2, 4)
@@ -143,11 +143,11 @@ class HiddenMix:
 
     @torch.no_grad()
     def check(self, *args: Any, **kwargs: Any) -> None:
-        """Raise unless the model, with mixers that mix nothing at all sites, gives the output that it gives by itself.
+        """Raise unless the model, with mixers that mix nothing at every site, gives the same output as without hooks.
 
-        A model may make more of its arguments than its sites show: count positions, or find the last token, by padding
-        that a hook replaces. This finds out for one batch; give one with padding. Random generators and buffers, such
-        as the statistics of batch norms, are set back.
+        A model may use its arguments in ways that its sites do not show: count positions, or find the last token, from
+        padding that a hook replaces. This checks one batch; pass one with padding. Random generators and buffers, such
+        as batch-norm statistics, are restored afterwards.
 
         Raises:
             RuntimeError: the outputs differ, or `remove` was called.
@@ -177,7 +177,7 @@ class HiddenMix:
         compare(found, plain, valid, model)
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes in the mixers from draw to draw, such as the turn of an `Alternate`, by the name of the site.
+        """State that the mixers carry from draw to draw, such as the turn of an `Alternate`, by the name of the site.
 
         >>> import mixmodal as mm
         >>> net = nn.Sequential(nn.Linear(4, 3))
@@ -201,7 +201,7 @@ class HiddenMix:
                 mixer.load_state_dict(state[name_of(self.model, site)])
 
     def remove(self) -> None:
-        """Take all hooks away; the model is as it was before."""
+        """Remove all hooks; the model is as it was before."""
         self.acting.hooks.remove()
 
     def __repr__(self) -> str:
@@ -227,11 +227,11 @@ class HiddenMix:
 
 
 _LIVING: weakref.WeakSet[Acting] = weakref.WeakSet()
-"""What is on a model that lives, also where nobody holds the HiddenMix."""
+"""The hooks on every model that is still alive, even if nothing refers to the HiddenMix."""
 
 
 def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
-    """Raise unless these sites of a model can be mixed."""
+    """Raise unless a model can be mixed at these sites."""
     modules = set(model.modules())
     for site, mixer in at.items():
         if isinstance(site, str):
@@ -255,5 +255,5 @@ def _check(model: nn.Module, at: Sites, valid: str | None) -> None:
 
 
 def _plain(x: Tensor) -> Mix:
-    """A record that mixes nothing, for a batch of the size of `x`."""
+    """A record that mixes nothing, for a batch the size of `x`."""
     return NoMix().draw(x)

@@ -1,4 +1,4 @@
-"""Hooks that belong to one module object, whatever is copied, pickled or wrapped."""
+"""Hooks that belong to one module object, even when it is copied, pickled or wrapped."""
 
 import sys
 from typing import Any
@@ -10,10 +10,10 @@ from mixmodal.hidden.arguments import untrace
 
 
 class Place:
-    """What a hook does and for which module object; a hook that does nothing.
+    """What a hook does and for which module object; as a hook itself, it does nothing.
 
     Args:
-        act: name of a method of the owner, which is given `given`, then what torch gives a hook.
+        act: name of a method of the owner, which is called with `given`, then with what torch passes to a hook.
         module: the module object that the hook is for.
         given: first arguments of the method.
 
@@ -28,10 +28,10 @@ class Place:
 
 
 class Hook:
-    """A hook of one module object that calls a method of its owner; the copy of it is its place, and does nothing.
+    """A hook of one module object that calls a method of its owner; a copy of it is just its `Place`, and does nothing.
 
-    Modules are copied and pickled together with their hooks: for an average of weights, a mean teacher, a process that
-    is spawned. Such a copy is not the owner's, unless its `Hooks` are copied along.
+    Modules are copied and pickled together with their hooks: for weight averaging, a mean teacher, a spawned process.
+    Such a copy does not belong to the owner, unless the owner's `Hooks` are copied with it.
 
     Args:
         owner: what the hook acts for.
@@ -54,7 +54,7 @@ class Hook:
     def __call__(self, module: nn.Module, *called: Any) -> Any:
         if module is self._place.module:
             return getattr(self._owner, self._place.act)(*self._place.given, module, *called)
-        failed = called[-1] is None  # the output of a forward that raised already
+        failed = called[-1] is None  # the output of a forward that has already raised
         if getattr(module, "_is_replica", False) and not failed:
             raise RuntimeError(
                 f"{type(module).__name__} is a replica of nn.DataParallel, whose threads would share one record; use "
@@ -67,7 +67,7 @@ class Hook:
 
 
 class Hooks:
-    """The hooks of an owner. Copied or pickled together with it, they act for the copy, on the copy's modules.
+    """The hooks of an owner. If copied or pickled together with it, they act for the copy, on the copy's modules.
 
     Args:
         owner: what the hooks act for.
@@ -88,32 +88,32 @@ class Hooks:
         return bool(self._made)
 
     def before(self, module: nn.Module, act: str, *given: Any, first: bool = False) -> None:
-        """Call a method of the owner before a module: with `given`, the module, its arguments, and those by name.
+        """Call a method of the owner before a module runs: with `given`, the module, its args and its kwargs.
 
         Args:
             module: the module.
             act: name of the method.
-            given: what it is given first.
-            first: before all hooks that are there.
+            given: its first arguments.
+            first: whether to run before all existing hooks.
         """
         place = Place(act, module, *given)
         hook = Hook(self._owner, place)
         self._made.append((place, module.register_forward_pre_hook(hook, prepend=first, with_kwargs=True)))
 
     def after(self, module: nn.Module, act: str, *given: Any, always: bool = False) -> None:
-        """Call a method of the owner after a module: with `given`, the module, its arguments and its output.
+        """Call a method of the owner after a module has run: with `given`, the module, its arguments and its output.
 
         Args:
             module: the module.
             act: name of the method.
-            given: what it is given first.
-            always: also where the module raised an exception.
+            given: its first arguments.
+            always: whether to call it even if the module raised an exception.
         """
         place = Place(act, module, *given)
         self._made.append((place, module.register_forward_hook(Hook(self._owner, place), always_call=always)))
 
     def remove(self) -> None:
-        """Take all hooks away."""
+        """Remove all hooks."""
         for _, handle in self._made:
             handle.remove()
         self._made.clear()
@@ -131,7 +131,7 @@ def _itself(place: Place) -> Place:
 
 
 def calls_itself(module: nn.Module) -> bool:
-    """Whether a hook of a module runs in a call of it that an outer call of it made.
+    """Whether a module's hook is running inside a nested call of that module, made from an outer call of it.
 
     >>> calls_itself(nn.Identity())
     False

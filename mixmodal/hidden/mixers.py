@@ -1,4 +1,4 @@
-"""Mixers as a network needs them: alike in their axes, or such that mix nothing, to see whether it stays itself."""
+"""Mixers as a network needs them: with matching axes, or mixing nothing, to check that hooks leave it unchanged."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ from mixmodal.hidden.replay import random_state, restore
 
 
 def leaves(mixer: Draws) -> Iterator[Draws]:
-    """The mixers of a policy, and of whatever holds mixers; a mixer itself.
+    """The mixers inside a policy or anything else that holds mixers; for a plain mixer, the mixer itself.
 
     >>> import mixmodal as mm
     >>> list(leaves(mm.OneOf([mm.NoMix(), mm.KeepEnds(mm.MixUp())])))
@@ -30,16 +30,16 @@ def leaves(mixer: Draws) -> Iterator[Draws]:
 
 
 def alike(mixer: Draws, axes: str | None = None) -> Draws:
-    """A mixer in which those that fit any tensor (`NoMix`, `MixUp`) have the axes of the others.
+    """A mixer in which the parts that fit any tensor (`NoMix`, `MixUp`) take the axes of the others.
 
-    What is real has axes, whatever the mask has.
+    The mask of real locations has axes, even if the mixing mask has none.
 
     Args:
         mixer: a mixer, or a policy.
-        axes: the axes; those of the other mixers if None, and nothing is done where they differ or there are none.
+        axes: the axes; if None, those of the other mixers, and nothing is changed if those differ or there are none.
 
     Raises:
-        ValueError: the mixer is in an object with state, which cannot be made anew.
+        ValueError: the mixer is inside an object with state, which cannot be recreated.
 
     >>> import mixmodal as mm
     >>> alike(mm.OneOf([mm.MixUp(axes="b * d"), mm.FMix(axes="b * d"), mm.NoMix()])).mixers[2].axes
@@ -66,7 +66,7 @@ def alike(mixer: Draws, axes: str | None = None) -> Draws:
 
 @dataclass(frozen=True)
 class Still(Draws):
-    """Records like those of a mixer, that leave everything as it is; the random generators stay where they are.
+    """Records like those of a mixer that leave everything unchanged; the random generators do not advance.
 
     Args:
         mixer: the mixer.
@@ -102,7 +102,7 @@ class Still(Draws):
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in an output: of mappings, tuples and lists, in their order.
+    """The tensors in an output, looking inside mappings, tuples and lists, in order.
 
     >>> [x.shape[0] for x in tensors({"a": torch.ones(1), "b": (torch.ones(2), None)})]
     [1, 2]
@@ -115,7 +115,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 
 def compare(found: Any, plain: Any, valid: Tensor | None, model: nn.Module) -> None:
-    """Raise unless two outputs of a network are the same, but for states (B, T, ...) of padding.
+    """Raise unless two outputs of a network are the same, apart from states (B, T, ...) at padding.
 
     Args:
         found: the output with hooks that mix nothing.

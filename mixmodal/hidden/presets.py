@@ -1,4 +1,4 @@
-"""The published ways to mix inside networks, as `HiddenMix` with sites and mixers set."""
+"""The published methods for mixing inside networks, as a `HiddenMix` with sites and mixers already set."""
 
 from collections.abc import Sequence
 
@@ -28,9 +28,9 @@ def manifold_mixup(
 
     Args:
         net: the network.
-        at: the sites; the input and after the first two stages of a ResNet if None.
+        at: the sites; if None, the input and after the first two stages of a ResNet.
         alpha: see `MixUp`; 2 on CIFAR and SVHN, 0.2 on Tiny-ImageNet.
-        axes: axes pattern at the sites, which padding needs.
+        axes: axes pattern at the sites, needed if there is padding.
         valid: see `HiddenMix`.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
@@ -55,7 +55,7 @@ def feature_cutmix(
 
     Args:
         net: the network.
-        at: the sites; the input, after the stem and after the first two stages of a ResNet if None.
+        at: the sites; if None, the input, after the stem and after the first two stages of a ResNet.
         alpha: see `CutMix`.
         axes: axes pattern at the sites.
         valid: see `HiddenMix`.
@@ -80,13 +80,13 @@ def patchup(
     axes: str = "b c *",
     valid: str | None = None,
 ) -> HiddenMix:
-    """PatchUp as published: blocks of feature maps, and at the input one box, as CutMix cuts it.
+    """PatchUp as published: blocks of feature maps, and at the input a single box, as in CutMix.
 
     Args:
-        net: the network, itself the site of the input.
-        at: the sites; the input, after the stem and after the first stage of a ResNet if None.
+        net: the network, which is itself the input site.
+        at: the sites; if None, the input, after the stem and after the first stage of a ResNet.
         soft: see `PatchUp`.
-        prob: share of the batches that are mixed; 1 if soft and 0.7 if not, as on CIFAR and SVHN, if None.
+        prob: share of the batches that are mixed; if None, 1 if soft and 0.7 if not, as on CIFAR and SVHN.
         block_size: see `PatchUp`.
         axes: axes pattern at the sites.
         valid: see `HiddenMix`.

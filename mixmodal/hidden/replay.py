@@ -1,4 +1,4 @@
-"""What happened in a forward, for activation checkpointing, which computes parts of it again in the backward pass."""
+"""What happened in a forward, for activation checkpointing, which recomputes parts of it in the backward pass."""
 
 import sys
 from collections.abc import Hashable
@@ -24,7 +24,7 @@ def recomputing() -> bool:
 
 
 def random_state(device: torch.device) -> State:
-    """State of torch's global generators: the CPU's, and that of `device`.
+    """State of torch's global generators: the CPU's and that of `device`.
 
     >>> len(random_state(torch.device("cpu")))
     1
@@ -34,7 +34,7 @@ def random_state(device: torch.device) -> State:
 
 
 def restore(state: State, device: torch.device) -> None:
-    """Set torch's global generators to a `random_state` of this device.
+    """Restore torch's global generators to a `random_state` of this device.
 
     >>> state = random_state(torch.device("cpu"))
     >>> first = torch.rand(2)
@@ -48,7 +48,7 @@ def restore(state: State, device: torch.device) -> None:
 
 
 def other_state() -> tuple[Any, Any]:
-    """State of the global generators of Python and, where it is loaded, NumPy, which some networks draw from.
+    """State of the global generators of Python and, if it is loaded, NumPy, which some networks draw from.
 
     >>> state = other_state()
     >>> restore_other(state)
@@ -58,23 +58,23 @@ def other_state() -> tuple[Any, Any]:
 
 
 def restore_other(state: tuple[Any, Any]) -> None:
-    """Set them to an `other_state`."""
+    """Restore them to an `other_state`."""
     sys.modules["random"].setstate(state[0])
     if state[1] is not None:
         sys.modules["numpy"].random.set_state(state[1])
 
 
 class Forward:
-    """One forward of a network: what it mixes and where, and all that it mixed and passed, by place.
+    """One forward of a network: what it mixes and where, and everything that it mixed or left alone, by place.
 
-    A call is known again by the state of the random generators, which checkpointing restores; so a module that is
-    called twice is no problem, and a forward that is not this one is found out.
+    A call is recognised by the state of the random generators, which checkpointing restores; so calling a module twice
+    is no problem, and a forward other than this one is detected.
 
     Args:
         site: where to mix with a partner; None for nowhere.
         mixing: whether anything is mixed in it.
-        running: whether it has begun and not ended.
-        valid: what is real, bool (B, *grid), as it was told last; None if there is no padding.
+        running: whether it has begun but not ended.
+        valid: real locations, bool (B, *grid), as last given; None if there is no padding.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class Forward:
     ) -> None:
         self.site, self.mixing, self.running, self.valid = site, mixing, running, valid
         self.done = False
-        """Whether it ended as it should."""
+        """Whether it ended normally."""
         self.mix: Mix | None = None
-        """The record of what was mixed with a partner; without one, of what was mixed first."""
+        """The record of the mix with a partner; if there was none, of the first mix."""
         self.ahead: dict[Hashable, Mix] = {}
         """Records that were drawn before their places were reached."""
         self.given: Tensor | None = None
-        """What the model was told is real, for a mix inside it."""
+        """The mask of real locations that the model was given, for a mix inside it."""
         self.lent: Tensor | None = None
         """The copy of it that the model holds."""
         self.followed: set[Hashable] = set()
-        """Places whose marks of real locations were made to follow the mix."""
+        """Places whose mask of real locations was made to follow the mix."""
         self._mixed: dict[Hashable, tuple[Mix, State, State]] = {}
         self._passed: list[State] = []
 
@@ -105,15 +105,15 @@ class Forward:
         return place in self._mixed
 
     def note(self, place: Hashable, record: Mix, before: State, after: State) -> None:
-        """A mix at a place, with the states of the generators before its draw and after it."""
+        """Note a mix at a place, with the states of the generators before and after its draw."""
         self._mixed[place] = record, before, after
 
     def note_passed(self, state: State) -> None:
-        """A call in which nothing was mixed."""
+        """Note a call in which nothing was mixed."""
         self._passed.append(state)
 
     def again(self, place: Hashable, device: torch.device) -> Mix | None:
-        """The record by which was mixed at a place the first time; None if it was passed.
+        """The record used at a place the first time; None if nothing was mixed there.
 
         Raises:
             RuntimeError: there was no such call in this forward.

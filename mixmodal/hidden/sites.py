@@ -1,4 +1,4 @@
-"""Where to mix: the usual sites of common networks, for `HiddenMix`."""
+"""Where to mix: the usual sites in common networks, for `HiddenMix`."""
 
 from typing import TypeVar
 
@@ -15,13 +15,13 @@ _Any = TypeVar("_Any")
 
 
 def resnet(net: nn.Module) -> list[nn.Module]:
-    """The input, after the stem, and after each stage but the last of a ResNet.
+    """The input, after the stem, and after each stage of a ResNet except the last.
 
     Args:
-        net: a network whose stages are `layer1`, `layer2`, …: torchvision's, timm's, pre-activation and wide ones.
+        net: a network whose stages are `layer1`, `layer2`, …: torchvision's, timm's, pre-activation and wide ResNets.
 
     Returns:
-        The network, then its stages; k of them are the first k insertion points of the PatchUp paper, k = 0 the input.
+        The network, then its stages: the insertion points k = 0, 1, … of the PatchUp paper, with k = 0 the input.
 
     Raises:
         ValueError: it has no such stages.
@@ -36,7 +36,7 @@ def resnet(net: nn.Module) -> list[nn.Module]:
 
 
 def convolutional(net: nn.Module) -> list[nn.Module]:
-    """The input, and before each convolution but the first, of a plain network of rank 1, 2 or 3.
+    """The input, and before each convolution except the first, of a plain 1-, 2- or 3-dimensional network.
 
     Args:
         net: a network whose convolutions are defined in the order in which they are called.
@@ -74,12 +74,12 @@ def recurrent(net: nn.Module) -> list[Site]:
 def encoder(net: nn.Module) -> list[Site]:
     """Before each layer of a Hugging Face encoder: hidden states (B, T, D), to mix with `axes="b * d"`.
 
-    Give `HiddenMix` the name of the mask of real tokens, `valid="attention_mask"`, so that it moves with the mix.
+    Give `HiddenMix` the name of the mask of real tokens, `valid="attention_mask"`, so that it follows the mix.
 
     Args:
-        net: a network with a list of layers that take `hidden_states`: the first list whose layers take an
-            `attention_mask` too, as those of a transformer do and those of a convolutional front end do not; or else
-            the first.
+        net: a network with a list of layers that take `hidden_states`. The first list whose layers also take an
+            `attention_mask` is used, as those of a transformer do and those of a convolutional front end do not; if
+            there is none, the first list.
 
     Raises:
         ValueError: it has none; or layers are skipped at random in training, so that a site may not be reached.

@@ -1,4 +1,4 @@
-"""The named methods that alter random blocks: PatchUp and DropBlock, made for feature maps of any rank."""
+"""The named methods that alter random blocks: PatchUp and DropBlock, for feature maps of any rank."""
 
 import math
 from collections.abc import Sequence
@@ -21,31 +21,31 @@ Channels = Literal["independent", "shared"]
 class PatchUp(Mixer):
     """Mix random blocks of a feature map with the partner's, or swap them; leave the rest alone.
 
-    At the input the paper cuts one box and mixes nothing: use `CutMix` there. `HiddenMix` puts both into a network.
+    At the input the paper cuts one box and blends nothing: use `CutMix` there. `HiddenMix` puts both into a network.
 
     Args:
-        block_size: side of a block in cells; on a shorter axis the whole axis. 7 in the paper; 5 or 3 in deep layers,
-            where blocks of 7 alter nearly everything.
-        gamma: nominal share of altered cells, in [0, 1]; 0.75 if soft and 0.5 if not, as in the paper, if None.
-        soft: blend the blocks with one share, or swap them.
-        alpha: the share in the blocks is Beta(alpha, alpha), if soft; 2 in the paper.
-        channels: "independent" draws blocks for every index of the letter axes of `axes`, as the authors' code does
+        block_size: side of a block in cells; it covers a shorter axis entirely. 7 in the paper; use 5 or 3 in deep
+            layers, where blocks of 7 alter nearly everything.
+        gamma: nominal share of altered cells, in [0, 1]; if None, 0.75 if soft and 0.5 if not, as in the paper.
+        soft: whether to blend the blocks with one share; if False, they are swapped.
+        alpha: if soft, the own share in the blocks is Beta(alpha, alpha); 2 in the paper.
+        channels: "independent" draws blocks for every index of the named axes of `axes`, as the authors' code does
             for channels; the axes of the record are then "b *". "shared" draws them once for all.
         seed_region: "everywhere", or "valid" for blocks that the border does not cut.
-        gamma_mode: "nominal", or "calibrated", where `gamma` is met; see `masks.seed_probability`.
+        gamma_mode: "nominal", or "calibrated", which attains `gamma`; see `masks.seed_probability`.
         axes: see `Mixer`; "b * d" for hidden states of a transformer.
-        per_sample: see `Mixer`; blocks are shared by the batch in the paper.
+        per_sample: see `Mixer`; in the paper, the batch shares its blocks.
 
-    `lam` asks for the share in the blocks, which hard blocks have none of. The record's `lam` is the share that was
-    kept of the whole map. The loss is the paper's, halved so that every method's loss has one scale: with p the share
-    of untouched cells, s that of a sample in its blocks (0 if hard) and Mix_w(y) = w · y + (1 - w) · y[index],
+    `lam` asks for the own share in the blocks, which hard blocks do not have. The record's `lam` is the share kept of
+    the whole map. The loss is the paper's, halved so that all methods' losses are on the same scale: with p the share
+    of untouched cells, s a sample's own share in its blocks (0 if hard) and Mix_w(y) = w · y + (1 - w) · y[index],
 
         1/2 · (p · ℓ(preds, y) + (1 - p) · ℓ(preds, Mix_s(y)) + ℓ(preds, Mix_lam(y)))
 
     For a criterion that is affine in the target, such as cross entropy, this is ℓ(preds, mix.targets(y)).
 
     Raises:
-        ValueError: `lam` is asked of hard blocks.
+        ValueError: `lam` is given for hard blocks.
 
     >>> mixed, mix = PatchUp(block_size=3)(torch.rand(4, 16, 8, 8))
     >>> mix.axes, mix.mask.shape, bool((mixed != 0).all())
@@ -118,22 +118,22 @@ class PatchUp(Mixer):
 
 @dataclass(frozen=True, kw_only=True)
 class DropBlock(Mixer):
-    """Zero random blocks and scale up the rest, for every channel on its own. No partner: labels and integers stay.
+    """Zero random blocks and scale up the rest, per channel. No partner: labels and integers are unchanged.
 
-    The schedule of the paper, from 0 to `drop_prob` in a line, replaces the mixer in `HiddenMix.at` between steps.
+    For the paper's schedule, linear from 0 to `drop_prob`, replace the mixer in `HiddenMix.at` between steps.
 
     Args:
-        block_size: side of a block in cells; on a shorter axis the whole axis.
+        block_size: side of a block in cells; it covers a shorter axis entirely.
         drop_prob: nominal share of zeros, in [0, 1]; see `masks.seed_probability`.
         axes: see `Mixer`; the axes of the record are "b *".
-        per_sample: blocks for every sample; the same for the whole batch if False.
+        per_sample: blocks for every sample; if False, the same for the whole batch.
 
     >>> dropped, mix = DropBlock(block_size=3)(torch.ones(2, 16, 8, 8))
     >>> torch.isclose(dropped.mean(), torch.tensor(1.0))
     tensor(True)
 
-    Source: Ghiasi et al., DropBlock (NeurIPS 2018), algorithm 1. Seeds are drawn everywhere, not in the inner region
-    only, as in PatchUp's code. The scale is that of the whole batch, and a batch without anything left stays zero.
+    Source: Ghiasi et al., DropBlock (NeurIPS 2018), algorithm 1. Seeds are drawn everywhere, as in PatchUp's code, not
+    just in the inner region. The scale is that of the whole batch, and a batch with nothing left stays zero.
     """
 
     block_size: int = 7
@@ -170,7 +170,7 @@ class DropBlock(Mixer):
 
 
 def _blocks(n: int, shape: Sequence[int], axes: str, **given: object) -> Tensor:
-    """`masks.blocks` (n, *shape) on the grid of `axes`, for each index of its letter axes on its own."""
+    """`masks.blocks` (n, *shape) on the grid of `axes`, drawn separately for each index of its named axes."""
     before, after = parse_axes(axes)
     end = len(shape) - after
     first, grid, last = shape[: before - 1], shape[before - 1 : end], shape[end:]

@@ -1,4 +1,4 @@
-"""The named methods."""
+"""The named methods that cut a box: CutMix and Cutout, in any rank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class CutMix(Mixer):
 
     Args:
         alpha: `lam` ~ Beta(alpha, alpha) is the share outside the box before it is clipped at the border.
-        adjust_lam: record the share that is left after clipping; if False the share asked for, which weighs labels
-            wrongly (by 0.19 on average at 32 x 32), as in the CutMix baseline of the FMix paper's code.
+        adjust_lam: record the realised share after clipping; if False, the share asked for, which gives labels wrong
+            weights (by 0.19 on average at 32 x 32), as in the CutMix baseline of the FMix paper's code.
         axes: see `Mixer`.
         per_sample: see `Mixer`.
         holes: see `Mixer`.
@@ -49,19 +49,19 @@ class CutMix(Mixer):
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout(Mixer):
-    """Zero a box with a uniform centre, clipped at the border. No partner: labels and integers stay.
+    """Zero a box with a uniformly drawn centre, clipped at the border. No partner: labels and integers are unchanged.
 
     Args:
         size: side of the box in cells, along every axis of the grid.
         axes: see `Mixer`.
-        per_sample: a box for every sample; one for the whole batch if False.
+        per_sample: a box for every sample; if False, one for the whole batch.
 
     >>> cut, mix = Cutout(size=4)(torch.ones(2, 3, 8, 8))
     >>> bool((cut[:, 0] == mix.mask).all()), mix.lam
     (True, tensor([1., 1.]))
 
-    Source: DeVries and Taylor, Cutout (2017), section 3.2; 16 on CIFAR-10, 8 on CIFAR-100, 20 on SVHN. Cut after
-    normalising, so that zero is the mean.
+    Source: DeVries and Taylor, Cutout (2017), section 3.2; 16 on CIFAR-10, 8 on CIFAR-100, 20 on SVHN. Apply it after
+    normalisation, so that zero is the mean.
     """
 
     size: int

@@ -14,25 +14,26 @@ from mixmodal.core.mixer import Mixer
 
 @dataclass(frozen=True, kw_only=True)
 class FMix(Mixer):
-    """Choose between the partners by thresholding a random low-frequency field, in any rank.
+    """Choose between a sample and its partner by thresholding a random low-frequency field, in any rank.
 
     Args:
         alpha: `lam` ~ Beta(alpha, alpha); 1 is uniform.
         decay_power: amplitudes of the field fall as frequency^-decay_power; 0 is white noise, larger is smoother.
         max_soft: half-width of a soft edge as a share of the mask, in [0, 1/2]; 0 in every experiment of the paper.
-        spectrum: "paper" for the paper's isotropic field, "upstream" for what its authors' code draws.
-        spacing: distance of neighbouring cells along each axis of the grid, in whose unit frequencies are counted.
-            "equal", as in the paper, has regions as wide as high in cells: on an oblong grid nearly all changes lie
-            along its longest axis, so that a spectrogram of 128 x 1024 is cut in time (2.2 changes along time, 0.02
-            along frequency). "relative" has as many changes along each axis, as on a cube. Numbers, one for each axis,
-            are distances in any unit, such as the millimetres of a scan: (1, 1, 5); none above a million times another.
+        spectrum: "paper" for the paper's isotropic field, "upstream" for the one that its authors' code draws.
+        spacing: distance between neighbouring cells along each axis of the grid, in whose unit frequencies are
+            measured. "equal", as in the paper, gives regions as wide as they are high in cells: on an oblong grid
+            nearly all changes are along its longest axis, so that a spectrogram of 128 x 1024 is cut in time (2.2
+            changes along time, 0.02 along frequency). "relative" gives as many changes along each axis, as on a cube.
+            Numbers, one for each axis, are distances in any unit, such as millimetres in a scan: (1, 1, 5); none may
+            exceed a million times another.
         axes: see `Mixer`.
         per_sample: see `Mixer`.
         holes: see `Mixer`.
 
     Raises:
-        ValueError: an argument is out of its range; a `spacing` with "upstream", whose field scales by the longest
-            axis. At a draw: a `spacing` of another rank than the grid.
+        ValueError: an argument is out of range; a `spacing` with "upstream", whose field scales by the longest axis. At
+            a draw: a `spacing` whose rank is not that of the grid.
 
     >>> mixed, mix = FMix()(torch.rand(4, 1, 10, 10, 10), lam=0.3)
     >>> mix.mask.shape, mix.lam

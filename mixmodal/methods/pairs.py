@@ -12,16 +12,17 @@ from mixmodal.core.records.mix import Mix
 
 @dataclass(frozen=True)
 class InPairs(Draws):
-    """Mix the first sample with the last, the second with the last but one: both of a pair by one mask and one share.
+    """Mix the first sample with the last, the second with the second to last: each pair shares one mask and one `lam`.
 
-    What one of them loses the other gets: sample i and sample B - 1 - i each keep m of their own and take 1 - m of the
-    other. Of an odd batch the sample in the middle stays as it is. `index` is fixed, and a batch has no padding.
+    What one of the pair loses, the other gets: sample i and sample B - 1 - i each keep m of their own and take 1 - m of
+    the other. In an odd batch the middle sample is unchanged. `index` is fixed, and padding is not supported.
 
     Args:
-        mixer: what draws a mask for each pair, if it is `per_sample`, or one for all; or a policy of such.
+        mixer: a mixer that draws a mask for each pair, if it is `per_sample`, or else one for all; or a policy of such
+            mixers.
 
     Raises:
-        TypeError: `mixer` needs saliency. At a draw: `index` or `valid` is given; `lam` is given by sample.
+        TypeError: `mixer` needs saliency. At a draw: `index` or `valid` is given; `lam` is given per sample.
 
     >>> import mixmodal as mm
     >>> pairs = InPairs(mm.CutMix(per_sample=True))
@@ -29,7 +30,7 @@ class InPairs(Draws):
     >>> mix.index.tolist(), bool((mix.lam == mix.lam.flip(0)).all())
     ([3, 2, 1, 0], True)
 
-    Source: `timm.data.Mixup(mode="pair")`, which only takes even batches.
+    Source: `timm.data.Mixup(mode="pair")`, which accepts only even batches.
     """
 
     mixer: Draws

@@ -1,4 +1,4 @@
-"""Policies: a choice among mixers for every batch, or every sample."""
+"""Policies: choosing among mixers for every batch, or for every sample."""
 
 import functools
 import itertools
@@ -41,18 +41,18 @@ class Policy(Draws):
 
 @dataclass(frozen=True)
 class OneOf(Policy):
-    """One mixer at random for each batch: a method with a probability, or one of several. Or one for each sample.
+    """One mixer chosen at random for each batch, or for each sample: apply a method with a probability, or one of many.
 
-    The switch of DeiT, ConvNeXt and timm, MixUp or CutMix with even odds, is the first line below; `per_sample` in all
-    three makes it one for each sample.
+    The switch of DeiT, ConvNeXt and timm, MixUp or CutMix with equal probability, is the first line below; setting
+    `per_sample` in all three places makes the choice for each sample.
 
     Args:
         mixers: the choices, mixers or policies.
         p: their probabilities, which sum to 1; equal if None.
-        per_sample: whether each sample has a mixer of its own. All of them draw for the whole batch, with one `index`,
-            and each sample takes its mixer's mask: its own one only if that mixer is `per_sample` too. The record is
-            soft where any mixer is. Refused are mixers that move cells (Puzzle Mix) or scale what is left (DropBlock),
-            and such without a partner beside others, but for `NoMix`.
+        per_sample: whether to choose a mixer for each sample. All of them draw for the whole batch, with one `index`,
+            and each sample takes the mask of its mixer: a mask of its own only if that mixer is `per_sample` too. The
+            record is soft if any mixer is. Not supported are mixers that move cells (Puzzle Mix) or scale what is left
+            (DropBlock), and combining mixers without a partner, other than `NoMix`, with mixers that have one.
 
     >>> import mixmodal as mm
     >>> switch = OneOf([mm.MixUp(alpha=0.8), mm.CutMix(alpha=1.0)])
@@ -103,13 +103,13 @@ class OneOf(Policy):
 
 
 class Alternate(Policy):
-    """The mixers in turn, batch by batch; the paper's hybrids. Turns continue across epochs.
+    """The mixers in turn, batch by batch, as in the paper's hybrids. Turns continue across epochs.
 
-    The only mixer with state: which turn comes next. `state_dict` holds it, with those of the mixers within.
+    The only mixer with state: which turn comes next. `state_dict` holds it, along with the states of the mixers within.
 
-    A worker of a DataLoader has a copy, which the main process never hears from. So a worker begins at a turn that is
-    drawn, from the generator that the DataLoader seeds for each worker and epoch, and takes turns among its own batches
-    from there: every mixer has its share however few batches an epoch has, and a seed repeats the turns. For turns
+    A DataLoader worker has a copy, whose state never reaches the main process. So a worker starts at a random turn,
+    drawn from the generator that the DataLoader seeds for each worker and epoch, and takes turns among its own batches
+    from there: every mixer gets its share however few batches an epoch has, and a seed reproduces the turns. For turns
     that are exact across workers and epochs, and that `state_dict` holds, mix in the training step.
 
     Args:
@@ -120,7 +120,7 @@ class Alternate(Policy):
     >>> [hybrid(torch.rand(2, 1, 4, 4))[1].uniform for _ in range(4)]
     [False, True, False, True]
 
-    Source: Harris et al., FMix (2020), the hybrid of section 5: a batch each, in turn.
+    Source: Harris et al., FMix (2020), the hybrid of section 5: one batch each, in turn.
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -156,10 +156,10 @@ class Alternate(Policy):
 
 
 def _each_its_own(records: Sequence[Mix], chosen: Tensor) -> Mix:
-    """A record in which each sample is that of the record that is chosen for it, int64 (B,)."""
+    """A record in which each sample comes from the record chosen for it, int64 (B,)."""
 
     def of(values: Sequence[Tensor]) -> Tensor:
-        """For each sample its record's value, of (B or 1, ...)."""
+        """For each sample the value from its record, given as (B or 1, ...)."""
         places = (chosen == place for place in range(1, len(values)))
         pairs = zip(places, values[1:], strict=True)
         first = values[0].expand(len(chosen), *values[0].shape[1:])
@@ -189,15 +189,15 @@ def _each_its_own(records: Sequence[Mix], chosen: Tensor) -> Mix:
 
 
 def _beside(chosen: Tensor, value: Tensor) -> Tensor:
-    """What is of samples, (B,), with axes of size 1 for all others of a value."""
+    """Per-sample values (B,), with axes of size 1 for all other axes of a value."""
     return chosen.view(-1, *[1] * (value.ndim - 1))
 
 
 def _on_the_grid_of(like: Mix, record: Mix) -> Tensor:
-    """The mask of a record on the grid of another one, which a uniform mask takes on.
+    """The mask of a record on the grid of another record; a uniform mask is expanded to it.
 
     Raises:
-        ValueError: masks of different axes or grids.
+        ValueError: masks with different axes or grids.
     """
     if record.uniform:
         share = record.mask
@@ -214,7 +214,7 @@ def _on_the_grid_of(like: Mix, record: Mix) -> Tensor:
 
 
 def _check_joins(mixer: Draws, record: Mix, partnered: bool) -> None:
-    """Raise TypeError unless samples of a record can be in one batch with those of others."""
+    """Raise TypeError unless samples of a record can share a batch with those of others."""
     if record.moves is not None or record.scale is not None:
         does = "moves cells" if record.scale is None else "scales what is left"
         raise TypeError(f"{mixer!r} {does}, which is one for a whole batch; leave it out, or set per_sample=False")
@@ -226,7 +226,7 @@ def _check_joins(mixer: Draws, record: Mix, partnered: bool) -> None:
 
 
 def _place(p: Sequence[float] | None, generator: torch.Generator | None) -> int:
-    """A place drawn by these probabilities, on the host."""
+    """An index drawn with these probabilities, on the host."""
     device = "cpu" if generator is None else generator.device
     return int(torch.multinomial(torch.tensor(p, dtype=torch.float64, device=device), 1, generator=generator))
 

@@ -13,7 +13,7 @@ from mixmodal.core.mixer import Mixer
 
 @dataclass(frozen=True, kw_only=True)
 class MixUp(Mixer):
-    """Blend whole samples: `lam` everywhere. Takes a batch of any rank, whatever `axes` says where nothing is padded.
+    """Blend whole samples: `lam` everywhere. Takes a batch of any rank, whatever `axes` says if there is no padding.
 
     Args:
         alpha: `lam` ~ Beta(alpha, alpha); 1 is uniform.
@@ -37,7 +37,7 @@ class MixUp(Mixer):
 
 @dataclass(frozen=True, kw_only=True)
 class NoMix(Mixer):
-    """Leave the batch as it is: the baseline, and the off side of a policy. Takes a batch of any rank.
+    """Leave the batch as it is: the baseline, and the "off" choice of a policy. Takes a batch of any rank.
 
     Args:
         axes: see `Mixer`; it says which axes `valid` marks.

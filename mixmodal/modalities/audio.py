@@ -1,6 +1,6 @@
-"""Audio: log-mel spectrograms with padding, and targets for events that sound together.
+"""Audio: log-mel spectrograms with padding, and targets for overlapping sound events.
 
-Waveforms and spectrograms need no method of their own, only the axes that a mask varies on:
+Waveforms and spectrograms need no method of their own, only the axes along which a mask varies:
 
 | batch | shape | axes |
 |---|---|---|
@@ -10,7 +10,7 @@ Waveforms and spectrograms need no method of their own, only the axes that a mas
 | spectrograms, in time only | (B, 1, mels, frames) | "b c f *" |
 | spectrograms, in frequency only | (B, 1, mels, frames) | "b c * t" |
 
-A mask in frequency only is the same in every frame, so it knows no padding in time.
+A mask in frequency only is the same in every frame, so it cannot account for padding in time.
 """
 
 import warnings
@@ -24,21 +24,21 @@ from mixmodal.core.records.mix import Mix
 from mixmodal.modalities.waves import check_frames, check_lengths, filters, flat, whole
 
 SMALLEST = 1e-5
-"""The smallest magnitude that decibels tell from silence, as in librosa."""
+"""The smallest magnitude that is not treated as silence in decibels, as in librosa."""
 
 
 class LogMel(nn.Module):
-    """Mel spectrograms in decibels below the loudest band of each clip.
+    """Mel spectrograms in decibels relative to the loudest band of each clip.
 
     With the defaults these are librosa's `melspectrogram` and `power_to_db(ref=np.max)`: Hann window, frames centred on
-    every `hop`-th sample with zeros beyond the ends, Slaney's mel scale and norm. A `scaled` result has another
+    every `hop`-th sample with zeros beyond the ends, Slaney's mel scale and norm. A `scaled` result is in another
     unit. A silent clip is 0 dB everywhere, since it is as loud as its maximum.
 
-    Padding changes nothing: samples after the length of a clip count as zero, which is what lies beyond its end, so its
-    real frames are those of the clip alone. Frames of padding hold -`floor` dB, and the maximum does not see them.
+    Padding changes nothing: samples beyond the length of a clip count as zero, just like what lies beyond its end, so
+    its real frames are those of the clip alone. Padded frames hold -`floor` dB, and the maximum ignores them.
 
-    It computes in float32 at least, also under autocast and in a model that is cast to another dtype (`.half()`,
-    `.bfloat16()`), whose window and filters stay in float32. It returns the dtype of the waveform.
+    It computes in at least float32, even under autocast and in a model that is cast to another dtype (`.half()`,
+    `.bfloat16()`), where its window and filters stay in float32. The result has the dtype of the waveform.
 
     Args:
         sample_rate: of the waveforms, in Hz.
@@ -47,14 +47,14 @@ class LogMel(nn.Module):
         n_mels: number of mel bands.
         f_min: lower end of the lowest band, in Hz.
         f_max: upper end of the highest band, in Hz; half the sample rate if None.
-        power: exponent of the magnitudes that are summed in a band, in (0, 7], 2 for energy. Decibels are those of the
+        power: exponent of the magnitudes that are summed in a band, in (0, 7], 2 for energy. Decibels refer to the
             magnitude.
-        floor: what lies further below the maximum is set to this distance, in dB.
+        floor: levels further below the maximum than this are clipped to it, in dB.
         scaled: map [-floor, 0] dB to [-1/2, 1/2].
 
     Raises:
         ImportError: the package `torchaudio` is missing.
-        ValueError: a number is out of its range.
+        ValueError: a number is out of range.
 
     >>> import mixmodal as mm
     >>> logmel = LogMel()
@@ -65,8 +65,8 @@ class LogMel(nn.Module):
     >>> mixed.shape, mix.valid.shape
     (torch.Size([4, 1, 32, 32]), torch.Size([4, 32, 32]))
 
-    Source: McFee et al. 2015, "librosa: Audio and Music Signal Analysis in Python"; its version 0.11 is the reference
-    of the tests. The defaults are the inputs of Google commands in the code of Harris et al. 2020 (FMix).
+    Source: McFee et al. 2015, "librosa: Audio and Music Signal Analysis in Python"; the tests use its version 0.11 as
+    the reference. The defaults are those for Google commands in the code of Harris et al. 2020 (FMix).
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class LogMel(nn.Module):
 
         Raises:
             TypeError: `wave` is not floating, or `lengths` is not int64.
-            ValueError: another shape, an empty batch or clip, values that are not finite within the length of a clip,
-                or so large that powers are not; a length out of range.
+            ValueError: another shape, an empty batch or clip, values within the length of a clip that are not finite,
+                or so large that their powers are not; a length out of range.
 
         >>> LogMel(n_mels=8)(torch.zeros(2, 1024)).shape
         torch.Size([2, 1, 8, 3])
@@ -175,7 +175,7 @@ class LogMel(nn.Module):
         return stft.abs() ** self.exponent
 
     def of_power(self, power: Tensor, *, valid: Tensor | None = None) -> Tensor:
-        """The spectrograms that `forward` makes of what `power` gives, so that one can alter what is between.
+        """The spectrograms that `forward` makes from the output of `power`, so that it can be altered in between.
 
         Args:
             power: floating (B, n_fft // 2 + 1, frames), finite, 0 or more where a frame is real.
@@ -215,7 +215,7 @@ class LogMel(nn.Module):
         return ((level + self.floor / 2) / self.floor if self.scaled else level)[:, None]
 
     def frames(self, lengths: Tensor) -> Tensor:
-        """The number of real frames of each clip: 1 + length // hop, or 0 where there is no sample.
+        """The number of real frames of each clip: 1 + length // hop, or 0 if it has no sample.
 
         Args:
             lengths: numbers of samples, int64 (B,), 0 or more.
@@ -235,7 +235,7 @@ class LogMel(nn.Module):
         return torch.where(lengths > 0, 1 + torch.div(lengths, self.hop, rounding_mode="floor"), 0)
 
     def valid(self, lengths: Tensor, frames: int) -> Tensor:
-        """Which frames are real: `valid[:, None]` is what a mixer of (mels, frames) takes, `valid` one of (frames).
+        """Which frames are real: pass `valid[:, None]` to a mixer over (mels, frames), `valid` to one over (frames).
 
         Args:
             lengths: numbers of samples, int64 (B,).
@@ -246,7 +246,7 @@ class LogMel(nn.Module):
 
         Raises:
             TypeError: `lengths` is not int64.
-            ValueError: another shape, or lengths that are negative or make more frames.
+            ValueError: another shape, or lengths that are negative or need more frames.
 
         >>> LogMel(hop=512).valid(torch.tensor([0, 600]), 3)
         tensor([[False, False, False],
@@ -258,7 +258,7 @@ class LogMel(nn.Module):
         return torch.arange(frames, device=lengths.device) < real[:, None]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LogMel":
-        """What `to`, `half` and `to_empty` do; window and filters follow to the device, and keep values and dtype."""
+        """What `to`, `half` and `to_empty` call; window and filters move to the device, but keep values and dtype."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         device = self.window.device
         self.window, self.bands = (
@@ -272,12 +272,12 @@ def union_targets(mix: Mix, y: Tensor) -> Tensor:
 
         y' = max([lam > 0] · y, [lam < 1] · y[index])
 
-    For multi-label data whose labels say that an event sounds somewhere in a clip: in a mixed clip the events of both
-    sides sound, and a share of the mask is not the share of an event. If labels are mutually exclusive, or say how
-    much, use `Mix.targets` and `Mix.loss`.
+    For multi-label data whose labels say that an event is heard somewhere in a clip: in a mixed clip the events of both
+    sides are heard, and the share of the mask is not the share of an event. If labels are mutually exclusive, or state
+    an amount, use `Mix.targets` and `Mix.loss`.
 
     Args:
-        mix: the record of the draw; without a partner, labels stay.
+        mix: the record of the draw; without a partner, labels are unchanged.
         y: labels of the batch before mixing, bool or floating (B, K), in [0, 1].
 
     Returns:
@@ -285,15 +285,15 @@ def union_targets(mix: Mix, y: Tensor) -> Tensor:
 
     Raises:
         TypeError: `y` holds integers.
-        ValueError: another shape, wrong batch, or values outside [0, 1].
+        ValueError: another shape, another batch size, or values outside [0, 1].
 
     >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
     >>> union_targets(mix, torch.tensor([[True, False, False], [False, False, True]]))
     tensor([[1., 0., 1.],
             [1., 0., 1.]])
 
-    Source: in sets for tagging, such as AudioSet (Gemmeke et al. 2017), labels say which events a clip holds; the union
-    is what follows for two clips.
+    Source: in tagging data sets, such as AudioSet (Gemmeke et al. 2017), labels say which events a clip contains; for
+    two clips, this gives the union.
     """
     check_tensor(y, "y")
     if not (y.is_floating_point() or y.dtype == torch.bool):

@@ -1,4 +1,4 @@
-"""Batches of many fields: what is mixed in them, what are labels, what marks padding; in a DataLoader too."""
+"""Batches of many fields: which are mixed, which are labels, which mark padding; also in a DataLoader."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -14,13 +14,13 @@ from mixmodal.core.records.mix import Mix
 from mixmodal.hidden.arguments import marked
 
 Key = str | int
-"""What a field goes by: a name in a mapping or a named tuple, a place in a tuple or a list."""
+"""What identifies a field: a name in a mapping or a named tuple, a position in a tuple or a list."""
 _Batch = TypeVar("_Batch")
 
 
 @dataclass(frozen=True)
 class _Fields:
-    """What the fields of a batch are, see `MixBatch`."""
+    """The role of each field of a batch, see `MixBatch`."""
 
     mixer: Draws
     _: KW_ONLY
@@ -62,7 +62,7 @@ class _Fields:
     def _mixed(self, batch: _Batch, generator: torch.Generator | None = None) -> tuple[_Batch, Mix]:
         inputs, told = self._input_fields(), self._told()
         for key in told[: len(told) - len(self.carried)]:
-            _field(batch, key)  # a name that is not there, before what is there and not named
+            _field(batch, key)  # report a missing field before one that is there but not named
         for names in _keys(batch):
             if set(told).isdisjoint(names):
                 raise ValueError(
@@ -84,7 +84,7 @@ class _Fields:
         return _with(batch, changed), mix
 
     def _told(self) -> list[Key]:
-        """The names of all fields that are spoken of."""
+        """The names of all fields that have been given a role."""
         single = [key for key in (self.valid, self.lengths) if key is not None]
         return [*self._input_fields(), *self._label_fields(), *single, *self.carried]
 
@@ -99,30 +99,30 @@ class _Fields:
 
 @dataclass(frozen=True)
 class MixBatch(_Fields):
-    """Mix a batch of many fields by one draw, whatever the fields are called.
+    """Mix a batch of many fields with one draw, whatever the fields are called.
 
-    A batch is a mapping (a dictionary, what a tokeniser or `datasets` gives, a TensorDict), a tuple, a named tuple or a
-    list. Every field of it is named here once, so that none is left unmixed by oversight.
+    A batch is a mapping (a dictionary, the output of a tokeniser or `datasets`, a TensorDict), a tuple, a named tuple
+    or a list. Each of its fields is named here once, so that none is left unmixed by oversight.
 
     Args:
-        mixer: what draws.
-        inputs: the fields that are mixed, and by which axes pattern: None for that of the mixer, "b *" for a label map
-            (B, H, W), see `Mix.__call__`. One field may be given by its name alone. The draw is made for the first one.
-        labels: the fields that become soft targets, and their number of classes: None for soft, multi-label and
-            regression targets. One field may be given by its name alone, its number of classes as `num_classes`. None
-            if labels stay as they are, for `mix.loss`.
-        num_classes: number of classes where `labels` is a name.
+        mixer: the mixer or policy that draws.
+        inputs: the fields to mix, each with its axes pattern: None for the mixer's own, "b *" for a label map
+            (B, H, W), see `Mix.__call__`. A single field may be given by name alone. The draw is made for the first.
+        labels: the fields that become soft targets, each with its number of classes: None for soft, multi-label and
+            regression targets. A single field may be given by name alone, with its number of classes as `num_classes`.
+            None to leave labels as they are, for `mix.loss`.
+        num_classes: number of classes if `labels` is a name.
         label_smoothing: the share of a class label that is spread evenly over all classes, in [0, 1].
         valid: the field that marks real locations, (B, *grid) of ones and zeros of any dtype, such as
-            "attention_mask". The draw is fitted to it, and it marks what is real in the mixed batch.
-        lengths: the field that counts the real locations of each sample, (B,), such as those of `Padded`. It is set to
+            "attention_mask". The draw is fitted to it, and in the mixed batch it marks what is real there.
+        lengths: the field that counts the real locations of each sample, (B,), such as that of `Padded`. It is set to
             `mix.lengths`; give `valid` as well.
-        carried: the fields that are carried along as they are, where a batch has them.
+        carried: the fields that are passed through unchanged, if a batch has them.
 
     Raises:
         TypeError: a mixer that needs saliency.
-        ValueError: a field that is named twice; `num_classes` beside classes by field; `label_smoothing` out of
-            range, or of labels without a number of classes; `lengths` without `valid`.
+        ValueError: a field that is named twice; `num_classes` as well as classes by field; `label_smoothing` out of
+            range, or for labels without a number of classes; `lengths` without `valid`.
 
     >>> import torch, mixmodal as mm
     >>> mixing = MixBatch(mm.CutMix(), inputs={"image": None, "map": "b *"}, labels={"label": 5})
@@ -133,7 +133,7 @@ class MixBatch(_Fields):
     """
 
     def __call__(self, batch: _Batch, *, generator: torch.Generator | None = None) -> tuple[_Batch, Mix]:
-        """Draw a record and mix the batch by it. The batch that is given stays as it is.
+        """Draw a record and mix the batch with it. The given batch is not modified.
 
         Args:
             batch: the batch.
@@ -144,10 +144,10 @@ class MixBatch(_Fields):
 
         Raises:
             KeyError: the batch has no such field.
-            TypeError: a batch of another kind; a field that is to be mixed and is not a tensor; integers, such as label
-                maps, and a mixer with soft masks.
+            TypeError: a batch of another kind; a field to be mixed that is not a tensor; integers, such as label maps,
+                with a mixer that has soft masks.
             ValueError: the batch has a field that is not named; class numbers without a number of classes; fields of
-                another batch size.
+                different batch sizes.
         """
         return self._mixed(batch, generator)
 
@@ -156,19 +156,20 @@ class MixBatch(_Fields):
 class MixCollate(_Fields):
     """A `collate_fn` that mixes each batch; picklable, so that workers can run it. (image, label) pairs by default.
 
-    It draws from torch's global generator, which a DataLoader seeds anew for every worker and epoch: draws differ
-    between workers and epochs, and `torch.manual_seed` before the loop makes them repeatable.
+    It draws from torch's global generator, which a DataLoader reseeds for every worker and epoch: draws differ
+    between workers and epochs, and `torch.manual_seed` before the loop makes them reproducible.
 
     Args:
-        mixer: what draws; in a worker an `Alternate` begins at a turn that is drawn, and keeps it there, see there.
-        inputs: see `MixBatch`, as the others.
-        labels: soft targets, the second field if it is not told otherwise.
-        num_classes: number of classes where labels are class numbers.
+        mixer: the mixer or policy that draws; in a worker an `Alternate` starts at a random turn and counts on from
+            there, see `Alternate`.
+        inputs: see `MixBatch`.
+        labels: the fields that become soft targets; the second field by default.
+        num_classes: number of classes if labels are class numbers.
         label_smoothing: see `MixBatch`.
         valid: see `MixBatch`.
         lengths: see `MixBatch`.
         carried: see `MixBatch`.
-        collate: makes a batch of the samples.
+        collate: function that makes a batch from the samples.
 
     >>> import torch, mixmodal as mm
     >>> samples = [(torch.rand(3, 8, 8), 0), (torch.rand(3, 8, 8), 2)]
@@ -184,14 +185,14 @@ class MixCollate(_Fields):
         """Collate and mix.
 
         Args:
-            samples: what `collate` makes a batch of, such as (image, label) pairs.
+            samples: the samples for `collate`, such as (image, label) pairs.
 
         Returns:
             The mixed batch, with soft targets for labels.
 
         Raises:
             KeyError, TypeError, ValueError: see `MixBatch.__call__`.
-            TypeError, ValueError: there is no sample, or `default_collate` makes no batch of them.
+            TypeError, ValueError: there is no sample, or `default_collate` cannot batch them.
         """
         given = list(samples)
         if not given:
@@ -200,10 +201,10 @@ class MixCollate(_Fields):
 
 
 def stacked(name: str, values: list[Any]) -> Any:
-    """Values of samples as torch collates them; `name` says which, for errors.
+    """Values of samples as torch collates them; `name` identifies them in error messages.
 
     Raises:
-        TypeError, ValueError: they make no batch.
+        TypeError, ValueError: they cannot be batched.
 
     >>> stacked("labels", [3, 4])
     tensor([3, 4])
@@ -217,13 +218,13 @@ def stacked(name: str, values: list[Any]) -> Any:
 
 
 def _keys(batch: Any) -> list[tuple[Key, ...]]:
-    """What each field of a batch goes by: a place, a name, or either.
+    """What identifies each field of a batch: a position, a name, or either.
 
     Raises:
         TypeError: the batch has no fields.
     """
     if isinstance(batch, Mapping):
-        fields = batch.keys()  # a TensorDict itself is iterated by its samples
+        fields = batch.keys()  # iterating over a TensorDict itself gives samples
         return [(key,) for key in fields]
     if isinstance(batch, list | tuple):
         names = getattr(batch, "_fields", None)
@@ -238,7 +239,7 @@ def _field(batch: Any, key: Key) -> Tensor:
     """A field of a batch.
 
     Raises:
-        KeyError: there is none of this name, or no such place.
+        KeyError: there is no field of this name or at this position.
         TypeError: it is not a tensor.
     """
     keys = _keys(batch)
@@ -255,9 +256,9 @@ def _field(batch: Any, key: Key) -> Tensor:
 
 
 def _with(batch: Any, changed: Mapping[Key, Tensor]) -> Any:
-    """A batch of the same kind with other values for some fields."""
+    """A batch of the same kind with new values for some fields."""
     if isinstance(batch, Mapping):
-        new = batch.copy() if hasattr(batch, "copy") else dict(batch)  # TensorDict, UserDict: of their own kind
+        new = batch.copy() if hasattr(batch, "copy") else dict(batch)  # TensorDict, UserDict: keep the type
         for key, value in changed.items():
             new[key] = value
         return new

@@ -1,4 +1,4 @@
-"""Waveforms: what is checked of them, and the filters of their spectrograms."""
+"""Waveforms: checks of them, and the filters for their spectrograms."""
 
 import warnings
 
@@ -12,14 +12,14 @@ REMEDIES = {
     torch.int16: "; of samples of 16 bits, pass wave.float() / 32768",
     torch.int32: "; of samples of 32 bits, pass (wave.double() / 2**31).float()",
 }
-"""What to pass for waves of integers, by dtype."""
+"""What to pass for integer waveforms, by dtype."""
 
 
 def filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> tuple[Tensor, Tensor]:
     """The window (n_fft,) and the filters (n_fft // 2 + 1, mels), float32 on the CPU whatever torch's defaults are.
 
-    torchaudio places frequencies from 0 to the whole part of half the rate, in the default dtype. So it is asked for
-    those of twice the rate, twice as many, whose first half is right for an odd rate too.
+    torchaudio places frequencies from 0 to the integer part of half the sample rate, in the default dtype. So we ask it
+    for twice as many at twice the rate; the first half of them is correct for an odd rate too.
 
     >>> window, bands = filters(16000, 512, 8, 0.0, 8000.0)
     >>> window.shape, bands.shape
@@ -31,7 +31,7 @@ def filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: floa
     torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of bands without a frequency, of which LogMel warns once
+            warnings.simplefilter("ignore", UserWarning)  # about bands without a frequency; LogMel warns once
             ends = f_min, f_max, n_mels, 2 * sample_rate
             bands = melscale_fbanks(n_fft + 1, *ends, norm="slaney", mel_scale="slaney")
             return torch.hann_window(n_fft), bands[: n_fft // 2 + 1].clone()
@@ -40,7 +40,7 @@ def filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: floa
 
 
 def check_lengths(lengths: Tensor) -> None:
-    """`lengths` is a number of samples for each clip."""
+    """Raise unless `lengths` holds a number of samples for each clip."""
     if not isinstance(lengths, Tensor) or lengths.dtype != torch.int64:
         raise TypeError(f"lengths must be an int64 tensor, got {getattr(lengths, 'dtype', type(lengths).__name__)}")
     if lengths.ndim != 1:
@@ -48,7 +48,7 @@ def check_lengths(lengths: Tensor) -> None:
 
 
 def whole(filters: Tensor) -> Tensor:
-    """The window or the filters, where no framework has put them in a lower dtype."""
+    """The window or the filters; raises if a framework has cast them to a lower dtype."""
     if torch.promote_types(filters.dtype, torch.float32) != filters.dtype:
         raise TypeError(
             f"the window and the filters of LogMel are {filters.dtype} and must be float32: leave its buffers out of "
@@ -58,7 +58,7 @@ def whole(filters: Tensor) -> Tensor:
 
 
 def flat(wave: Tensor) -> Tensor:
-    """`wave` as (B, T), checked but for its values."""
+    """`wave` as (B, T), with everything checked except its values."""
     check_tensor(wave, "wave")
     if not wave.is_floating_point():
         raise TypeError(f"wave is {wave.dtype} and must be floating{REMEDIES.get(wave.dtype, '')}")
@@ -71,7 +71,7 @@ def flat(wave: Tensor) -> Tensor:
 
 
 def check_frames(valid: Tensor, power: Tensor) -> None:
-    """`valid` marks the real frames of `power` (B, frequencies, frames)."""
+    """Raise unless `valid` marks the real frames of `power` (B, frequencies, frames)."""
     if not isinstance(valid, Tensor) or valid.dtype != torch.bool:
         raise TypeError(
             f"valid must be a bool tensor, True where a frame is real, got "

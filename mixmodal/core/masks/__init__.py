@@ -1,6 +1,6 @@
-"""Mask generators: `(lam (n,), shape) -> mask (n, *shape)` in any rank, 1 where a sample keeps itself.
+"""Mask generators: `(lam (n,), shape) -> mask (n, *shape)` in any rank, 1 where a sample keeps its own values.
 
-All of them are pure functions of their arguments and of torch's random state, run on the device of `lam`, and never
+All of them are pure functions of their arguments and torch's random state, run on the device of `lam`, and never
 wait for that device.
 """
 

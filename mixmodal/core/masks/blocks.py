@@ -1,4 +1,4 @@
-"""Blocks of one size about random seeds."""
+"""Blocks of one size around random seeds."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -26,14 +26,14 @@ def blocks(
     device: torch.device,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """PatchUp's and DropBlock's mask: 0 in blocks about random seeds, clipped at the border, 1 elsewhere.
+    """PatchUp's and DropBlock's mask: 0 in blocks around random seeds, clipped at the border, 1 elsewhere.
 
-    A block of side b about a seed at s covers the cells from s - (b - 1 - b // 2) to s + b // 2.
+    A block of side b around a seed at s covers the cells from s - (b - 1 - b // 2) to s + b // 2.
 
     Args:
         n: number of masks.
         shape: grid of a mask, any rank.
-        block_size: side of a block in cells; on a shorter axis the whole axis.
+        block_size: side of a block in cells; it covers a shorter axis entirely.
         gamma: nominal share of zeros, in [0, 1]; see `seed_probability`.
         seed_region: "everywhere", or "valid" for seeds whose block lies inside the grid.
         gamma_mode: see `seed_probability`.
@@ -47,7 +47,7 @@ def blocks(
     (tensor(1.), tensor([[0., 0., 0., 0.]]))
 
     Source: Faramarzi et al., PatchUp (AAAI 2022), section 3, equation 2; Ghiasi et al., DropBlock (NeurIPS 2018),
-    algorithm 1. Deviations from PatchUp's code: any rank, sides cut to the axis, even sides, grids that are no squares.
+    algorithm 1. Deviations from PatchUp's code: any rank, sides cut to the axis, even sides, grids that are not square.
     """
     probability = seed_probability(shape, block_size, gamma, gamma_mode=gamma_mode)
     hit = torch.rand(n, *shape, dtype=torch.float32, device=device, **source(generator)) < probability
@@ -65,16 +65,17 @@ def blocks(
 def seed_probability(
     shape: Sequence[int], block_size: int, gamma: float, *, gamma_mode: GammaMode = "nominal"
 ) -> float:
-    """The chance of a cell to be the seed of a block.
+    """The probability that a cell is the seed of a block.
 
     Args:
         shape: grid, any rank.
-        block_size: side of a block; on a shorter axis the whole axis.
-        gamma: share of cells in a block that is aimed at, in [0, 1].
+        block_size: side of a block; it covers a shorter axis entirely.
+        gamma: target share of cells in blocks, in [0, 1].
         gamma_mode: "nominal" for the papers' gamma · ΠF / (Πb · Π(F - b + 1)) with sizes F and sides b, at most 1. It
-            neglects overlaps, and it is made for seeds whose block lies inside the grid while they draw seeds
+            neglects overlaps, and assumes seeds whose block lies inside the grid although the papers draw seeds
             everywhere, so that 0.5 with blocks of 7 alters 0.49 of a 32 x 32 grid and 0.99 of an 8 x 8 one.
-            "calibrated" for 1 - (1 - gamma)^(1 / Πb): off the border a cell is altered with the chance gamma exactly.
+            "calibrated" for 1 - (1 - gamma)^(1 / Πb): away from the border, a cell is altered with probability exactly
+            gamma.
 
     >>> round(seed_probability((32, 32), 7, 0.5), 5)
     0.01546
@@ -91,7 +92,7 @@ def seed_probability(
 
 
 def _dilate(hit: Tensor, axis: int, side: int) -> Tensor:
-    """Whether any of the `side` cells from each on along an axis is hit; `side` - 1 cells shorter."""
+    """Whether any of the `side` cells starting at each cell along an axis is hit; `side` - 1 cells shorter."""
     reach = 1
     while reach < side:
         step = min(reach, side - reach)
@@ -102,7 +103,7 @@ def _dilate(hit: Tensor, axis: int, side: int) -> Tensor:
 
 
 def _dilate_by_counts(hit: Tensor, axis: int, side: int) -> Tensor:
-    """`_dilate` in two steps whatever the side, which on short axes is a size that may vary in compiled code."""
+    """`_dilate` in two steps whatever the side, which on short axes may be a dynamic size in compiled code."""
     before = F.pad(hit.cumsum(axis), [0, 0] * (hit.ndim - 1 - axis) + [1, 0])
     left = before.shape[axis] - side
     return before.narrow(axis, side, left) > before.narrow(axis, 0, left)

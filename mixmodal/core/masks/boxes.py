@@ -1,4 +1,4 @@
-"""One box: its cells are the partner's."""
+"""One box, whose cells come from the partner."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -11,12 +11,12 @@ from mixmodal.core.devices import on_host, source, widest
 
 
 def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
-    """0 in one box with a uniform centre, clipped at the border, 1 elsewhere.
+    """0 in one box with a uniformly drawn centre, clipped at the border, 1 elsewhere.
 
-    A box of side s centred on cell c covers the s cells from c - s // 2.
+    A box of side s centred on cell c covers the s cells starting at c - s // 2.
 
     Args:
-        sides: whole side lengths of the boxes in cells, (n, rank).
+        sides: integer side lengths of the boxes in cells, (n, rank).
         shape: grid of a mask, any rank.
         generator: source of the centres, on the device of `sides`; torch's global one if None.
 
@@ -45,7 +45,7 @@ def hole(sides: Tensor, shape: Sequence[int], *, generator: torch.Generator | No
 
 
 def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape: Sequence[int]) -> Tensor:
-    """`hole` on the host: a box is written into its mask, not compared with every cell."""
+    """`hole` on the host: write each box into its mask rather than comparing it with every cell."""
     mask = torch.ones(len(sides), *shape, dtype=torch.float32, device="cpu")
     for row, side, centre in zip(mask.unbind(), sides, centres, strict=True):
         row[tuple(slice(max(c - s // 2, 0), max(c - s // 2 + s, 0)) for s, c in zip(side, centre, strict=True))].zero_()
@@ -53,10 +53,10 @@ def _cut(sides: Sequence[Sequence[int]], centres: Iterable[Sequence[int]], shape
 
 
 def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None = None) -> Tensor:
-    """CutMix's mask: 0 in a box that holds a share 1 - `lam` of the grid before it is clipped at the border.
+    """CutMix's mask: 0 in a box that covers a share 1 - `lam` of the grid before it is clipped at the border.
 
-    The side along an axis of s cells is floor(s · (1 - lam)^(1 / rank)). An axis of one cell has nothing to cut: the
-    box spans it, and it does not count in the rank.
+    The side along an axis of s cells is floor(s · (1 - lam)^(1 / rank)). An axis of one cell cannot be cut: the box
+    spans it, and it does not count towards the rank.
 
     Args:
         lam: share outside the box before clipping, (n,), in [0, 1].
@@ -70,8 +70,8 @@ def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None 
     tensor([[[1., 1., 1.],
              [1., 1., 1.]]])
 
-    Source: Yun et al., CutMix (ICCV 2019), section 3.1, equation 2, carried from rank 2 to any rank. Deviation from the
-    authors' code: a box of odd side keeps all its cells (theirs loses one).
+    Source: Yun et al., CutMix (ICCV 2019), section 3.1, equation 2, extended from rank 2 to any rank. Deviation from
+    the authors' code: a box of odd side keeps all its cells (theirs loses one).
     """
     if on_host(lam):
         cut = [[int(side) for side in _sides(share, shape)] for share in lam.tolist()]
@@ -82,7 +82,7 @@ def box(lam: Tensor, shape: Sequence[int], *, generator: torch.Generator | None 
 
 
 def _sides(lam: Any, shape: Sequence[int]) -> list[Any]:
-    """Sides of `box` for one share, or as tensors (n,) for shares (n,)."""
+    """Sides of `box` for one share, or tensors (n,) for shares (n,)."""
     edge = (1 - lam) ** (1 / max(sum(size > 1 for size in shape), 1))
     roundoff = 1e-4  # keeps 8 · (1/8)^(1/3) at 4 cells
     return [(edge * size + roundoff) // 1 if size > 1 else -(-edge // 1) for size in shape]

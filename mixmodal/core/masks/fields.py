@@ -1,7 +1,7 @@
-"""Mask generators: `(lam (n,), shape) -> mask (n, *shape)` in any rank, 1 where a sample keeps itself.
+"""FMix's masks: the top share of a random low-frequency field, `(lam (n,), shape) -> mask (n, *shape)` in any rank.
 
-All of them are pure functions of their arguments and of torch's random state, run on the device of `lam`, and never
-wait for that device.
+They are pure functions of their arguments and torch's random state, run on the device of `lam`, and never wait for
+that device.
 """
 
 import functools
@@ -33,7 +33,7 @@ def fourier(
 ) -> Tensor:
     """FMix's mask: 1 on the top `lam` share of a random low-frequency field.
 
-    The number of ones is exact, also where cells tie: floor or ceil of lam · N with even odds, for N cells.
+    The number of ones is exact, even if cells tie: floor or ceil of lam · N with equal probability, for N cells.
 
     Args:
         lam: share of ones, (n,), in [0, 1].
@@ -46,7 +46,7 @@ def fourier(
         generator: source of the field, on the device of `lam`; torch's global one if None.
 
     Returns:
-        (n, *shape) float32 in [0, 1]; 0 and 1 only where `max_soft` is 0.
+        (n, *shape) float32 in [0, 1]; only 0 and 1 if `max_soft` is 0.
 
     Raises:
         ValueError: a `spacing` for "upstream", or of another rank than `shape`.
@@ -57,7 +57,7 @@ def fourier(
     Source: Harris et al., FMix (2020), section 4. Deviation from the authors' code: the field is that of the formula.
     """
     if not len(lam):
-        return lam.new_empty(0, *shape)  # not every FFT takes none
+        return lam.new_empty(0, *shape)  # not every FFT accepts an empty batch
     if spectrum == "upstream":
         require(spacing == "equal", "spacing", spacing, "be 'equal' for spectrum='upstream', which has no other")
         field = upstream_field(len(lam), shape, decay_power, device=lam.device, generator=generator)
@@ -89,9 +89,9 @@ def paper_field(
         n: number of fields.
         shape: grid of a field, any rank.
         decay_power: decay of the amplitude; the filter is scaled to a maximum of 1.
-        spacing: distance of neighbouring cells along each axis, in whose unit frequencies count cycles: "equal" along
-            all of them; "relative" for one over the cells of the axis, so that the grid is a cube whatever its shape;
-            or numbers above 0, one for each axis, such as millimetres.
+        spacing: distance between neighbouring cells along each axis, in whose unit frequencies are measured: "equal"
+            for the same along all axes; "relative" for one over the number of cells along the axis, so that the grid
+            counts as a cube whatever its shape; or numbers above 0, one for each axis, in millimetres, say.
         device: where to draw.
         generator: source of the noise, on `device`; torch's global one if None.
 
@@ -104,11 +104,11 @@ def paper_field(
     >>> paper_field(2, (5, 1, 4), 3.0, device=torch.device("cpu")).shape
     torch.Size([2, 5, 1, 4])
 
-    The noise is drawn in its half spectrum, where that of white noise is white again. On the CPU it is that of
-    `noise.Filter`; in compiled code and on devices all of it is normal.
+    The noise is drawn directly in the half spectrum, since the spectrum of white noise is white too. On the CPU it is
+    the noise of `noise.Filter`; in compiled code and on other devices, all of it is normal.
 
-    Source: Harris et al., FMix (2020), section 4. The real part of filtered complex noise, as the paper writes it, has
-    the law of filtered real noise up to scale.
+    Source: Harris et al., FMix (2020), section 4. The real part of filtered complex noise, as in the paper, has the
+    distribution of filtered real noise up to scale.
     """
     rank, last = len(shape), shape[-1]
     spacing = spacing if isinstance(spacing, str) else tuple(spacing)
@@ -118,7 +118,7 @@ def paper_field(
         amplitude = _amplitude(tuple(shape), decay_power, device, spacing).movedim(-1, 0)
         white = torch.randn(n, *amplitude.shape, 2, dtype=torch.float32, device=device, **source(generator))
         half_spectrum = torch.view_as_complex(white).mul_(amplitude)
-    if rank > 1:  # in the order in which they lie, which takes half the time
+    if rank > 1:  # in memory order, which takes half the time
         half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(2, rank + 1)))
     field: Tensor = torch.fft.irfft(half_spectrum, n=last, dim=1)
     return field.movedim(1, -1)
@@ -129,26 +129,26 @@ def _filter(shape: tuple[int, ...], decay_power: float, spacing: Spacing) -> Fil
     """The filter of `paper_field` on the CPU, with the last axis of the grid first."""
     amplitude = _amplitude(shape, decay_power, torch.device("cpu"), spacing).movedim(-1, 0)
     energy = amplitude.square() * 4
-    energy[:: (shape[-1] + 1) // 2] /= 4  # columns that are their own mirrors bring no second one
+    energy[:: (shape[-1] + 1) // 2] /= 4  # columns that mirror themselves count once
     return Filter.of(amplitude, energy)
 
 
 def _amplitude(shape: tuple[int, ...], decay_power: float, device: torch.device, spacing: Spacing = "equal") -> Tensor:
-    """Amplitudes of `paper_field` in its half spectrum."""
+    """The amplitudes of `paper_field` in the half spectrum."""
     rank, last = len(shape), shape[-1]
     square = torch.zeros((), dtype=torch.float32, device=device)
     for axis, (size, scale) in enumerate(zip(shape, _scales(shape, spacing), strict=True)):
         kept = last // 2 + 1 if axis == rank - 1 else size
         along = (_frequencies(size, kept, device) * scale).square()
         square = square + along.view(-1, *[1] * (rank - 1 - axis))
-    amplitude = square.clamp(min=1).rsqrt() ** float(decay_power)  # whole numbers beyond 64 bits are none to torch
+    amplitude = square.clamp(min=1).rsqrt() ** float(decay_power)  # torch rejects ints beyond 64 bits
     column = torch.arange(last // 2 + 1, device=device)
-    own_mirror = (column == 0) | (2 * column == last)  # of such a column irfft keeps one half
+    own_mirror = (column == 0) | (2 * column == last)  # irfft keeps one half of such a column
     return torch.where(own_mirror, amplitude * math.sqrt(2), amplitude)
 
 
 def _scales(shape: tuple[int, ...], spacing: Spacing) -> Sequence[float]:
-    """What turns cycles per cell along each axis into multiples of the lowest frequency of the grid."""
+    """Factors that turn cycles per cell along each axis into multiples of the grid's lowest frequency."""
     if spacing == "equal":
         return [max(shape)] * len(shape)
     if spacing == "relative":
@@ -163,9 +163,9 @@ def upstream_field(
 ) -> Tensor:
     """The field that the FMix authors' code draws, for comparison with their numbers.
 
-    Their code takes the first two rows of the frequency grid for real and imaginary part, and the axis of length two
-    for the half spectrum of the last mask axis. So along the last axis only the mean and the first harmonic are left
-    (in rank 1 the mask is one cyclic interval whatever the decay), and the masks are neither isotropic nor stationary.
+    Their code takes the first two rows of the frequency grid as real and imaginary parts, and the axis of length two as
+    the half spectrum of the last mask axis. So along the last axis only the mean and the first harmonic remain (in rank
+    1 the mask is a single cyclic interval whatever the decay), and the masks are neither isotropic nor stationary.
 
     Args:
         n: number of fields.
@@ -178,7 +178,7 @@ def upstream_field(
         (n, *shape) float32.
 
     Raises:
-        ValueError: for a shape that the authors' code cannot draw.
+        ValueError: the authors' code cannot draw this shape.
 
     >>> upstream_field(2, (8, 6), 3.0, device=torch.device("cpu")).shape
     torch.Size([2, 8, 6])
@@ -207,6 +207,6 @@ def upstream_field(
 
 
 def _frequencies(size: int, kept: int, device: torch.device) -> Tensor:
-    """The first `kept` of the frequencies of an axis without their sign, in cycles per sample."""
+    """The first `kept` frequencies of an axis, as absolute values in cycles per sample."""
     cycles = torch.arange(kept, device=device)
     return torch.minimum(cycles, size - cycles).float() / size

@@ -1,4 +1,4 @@
-"""White noise with given amplitudes, at the cost of few normal numbers: what FMix's fields are made of on a CPU."""
+"""White noise with given amplitudes that needs few normal numbers: the source of FMix's fields on a CPU."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,22 @@ from torch import Tensor
 from mixmodal.core.devices import source
 
 FEW = 256
-"""Up to so many complex numbers all are normal."""
+"""Up to this many complex numbers, all are normal."""
 
 EXCESS = 1e-8
-"""Bound on the excess kurtosis of a cell, by which its law may differ from the normal one."""
+"""Bound on the excess kurtosis of a cell, that is, on how far it may be from normally distributed."""
 
 UNSEEN = 2.0**-50
-"""Share of the energy that float32 does not resolve."""
+"""Share of the energy that is below the resolution of float32."""
 
 KEPT, MIDDLE = -0x0F0F0F0F0F0F0F10, 0x0808080808080808
-"""Of each byte of a word the upper four bits, and what puts 0 in their middle: -120, -104, ..., 120 with even odds."""
+"""Bit masks that keep the upper four bits of each byte and centre them on 0: uniform on -120, -104, ..., 120."""
 
 VARIANCE = 16**2 * (16**2 - 1) / 12
-"""That of such a byte."""
+"""The variance of such a byte."""
 
 KURTOSIS = 6 / 5 * (16**2 + 1) / (16**2 - 1)
-"""The excess kurtosis of such a byte without its sign."""
+"""The absolute excess kurtosis of such a byte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +31,14 @@ class Filter:
     """Amplitudes (k, ...) of complex noise, and which of its numbers must be normal.
 
     Args:
-        amplitude: what multiplies a normal number of deviation 1, (k, ...), largest where `energy` is.
-        scale: what multiplies a random byte, (2 k ...): the amplitudes of real and imaginary parts, flattened.
-        normal: places in `scale` of numbers that are normal; None if all are.
+        amplitude: factors of standard normal numbers, (k, ...), largest where `energy` is.
+        scale: factors of random bytes, (2 k ...): the amplitudes of real and imaginary parts, flattened.
+        normal: positions in `scale` of the numbers that are normal; None if all are.
 
-    The numbers with most of the energy are normal, as all should be. A cell of the field is a sum over all numbers. Of
-    the others, which have a small share each, only such sums are seen: they are uniform on 16 values, independent, and
-    of the variance of the normal ones. So the covariance of the field is that of normal noise, and a cell is normal
-    but for an excess kurtosis of `EXCESS` at most.
+    The numbers with most of the energy are normal, as all should be. A cell of the field is a sum over all numbers, so
+    the others, which contribute little each, matter only through such sums: they are uniform on 16 values, independent,
+    and have the variance of the normal ones. So the covariance of the field is that of normal noise, and a cell is
+    normal up to an excess kurtosis of at most `EXCESS`.
     """
 
     amplitude: Tensor
@@ -47,9 +47,9 @@ class Filter:
 
     @classmethod
     def of(cls, amplitude: Tensor, energy: Tensor) -> "Filter":
-        """The filter of amplitudes (k, ...) and the energy that each number brings into the field, of the same shape.
+        """The filter with amplitudes (k, ...), given the energy that each number adds to the field, of the same shape.
 
-        Trailing parts of the first axis whose energy float32 does not resolve are left out.
+        The tail of the first axis is left out where its energy is below the resolution of float32.
         """
         share = energy.double() / energy.double().sum()
         behind = share.reshape(len(share), -1).sum(1).flip(0).cumsum(0).flip(0)

@@ -1,4 +1,4 @@
-"""What the mask generators build on: where values may be read, sources of randomness, and the selection of cells."""
+"""What the mask generators build on: the selection of the largest cells, exact even among ties."""
 
 import torch
 from torch import Tensor
@@ -6,17 +6,17 @@ from torch import Tensor
 from mixmodal.core.devices import on_host
 
 ALONE = 2**13
-"""Cells of all rows up to which each row is searched on its own."""
+"""Total number of cells up to which each row is searched separately."""
 
 BYTES = 8
-"""Truth values in a word."""
+"""Bools in a word."""
 
 WORDS = 128
-"""Words whose truth values are counted byte by byte, which holds up to 255."""
+"""Words whose bools are counted byte by byte, as a byte holds up to 255."""
 
 
 def top(field: Tensor, count: Tensor) -> Tensor:
-    """1 on the `count` (n,) largest of each row of `field` (n, N), exactly, also where cells are equal."""
+    """1 on the `count` (n,) largest cells of each row of `field` (n, N), exactly that many even if cells are equal."""
     if on_host(field) and on_host(count):
         mask = torch.empty_like(field)
         for row in range(len(field)) if field.numel() <= ALONE else _mark_between(field, count, mask):
@@ -30,23 +30,23 @@ def top(field: Tensor, count: Tensor) -> Tensor:
 
 
 def _mark_top(row: Tensor, ones: int, into: Tensor) -> None:
-    """Fill `into` (N,) with 1 on the `ones` largest of `row` and 0 elsewhere, by a search in the smaller side."""
+    """Fill `into` (N,) with 1 on the `ones` largest of `row` and 0 elsewhere, searching for the smaller side."""
     few = min(ones, len(row) - ones)
     chosen = row.topk(few, largest=few == ones, sorted=False).indices
     into.fill_(few != ones).index_fill_(0, chosen, few == ones)
 
 
 def _mark_between(field: Tensor, count: Tensor, into: Tensor) -> list[int]:
-    """`_mark_top` of all rows at once: two thresholds about the boundary, and a search in what lies between them.
+    """`_mark_top` for all rows at once: two thresholds around the boundary, and a search between them.
 
-    A sample of each row tells the first threshold, and the number of cells above it the second. The sample is as large
-    as what then lies between, by order of magnitude.
+    A sample of each row gives the first threshold, and the number of cells above it gives the second. The sample is
+    about as large, by order of magnitude, as the number of cells left between them.
 
     Returns:
-        The rows whose boundary does not lie between their thresholds, which are left to do.
+        The rows whose boundary does not lie between their thresholds, which remain to be done.
     """
     n, cells = field.shape
-    step = int(1.6 * cells ** (1 / 3)) | 1  # no multiple of an axis of the grid, nor near to one of a cube
+    step = int(1.6 * cells ** (1 / 3)) | 1  # not a multiple of a grid axis, nor close to one in a cube
     sample = field[:, ::step].sort(1).values
     group = min(WORDS, -(-cells // BYTES))
     words = torch.zeros(2, n, -(-cells // (BYTES * group)), group, dtype=torch.int64, device=field.device)
@@ -76,7 +76,7 @@ def _mark_between(field: Tensor, count: Tensor, into: Tensor) -> list[int]:
 
 
 def _threshold(sample: Tensor, place: Tensor) -> Tensor:
-    """A value (n, 1) that `place` (n,) of the values of each row of the rising `sample` (n, m) lie below."""
+    """A value (n, 1) with `place` (n,) of the values in each row of the sorted `sample` (n, m) below it."""
     last, place = sample.shape[1] - 1, place[:, None] - 0.5
     before = place.floor().clamp(0, max(last - 1, 0))
     value = torch.lerp(
@@ -88,7 +88,7 @@ def _threshold(sample: Tensor, place: Tensor) -> Tensor:
 
 
 def _ordered(field: Tensor) -> Tensor:
-    """int32 keys in the order of the float32 values of `field`."""
+    """int32 keys that sort like the float32 values of `field`."""
     bits = field.contiguous().view(torch.int32)
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
@@ -96,7 +96,7 @@ def _ordered(field: Tensor) -> Tensor:
 def _kth_largest(key: Tensor, k: Tensor) -> Tensor:
     """The `k`-th largest (n,) of each row of the int32 `key` (n, N), without reading `k`.
 
-    Short rows are sorted. Long rows are bisected on the value, bit by bit: sorting millions costs more than 32 counts.
+    Short rows are sorted. Long rows are bisected by value, bit by bit: sorting millions costs more than 32 counts.
     """
     if key.shape[1] <= 4096:
         return key.sort(1, descending=True).values.gather(1, k[:, None] - 1)[:, 0]
@@ -108,9 +108,9 @@ def _kth_largest(key: Tensor, k: Tensor) -> Tensor:
 
 
 def ramp(field: Tensor, count: Tensor, width: Tensor) -> Tensor:
-    """By falling rank in `field` (n, N): 1, then 2 · `width` even steps from 1 to 0 about rank `count`, then 0."""
+    """By decreasing value in `field` (n, N): 1, then 2 · `width` even steps from 1 to 0 around rank `count`, then 0."""
     order = field.argsort(1, descending=True)
     rank = torch.arange(field.shape[1], device=field.device)
-    width = width.clamp(min=1)[:, None]  # one step is the hard edge itself
+    width = width.clamp(min=1)[:, None]  # a width of one is the hard edge itself
     value = 1 - (rank - (count[:, None] - width)).to(field.dtype) / (2 * width - 1)
     return torch.zeros_like(field).scatter(1, order, value.clamp(0, 1))

@@ -1,4 +1,4 @@
-"""Blending a batch with its partners, into a new tensor or a buffer of the caller's."""
+"""Blending a batch with its partners, into a new tensor or the caller's buffer."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from torch.autograd.forward_ad import unpack_dual
 from mixmodal.core.devices import at_least_single, fresh_like, on_host, wrapped
 
 LONG = 2**16
-"""Values in a sample from which on samples are mixed one by one: a partner is then read once and not copied first."""
+"""Values in a sample from which samples are mixed one by one: each partner is then read once, without a copy."""
 
 WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-"""The integers of as many bytes."""
+"""Integer dtypes by their size in bytes."""
 
 
 def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
@@ -28,16 +28,16 @@ def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor
 
 
 def _choose_bits(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor:
-    """`choose` on CPUs, where bitwise operations are vector code and torch.where is not."""
+    """`choose` on CPUs, where bitwise operations are vectorised and torch.where is not."""
     word = WORDS[x.element_size()]
-    partners = (mask <= 0.5).to(word).neg_()  # all bits of a value that is the partner's
+    partners = (mask <= 0.5).to(word).neg_()  # all bits set where the partner's value is taken
     for theirs, own, partner, into in _pairs(partners, x.resolve_neg().view(word), index, out.view(word)):
         torch.bitwise_xor(own, partner, out=into).bitwise_and_(theirs).bitwise_xor_(own)
     return out
 
 
 def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    """`mask · x + (1 - mask) ·` its partner, in float32 at least; of a side whose share is 0 nothing is seen."""
+    """`mask · x + (1 - mask) ·` its partner, in at least float32; a side whose share is 0 has no effect at all."""
     dtype = at_least_single(x.dtype)
     if x.dtype == dtype:
         return _lerp(mask.to(dtype), x, index, out)
@@ -45,7 +45,7 @@ def blend(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
 
 
 def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
-    """`mask · x + (1 - mask) ·` its partner, all of one dtype."""
+    """`mask · x + (1 - mask) ·` its partner, all in the same dtype."""
     if out is None and _requires_grad(x) and on_host(x) and on_host(index) and not _dual(x):
         return _Lerp.apply(mask, x, index)  # type: ignore[no-any-return, no-untyped-call]
     if _functional(mask, x, index, out) or (out is None and x.device.type != "cpu"):
@@ -59,7 +59,7 @@ def _lerp(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor:
 def _lerp_on_host(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor:
     """`_lerp` into `out`.
 
-    A product with a share of 0 shows its other factor only if that is infinite or not a number, which a sum tells while
+    A share of 0 fails to cancel its other factor only if that is infinite or not a number, which a sum reveals while
     the result is still in the cache: selecting values takes longer than mixing them.
     """
     ends = _has_ends(mask)
@@ -71,7 +71,7 @@ def _lerp_on_host(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor
 
 
 class _Lerp(torch.autograd.Function):
-    """`_lerp` on the host with a derivative, which is mixed by the shares of both sides."""
+    """`_lerp` on the host with a derivative, in which both sides receive the gradient times their share."""
 
     @staticmethod
     def forward(ctx: Any, mask: Tensor, x: Tensor, index: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class _Lerp(torch.autograd.Function):
 
 
 def _times(share: Tensor, x: Tensor) -> Tensor:
-    """`share · x`, 0 where the share is, also of what is infinite or not a number."""
+    """`share · x`, 0 where the share is 0, even if the value is infinite or not a number."""
     product = share * x
     if on_host(product) and _is_finite(product):
         return product
@@ -94,18 +94,18 @@ def _times(share: Tensor, x: Tensor) -> Tensor:
 
 
 def _is_finite(x: Tensor) -> bool:
-    """Whether all values of a tensor that can be read are finite; of very large ones it may say no."""
+    """Whether all values of a readable tensor are finite; may be False for very large ones."""
     if on_host(x):
         return bool(x.sum().isfinite().item())
     return False
 
 
 def between(mask: Tensor, own: Tensor, other: Tensor) -> Tensor:
-    """`mask · own + (1 - mask) · other`; of a side whose share is 0 nothing is seen, neither by a derivative.
+    """`mask · own + (1 - mask) · other`; a side whose share is 0 has no effect at all, not even on derivatives.
 
     Args:
-        mask: own share, of the dtype of both or the real one of it, in [0, 1].
-        own: of any shape that it broadcasts with.
+        mask: own share, in the dtype of both sides or its real counterpart, in [0, 1].
+        own: values of any shape that `mask` broadcasts with.
         other: like `own`.
 
     >>> between(torch.tensor([1.0, 0.0, 0.5]), torch.tensor([1.0, torch.inf, 4.0]), torch.tensor([torch.nan, 2.0, 2.0]))
@@ -127,9 +127,9 @@ def _has_ends(mask: Tensor) -> bool:
 
 
 def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Masks, samples, their partners and where their mix goes.
+    """Masks, samples, their partners and the destination of their mix.
 
-    Long samples on the CPU come one by one; a batch of others at once, its partners copied to where the mix goes.
+    Long samples on the CPU come one by one; others as a whole batch, with its partners copied to the destination.
     """
     if x.numel() >= LONG * max(x.shape[0], 1) and on_host(x):
         for share, own, partner, into in zip(mask.expand(len(x), *mask.shape[1:]), x, index.tolist(), out, strict=True):
@@ -139,13 +139,13 @@ def _pairs(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Iterator[tupl
 
 
 def single(x: Tensor) -> Tensor:
-    """`x` in float32 or complex64 at least."""
+    """`x` in at least float32 or complex64."""
     return x.to(at_least_single(x.dtype))
 
 
 def clear(x: Tensor, away: Tensor) -> Tensor:
     """A copy of `x` that is zero where `away`, a bool tensor that broadcasts with it, in the memory order of `x`."""
-    if x.dtype.itemsize < 2:  # torch fills none of these
+    if x.dtype.itemsize < 2:  # torch cannot fill these
         return clear(single(x), away).to(x.dtype)
     order = memory_order(x)
     if order is None:
@@ -162,7 +162,7 @@ def partners(x: Tensor, index: Tensor) -> Tensor:
 
 
 def laid_out(result: Tensor, x: Tensor) -> Tensor:
-    """`result`, which has the axes of `x`, in the memory order of `x`; a copy only where it has another."""
+    """`result`, which has the axes of `x`, in the memory order of `x`; copied only if its order differs."""
     order = memory_order(x)
     if order is None:
         return result.contiguous()
@@ -170,7 +170,7 @@ def laid_out(result: Tensor, x: Tensor) -> Tensor:
 
 
 def memory_order(x: Tensor) -> list[int] | None:
-    """The axes of `x` from the outermost in memory to the innermost; None if they lie as they are counted.
+    """The axes of `x` from the outermost in memory to the innermost; None if `x` is contiguous.
 
     >>> memory_order(torch.zeros(2, 3, 4, 5)), memory_order(torch.zeros(2, 4, 5, 3).movedim(-1, 1))
     (None, [0, 2, 3, 1])
@@ -186,7 +186,7 @@ def _inverse(order: Sequence[int]) -> list[int]:
 
 
 def _functional(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> bool:
-    """Whether the mix of `x` is made without `out=`, which derivatives do not pass, and compilers do not need."""
+    """Whether to mix `x` without `out=`, which autograd does not support and compilers do not need."""
     return out is None and (torch.compiler.is_compiling() or _tracked(x) or any(map(wrapped, (mask, x, index))))
 
 
@@ -196,7 +196,7 @@ def _tracked(x: Tensor) -> bool:
 
 
 def _requires_grad(x: Tensor) -> bool:
-    """Whether a derivative with respect to `x` is being taken backwards."""
+    """Whether a reverse-mode derivative with respect to `x` is being taken."""
     return x.requires_grad and torch.is_grad_enabled()
 
 
@@ -206,12 +206,12 @@ def _dual(x: Tensor) -> bool:
 
 
 def give(x: Tensor, out: Tensor | None) -> Tensor:
-    """`x`, or `out` with its values."""
+    """`x`, or `out` filled with its values."""
     return x if out is None else out.copy_(x)
 
 
 def check_buffer(x: Tensor, out: Tensor) -> None:
-    """Raise ValueError unless `out` can take the mix of `x`."""
+    """Raise ValueError unless `out` can hold the mix of `x`."""
     if (out.shape, out.dtype, out.device) != (x.shape, x.dtype, x.device):
         raise ValueError(
             f"out is {out.dtype} {tuple(out.shape)} on {out.device} and must match x, "
@@ -228,7 +228,7 @@ def check_buffer(x: Tensor, out: Tensor) -> None:
 
 
 def _share_memory(x: Tensor, out: Tensor) -> bool:
-    """Whether a byte of one may be a byte of the other."""
+    """Whether the two may share a byte."""
     addressed = x.device.type != "meta" and not wrapped(x) and not wrapped(out)
     if not addressed and x.untyped_storage()._cdata != out.untyped_storage()._cdata:
         return False
@@ -237,14 +237,14 @@ def _share_memory(x: Tensor, out: Tensor) -> bool:
 
 
 def _extent(x: Tensor, addressed: bool) -> tuple[int, int]:
-    """First byte of a tensor and the one after its last, by address or counted in its storage."""
+    """First byte of a tensor and the one after its last, as addresses or offsets into its storage."""
     cells = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
     first = x.data_ptr() if addressed else int(x.storage_offset()) * x.element_size()
     return first, first + (cells * x.element_size() if x.numel() else 0)
 
 
 def check_chosen(x: Tensor, hard: bool) -> None:
-    """Integers are chosen, which takes a hard mask."""
+    """Raise TypeError unless the mask is hard, since integers are chosen rather than blended."""
     if not hard:
         raise TypeError(
             f"x is {x.dtype} and integers are chosen, never blended, but this mask is soft: use a method with a hard "

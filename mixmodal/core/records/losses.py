@@ -1,4 +1,4 @@
-"""Criteria: what each is set to, and its loss by sample, location or element."""
+"""Criteria: their settings, and their losses per sample, location or element."""
 
 import functools
 import inspect
@@ -14,11 +14,11 @@ from mixmodal.core.devices import on_host
 Criterion = Callable[..., Tensor] | nn.Module
 
 BY_CLASS = (F.cross_entropy, F.nll_loss)
-"""Criteria whose mean is over the labels that are not ignored, each by the weight of its class."""
+"""Criteria whose mean is over the labels that are not ignored, each weighted by its class."""
 DISTANCES = (F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss)
-"""Criteria whose mean is over all elements, or over the sum of their weights where weights are given."""
+"""Criteria whose mean is over all elements, or divides by the sum of their weights if weights are given."""
 BY_ELEMENT = (*DISTANCES, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.kl_div, F.soft_margin_loss)
-"""Criteria of predictions and targets of one shape, whose mean is over all elements."""
+"""Criteria for predictions and targets of the same shape, whose mean is over all elements."""
 MODULES: dict[type, Callable[..., Tensor]] = {
     nn.CrossEntropyLoss: F.cross_entropy,
     nn.NLLLoss: F.nll_loss,
@@ -31,11 +31,11 @@ MODULES: dict[type, Callable[..., Tensor]] = {
     nn.KLDivLoss: F.kl_div,
     nn.SoftMarginLoss: F.soft_margin_loss,
 }
-"""Modules and the function that each calls."""
+"""Modules and the function each of them calls."""
 
 
 def name_of(criterion: Criterion) -> str:
-    """What to call a criterion in a message.
+    """The name of a criterion in a message.
 
     >>> name_of(F.mse_loss), name_of(functools.partial(F.mse_loss)), name_of(nn.MSELoss())
     ('mse_loss', 'mse_loss', 'MSELoss')
@@ -45,7 +45,7 @@ def name_of(criterion: Criterion) -> str:
 
 
 def setting(criterion: Criterion, name: str, default: Any = None) -> Any:
-    """What a criterion was set to: a keyword of a partial function, or an attribute.
+    """A setting of a criterion: a keyword of a partial function, or an attribute.
 
     >>> setting(nn.MSELoss(reduction="sum"), "reduction"), setting(F.mse_loss, "reduction")
     ('sum', None)
@@ -61,7 +61,7 @@ def reduction_of(criterion: Criterion, asked: str | None) -> str:
     """The reduction of a loss: the one asked for; else the criterion's own setting; else the mean.
 
     Raises:
-        ValueError: another one is asked for; it contradicts what the criterion is set to.
+        ValueError: an unknown one is asked for; or it contradicts the criterion's own setting.
 
     >>> reduction_of(nn.KLDivLoss(reduction="batchmean"), None), reduction_of(F.mse_loss, "sum")
     ('batchmean', 'sum')
@@ -82,11 +82,11 @@ def reduction_of(criterion: Criterion, asked: str | None) -> str:
 def each_loss(criterion: Criterion, preds: Tensor, target: Tensor) -> Tensor:
     """The loss of each sample, location or element, (B, ...).
 
-    A criterion that takes a reduction is asked for none. Of another one, what it gives is each sample's loss already;
-    or it is one number, and then the criterion is evaluated sample by sample, and the number must be the mean of that.
+    A criterion that takes a reduction is called with "none". Any other either returns each sample's loss already; or
+    it returns one number, in which case it is evaluated sample by sample, and the number must be the mean of those.
 
     Raises:
-        TypeError: what a criterion gives is not a tensor, or it cannot be evaluated sample by sample.
+        TypeError: the criterion does not return a tensor, or cannot be evaluated sample by sample.
         ValueError: predictions and targets of different shapes would broadcast; a number is not the mean over samples.
 
     >>> each_loss(lambda preds, y: (preds - y).abs().mean(), torch.tensor([[0.0], [1.0]]), torch.zeros(2, 1))
@@ -107,7 +107,7 @@ def each_loss(criterion: Criterion, preds: Tensor, target: Tensor) -> Tensor:
 
 
 def takes_reduction(criterion: Criterion) -> bool:
-    """Whether a criterion can be asked for a reduction: it has an attribute of this name, or takes such an argument.
+    """Whether a criterion takes a reduction: it has an attribute of this name, or accepts such an argument.
 
     >>> takes_reduction(F.mse_loss), takes_reduction(lambda preds, y: (preds - y).abs().mean())
     (True, False)
@@ -126,9 +126,9 @@ def takes_reduction(criterion: Criterion) -> bool:
 
 
 def call(criterion: Criterion, preds: Tensor, target: Tensor, reduction: str) -> Tensor:
-    """The loss with a reduction. What has an attribute of this name is set to it for the time of the call.
+    """The loss with a reduction. If the criterion has an attribute of this name, it is set for just this call.
 
-    A copy would not do: what a criterion counts in attributes of its own would be lost with it.
+    A copy would not do: anything that the criterion counts in its own attributes would be lost with it.
 
     >>> call(nn.MSELoss(), torch.zeros(3), torch.ones(3), "sum")
     tensor(3.)
@@ -144,21 +144,21 @@ def call(criterion: Criterion, preds: Tensor, target: Tensor, reduction: str) ->
 
 
 def _unwrapped(criterion: Criterion) -> Criterion:
-    """What a partial function calls in the end."""
+    """What a partial function ultimately calls."""
     while isinstance(criterion, functools.partial):
         criterion = criterion.func
     return criterion
 
 
 def function_of(criterion: Criterion) -> Callable[..., Tensor] | None:
-    """The function that a criterion is, or that a module of torch's calls, with keywords or none."""
+    """The function that a criterion is, or that one of torch's modules calls, with or without fixed keywords."""
     if isinstance(criterion, functools.partial):
         return None if criterion.args else function_of(criterion.func)
     return MODULES.get(type(criterion)) if isinstance(criterion, nn.Module) else criterion
 
 
 def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tensor) -> Tensor:
-    """The losses (B,) of a criterion that gives one number, which must be their mean."""
+    """The losses (B,) of a criterion that returns one number, which must be their mean."""
     try:
         each = torch.vmap(lambda one, label: criterion(one[None], label[None]))(preds, target)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -166,7 +166,7 @@ def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tenso
             f"criterion {name_of(criterion)} takes no reduction= and cannot be evaluated sample by sample; let it "
             f"accept reduction=, or return one loss per sample"
         ) from error
-    if not (each.is_floating_point() or each.is_complex()):  # counts, such as of wrong predictions
+    if not (each.is_floating_point() or each.is_complex()):  # counts, for example of wrong predictions
         each, value = each.float(), value.float()
     mean, eps = each.detach().mean(), torch.finfo(value.dtype).eps
     near = (mean - value.detach()).abs() <= max(1e-4, 4 * eps) * each.detach().abs().mean()
@@ -185,7 +185,7 @@ def _by_sample(criterion: Criterion, preds: Tensor, target: Tensor, value: Tenso
 
 
 def _check_losses(criterion: Criterion, preds: Tensor, target: Tensor, each: Tensor) -> None:
-    """Raise ValueError where losses are of all predictions with all targets."""
+    """Raise ValueError if losses were computed between all predictions and all targets."""
     several = each.numel() > max(preds.numel(), target.numel())
     if several or (function_of(criterion) in BY_ELEMENT and each.shape != preds.shape):
         raise ValueError(
@@ -198,7 +198,7 @@ def _check_losses(criterion: Criterion, preds: Tensor, target: Tensor, each: Ten
 
 
 def _check_alike(criterion: Criterion, preds: Tensor, target: Tensor) -> None:
-    """Raise ValueError unless predictions and targets have one shape."""
+    """Raise ValueError unless predictions and targets have the same shape."""
     if preds.shape != target.shape:
         raise ValueError(
             f"criterion {name_of(criterion)} needs preds and y of the same shape, got {tuple(preds.shape)} and "

@@ -1,4 +1,4 @@
-"""Losses of several targets in one, and what the criterion's own mean is over."""
+"""Losses against several targets combined into one, and what the criterion's own mean divides by."""
 
 import functools
 from collections.abc import Sequence
@@ -31,15 +31,15 @@ def combined(
     *,
     by_sample: bool,
 ) -> Tensor:
-    """Losses against several targets, each weighed, reduced to what the criterion makes of its own losses.
+    """Weighted losses against several targets, reduced as the criterion reduces its own losses.
 
     Args:
         criterion: see `Mix.loss`.
         reduction: see `reduction_of`.
         preds: predictions, (B, ...).
-        y: own labels, whose number or weight a mean is over.
+        y: own labels, whose number or weight a mean divides by.
         weighed: weights and targets.
-        by_sample: whether weights are by sample, (B,), or by location, (B or 1, ...).
+        by_sample: whether weights are per sample, (B,), or per location, (B or 1, ...).
     """
     sides = [(target, each_loss(criterion, preds, target)) for _, target in weighed]
     parts = [weighted(weight, each, by_sample) for (weight, _), (_, each) in zip(weighed, sides, strict=True)]
@@ -50,13 +50,13 @@ def combined(
 
 
 def known_divisor(criterion: Criterion, reduction: str, preds: Tensor, y: Tensor) -> Tensor | int | None:
-    """What a criterion of torch divides its sum by for the labels `y`, by its settings; None for any other criterion.
+    """What one of torch's criteria divides its sum by for the labels `y`, given its settings; None for any other.
 
     Args:
-        criterion: a function of `BY_CLASS` or `BY_ELEMENT`, also with keywords fixed by `functools.partial`, or its
+        criterion: a function in `BY_CLASS` or `BY_ELEMENT`, possibly with keywords fixed by `functools.partial`, or its
             module.
         reduction: "mean", or "batchmean" for `F.kl_div`.
-        preds: of which only the shape and the dtype matter.
+        preds: predictions, of which only the shape and the dtype matter.
         y: labels.
 
     >>> weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))
@@ -81,13 +81,13 @@ def mean_divisor(
 ) -> Tensor | int:
     """What the criterion's own mean divides the sum by for the labels `y`: their number, or the sum of their weights.
 
-    Of criteria that torch does not define it is read off: the sum over the mean of the losses, at these predictions.
-    That is one more evaluation, without gradients, which leaves buffers and attributes of a module as they were.
-    Where the sum says nothing, since all labels are hit without a loss, the partners' labels are asked instead.
+    For criteria that torch does not define, it is measured: the sum of the losses over their mean, at these
+    predictions. That takes one more evaluation, without gradients, which leaves a module's buffers and attributes
+    unchanged. If the sum is uninformative, because every label has zero loss, the partners' labels are used instead.
 
     Args:
         criterion: see `Mix.loss`.
-        reduction: the name of the mean: "mean", or another one that the criterion knows.
+        reduction: the name of the mean: "mean", or another that the criterion accepts.
         preds: predictions.
         y: own labels.
         sides: labels and their losses; the own labels first, then the partners'.
@@ -110,7 +110,7 @@ def mean_divisor(
 
 
 def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
-    """Losses `each` (B, ...) times weights by sample (B,) or by location (B or 1, ...)."""
+    """Losses `each` (B, ...) times weights per sample (B,) or per location (B or 1, ...)."""
     if by_sample and each.ndim and len(each) == len(weight):
         return _weigh(weight.view(-1, *[1] * (each.ndim - 1)), each)
     if not by_sample and each.ndim == weight.ndim - 1 > 0 and weight.shape[1] == 1:
@@ -128,12 +128,12 @@ def weighted(weight: Tensor, each: Tensor, by_sample: bool) -> Tensor:
 
 
 def _weigh(weight: Tensor, each: Tensor) -> Tensor:
-    """The product, 0 where the weight is 0, also of a loss that is infinite or not a number."""
+    """The product, 0 where the weight is 0, even if the loss is infinite or not a number."""
     return torch.where(weight == 0, 0, weight * each)
 
 
 def _ratio(criterion: Criterion, reduction: str, preds: Tensor, y: Tensor, each: Tensor) -> tuple[Tensor, Tensor]:
-    """The sum of losses over the criterion's own mean, and whether the sum is far enough from zero to say so."""
+    """The sum of losses over the criterion's own mean, and whether the sum is far enough from zero to trust this."""
     mean = _aside(criterion, reduction, preds, y)
     if mean.ndim:
         raise ValueError(
@@ -148,7 +148,7 @@ def _ratio(criterion: Criterion, reduction: str, preds: Tensor, y: Tensor, each:
 
 
 def _aside(criterion: Criterion, reduction: str, preds: Tensor, y: Tensor) -> Tensor:
-    """A loss that leaves no trace in a module: its buffers are copies, and its attributes are put back."""
+    """A loss that leaves no trace in a module: its buffers are copied, and its attributes are restored."""
     preds = preds.detach()
     if not isinstance(criterion, nn.Module):
         return call(criterion, preds, y, reduction)

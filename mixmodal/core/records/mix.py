@@ -1,4 +1,4 @@
-"""One draw: who is mixed with whom, where and how much, and what follows for inputs, labels and losses."""
+"""One draw: which samples are mixed, where and how much, and what follows for inputs, labels and losses."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
@@ -42,23 +42,23 @@ from mixmodal.core.records.views import line, table
 class Mix:
     """One draw of a mixer: `x' = m · x + (1 - m) · x[index]`, `y' = lam · y + (1 - lam) · y[index]`.
 
-    A record can be replayed on every tensor of the batch: `mix(x)`. Nothing in it changes.
+    A record can be replayed on every tensor of the batch: `mix(x)`. It is immutable.
 
     Args:
         index: partner of each sample, int64 (B,).
-        mask: own share m of each location, (B, *grid), or (1, *grid) for one mask that all samples share; in [0, 1].
+        mask: own share m of each location, (B, *grid), or (1, *grid) for a mask shared by all samples; in [0, 1].
         lam: own share of each sample, the weight of its label, (B,), in [0, 1].
         axes: default axes pattern of the tensors to mix, see `parse_axes`.
         valid: bool (B, *grid), locations of the mixed batch that are real; None if there is no padding.
         real: bool (B, *grid), locations of the batch before mixing that are real; None if there is no padding.
-        padded: the one axis of `valid` that padding lies along, from 1; None if it is not known, or there are several.
-        hard: whether the mask holds 0 and 1 only.
-        uniform: whether a mask is one number, so that it fits any grid.
-        partner: whether there is a partner; without one the other side of the mask is zero, and labels stay.
-        scale: factor of the mixed floats, a scalar; None for 1.
-        moves: for the own side and the partner's, the cell of the grid that each cell takes its value from, int64
-            (B, *grid) counted in the flattened grid, or -1 for none; None if nothing is moved.
-        parts: the terms of the loss where they are not those of the mask, see `terms`.
+        padded: the one axis of `valid` along which there is padding, counted from 1; None if unknown or several.
+        hard: whether the mask contains only 0 and 1.
+        uniform: whether a mask is a single number, so that it fits any grid.
+        partner: whether there is a partner; if not, the other side of the mask is zero, and labels are unchanged.
+        scale: scalar factor for the mixed floats; None for 1.
+        moves: for the own side and the partner's, the grid cell that each cell takes its value from, int64 (B, *grid)
+            as an index into the flattened grid, or -1 for none; None if nothing is moved.
+        parts: the terms of the loss if they differ from those of the mask, see `terms`.
 
     >>> import mixmodal as mm
     >>> x = torch.rand(4, 3, 8, 8)
@@ -85,19 +85,19 @@ class Mix:
     parts: Terms | None = None
 
     def __call__(self, x: Tensor, *, axes: str | None = None, out: Tensor | None = None) -> Tensor:
-        """Mix a tensor of the batch by this record.
+        """Mix a tensor of the batch with this record.
 
-        Floating tensors are blended, and their padding becomes zero. Integers and booleans are chosen. What has no cell
-        to be moved from is zero, or an integer's own value.
+        Floating tensors are blended, and their padding becomes zero. Integers and booleans are chosen. A cell with no
+        cell to take its value from becomes zero, or for integers keeps its own value.
 
         Args:
             x: (B, ...), any dtype; its grid must be the mask's.
             axes: axes pattern of `x`; the record's own if None.
-            out: buffer of the shape, dtype and device of `x` that takes the result; must not share memory with it.
+            out: buffer for the result, with the shape, dtype and device of `x`; must not share memory with it.
 
         Returns:
-            The mixed tensor, of the shape, dtype and device of `x`; a new one or `out`. Where nothing is to be done it
-            is `x` itself.
+            The mixed tensor, with the shape, dtype and device of `x`; a new one or `out`. If there is nothing to do,
+            `x` itself.
 
         Raises:
             TypeError: `x` holds integers and the mask is soft.
@@ -139,9 +139,9 @@ class Mix:
 
     @property
     def lengths(self) -> Tensor:
-        """The last real location of each mixed sample along the `padded` axis, plus 1: int64 (B,), 0 where none is.
+        """The last real location of each mixed sample along the `padded` axis, plus 1: int64 (B,), 0 if there is none.
 
-        Padding may lie before it, unless the mixer has `holes=False`. A ValueError if there is no such axis.
+        There may be padding before it, unless the mixer has `holes=False`. A ValueError if there is no such axis.
 
         >>> mix = Mix(index=torch.arange(1), mask=torch.ones(1, 4), lam=torch.ones(1), valid=torch.eye(4)[2:3] > 0)
         >>> mix.lengths
@@ -151,7 +151,7 @@ class Mix:
 
     @property
     def terms(self) -> Terms:
-        """How the loss is made, as pairs of a weight (B,) and the own share of its target, (B,) or 1 or 0.
+        """How the loss is composed: pairs of a weight (B,) and the own share of its target, (B,) or 1 or 0.
 
         The loss is Σ weight · ℓ(preds, share · y + (1 - share) · y[index]). A mask's terms are (lam, 1), (1 - lam, 0).
         """
@@ -175,8 +175,8 @@ class Mix:
             (B, num_classes) for integers, else the shape of `y`; in the dtype of `y`, at least float32.
 
         Raises:
-            ValueError: integers without `num_classes` or out of range; label maps, which mix like their samples; wrong
-                batch; `label_smoothing` outside [0, 1], or of floats.
+            ValueError: integers without `num_classes` or out of range; label maps, which mix like their samples;
+                another batch size; `label_smoothing` outside [0, 1], or with float targets.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
         >>> mix.targets(torch.tensor([0, 1]), num_classes=2)
@@ -199,28 +199,28 @@ class Mix:
     ) -> Tensor:
         """The criterion against both labels, each weighted by its share: Σ over `terms` of weight · ℓ(preds, target).
 
-        Integer labels cannot be blended: where a term asks for a blend, ℓ is weighted by its shares, which is the same
-        for every criterion that is affine in the target, such as cross entropy.
+        Integer labels cannot be blended: if a term asks for a blend, ℓ is weighted by its shares instead, which is
+        equivalent for every criterion that is affine in the target, such as cross entropy.
 
         Args:
             preds: output for the mixed batch, (B, ...).
             y: targets of the batch before mixing, in any form that `criterion` takes; booleans are read as 0 and 1.
-            criterion: a function, or a module, whose losses are by sample, location or element. It takes `reduction=`
-                or has an attribute of this name; or it gives one loss per sample; or the mean of the losses of the
-                samples, and is then evaluated sample by sample too.
+            criterion: a function or module whose losses are per sample, location or element. It takes `reduction=` or
+                has an attribute of this name; or it returns one loss per sample; or the mean over the samples, in which
+                case it is also evaluated sample by sample.
             reduction: "mean" divides as the criterion's own mean does for `y` (class weights, ignored labels); "sum";
-                "none" for the shape that the criterion gives. If None, what the criterion is set to, as in
+                "none" for the shape that the criterion returns. If None, the criterion's own setting, as in
                 `nn.KLDivLoss(reduction="batchmean")`, or "mean".
-            axes: axes pattern of dense labels such as "b *": each location is weighted by its own mask. Without it
-                labels (B,) or (B, K) are of samples, whatever K is.
+            axes: axes pattern of dense labels such as "b *": each location is weighted by its own mask. Without it,
+                labels (B,) or (B, K) are per sample, whatever K is.
 
         Returns:
             A scalar, or for "none" (B, ...).
 
         Raises:
             TypeError: a criterion without `reduction` that cannot be evaluated sample by sample.
-            ValueError: another reduction, or one that contradicts the criterion's; predictions, labels and record of
-                different batches; shapes that would broadcast; dense labels without `axes`; a criterion whose one
+            ValueError: an unknown reduction, or one that contradicts the criterion's; predictions, labels and record of
+                different batch sizes; shapes that would broadcast; dense labels without `axes`; a criterion whose one
                 number is not the mean over samples.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
@@ -239,7 +239,7 @@ class Mix:
         return combined(criterion, reduction, preds, y, weighed, by_sample=axes is None)
 
     def accuracy(self, preds: Tensor, y: Tensor) -> Tensor:
-        """The share of the labels that the predicted class hits: `lam` for the own label, 1 - `lam` for the partner's.
+        """Accuracy on mixed labels: a correct prediction counts `lam` for the own label, 1 - `lam` for the partner's.
 
         Args:
             preds: logits or probabilities of the mixed batch, (B, C).
@@ -249,7 +249,7 @@ class Mix:
             The mean over the batch, a scalar in [0, 1].
 
         Raises:
-            ValueError: another shape, complex numbers, or wrong batch.
+            ValueError: another shape, complex numbers, or another batch size.
 
         >>> mix = Mix(index=torch.tensor([1, 0]), mask=torch.full((2, 1), 0.75), lam=torch.full((2,), 0.75))
         >>> mix.accuracy(torch.eye(2), torch.tensor([0, 0])), mix.accuracy(torch.eye(2), torch.tensor([0, 1]))
@@ -262,7 +262,7 @@ class Mix:
         return torch.lerp(partner_hit, hit, self.lam).mean()
 
     def resize(self, grid: Sequence[int]) -> "Mix":
-        """The same draw on another grid of the same rank: nearest cells if the mask is hard, means of areas if not.
+        """The same draw on another grid of the same rank: nearest cells if the mask is hard, area means if not.
 
         Args:
             grid: sizes of the new grid.
@@ -271,7 +271,7 @@ class Mix:
             A record with the same `index` and `lam`.
 
         Raises:
-            ValueError: another rank, or a size below 1; a record whose cells are moved.
+            ValueError: another rank, or a size below 1; a record that moves cells.
 
         >>> mix = Mix(index=torch.tensor([0]), mask=torch.tensor([[1.0, 1.0, 0.0, 0.0]]), lam=torch.ones(1), hard=True)
         >>> mix.resize([2]).mask
@@ -291,18 +291,18 @@ class Mix:
         """The record with its tensors on `device`, copied without waiting for it if `non_blocking`.
 
         Raises:
-            TypeError: `device` is not a device, such as a dtype: an index stays int64 and a share float32.
+            TypeError: `device` is not a device but a dtype, say: an index stays int64 and a share float32.
             ValueError: torch knows no device of this name.
         """
         place = device_of(device)
         return self._each(lambda tensor: tensor.to(place, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Mix":
-        """The record with its tensors in pinned memory, as a DataLoader with `pin_memory=True` asks."""
+        """The record with its tensors in pinned memory, as a DataLoader with `pin_memory=True` requests."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _dense(self, y: Tensor, axes: str) -> list[tuple[Tensor, Tensor]]:
-        """A weight for every location of `y` and of its partner, by the mask."""
+        """A weight for every location of `y` and of its partner, given by the mask."""
         if not self.partner:
             return [(torch.ones_like(y, dtype=self.lam.dtype), y)]
         own = self._spread(y, axes)
@@ -310,12 +310,12 @@ class Mix:
         return list(zip((own, 1 - own), sides, strict=True))
 
     def _moved(self, x: Tensor, axes: str) -> tuple[Tensor, Tensor]:
-        """Both sides of the mix, each in its moved place."""
+        """Both sides of the mix, each with its cells moved."""
         assert self.moves is not None
         return move(x, self.moves[0], axes), move(x.index_select(0, self.index), self.moves[1], axes)
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> "Mix":
-        """The record with a function of each of its tensors."""
+        """The record with a function applied to each of its tensors."""
 
         def of(value: Any) -> Any:
             if isinstance(value, tuple):

@@ -10,11 +10,11 @@ from mixmodal.core.checks import check_range, check_tensor, is_whole, require
 from mixmodal.core.records.blends import between
 
 Terms = tuple[tuple[Tensor, Tensor | float], ...]
-"""Pairs of a weight (B,) and the own share of the target that it weighs: (B,), or 1 or 0."""
+"""Pairs of a weight (B,) and the own share of the target that it weights: (B,), or 1 or 0."""
 
 
 def check_batch(y: Tensor, batch: int, *, name: str = "y") -> None:
-    """Raise TypeError unless `y` is a tensor, ValueError unless it is of a batch of this size."""
+    """Raise TypeError unless `y` is a tensor, ValueError unless it has this batch size."""
     check_tensor(y, name)
     if y.ndim == 0 or y.shape[0] != batch:
         raise ValueError(
@@ -24,7 +24,7 @@ def check_batch(y: Tensor, batch: int, *, name: str = "y") -> None:
 
 
 def check_predictions(preds: Tensor, y: Tensor) -> None:
-    """Raise TypeError unless `preds` is a tensor, ValueError unless it is of the batch of `y`."""
+    """Raise TypeError unless `preds` is a tensor, ValueError unless it has the batch size of `y`."""
     check_tensor(preds, "preds")
     if preds.ndim == 0 or len(preds) != len(y):
         raise ValueError(
@@ -34,7 +34,7 @@ def check_predictions(preds: Tensor, y: Tensor) -> None:
 
 
 def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
-    """Raise ValueError where labels are of locations, by their number of axes, and `axes` does not say which."""
+    """Raise ValueError if labels are dense, judging by their number of axes, and `axes` is not given."""
     if axes is None and y.ndim > (2 if y.is_floating_point() else 1):
         raise ValueError(
             f"y holds {'floats' if y.is_floating_point() else 'integers'} of shape {tuple(y.shape)}, and the mask has "
@@ -45,7 +45,7 @@ def check_axes(y: Tensor, axes: str | None, grid: Sequence[int]) -> None:
 
 
 def check_of_samples(y: Tensor, mask: Tensor) -> None:
-    """Raise ValueError where floats are of locations, by their number of axes, and a mask differs between locations."""
+    """Raise ValueError if float labels are dense, by their number of axes, and the mask differs between locations."""
     if y.ndim > 2 and (y.is_floating_point() or y.dtype == torch.bool) and mask.shape[1:].numel() > 1:
         raise ValueError(
             f"y holds {y.dtype} of shape {tuple(y.shape)}, and each location has a share of its own, by a mask on the "
@@ -55,7 +55,7 @@ def check_of_samples(y: Tensor, mask: Tensor) -> None:
 
 
 def classes_of(preds: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The predicted class (B,), and that of each sample, by its number (B,) or the largest of its shares (B, C).
+    """The predicted class (B,), and the true one, from class numbers (B,) or the largest of the shares (B, C).
 
     Raises:
         ValueError: another shape, of `preds` (B, C) or of `y`, or complex numbers.
@@ -76,16 +76,16 @@ def classes_of(preds: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _largest(shares: Tensor) -> Tensor:
-    """The place of the largest of the shares (B, C), where truth values are 0 and 1."""
+    """The index of the largest of the shares (B, C); bools count as 0 and 1."""
     return (shares.to(torch.uint8) if shares.dtype == torch.bool else shares).argmax(1)
 
 
 def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0) -> Tensor:
-    """Labels as floats that can be blended, in float32 at least: class numbers (B,) become one-hot rows.
+    """Labels as floats that can be blended, in at least float32: class numbers (B,) become one-hot rows.
 
     Raises:
         ValueError: integers without `num_classes`, out of range or with more than one axis; `label_smoothing` outside
-            [0, 1], or of floats.
+            [0, 1], or with float labels.
 
     >>> soft_labels(torch.tensor([2, 0]), 3)
     tensor([[0., 0., 1.],
@@ -121,8 +121,8 @@ def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
 def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:
     """The weights (B,) of a loss and their targets.
 
-    Own labels and partners' labels come once at the most. Integers cannot be blended: a term with a share becomes one
-    of each side.
+    Own labels and partners' labels occur at most once each. Integers cannot be blended: a term with a share is split
+    between the two sides.
 
     >>> targets_of(((torch.tensor([0.5, 1.0]), torch.tensor([0.5, 0.0])),), torch.tensor([3, 4]), torch.tensor([1, 0]))
     [(tensor([0.2500, 0.0000]), tensor([3, 4])), (tensor([0.2500, 1.0000]), tensor([4, 3]))]

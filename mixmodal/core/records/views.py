@@ -1,4 +1,4 @@
-"""A record as people see it: one line, and in a notebook the masks as pictures with the shares beside them."""
+"""How a record is displayed: as one line, or in a notebook as pictures of the masks with the shares beneath them."""
 
 import base64
 import struct
@@ -16,7 +16,7 @@ SIDE = 96
 
 
 def numbers(values: Tensor) -> str:
-    """The first numbers of a tensor (B,), rounded to two digits; its device where they cannot be read.
+    """The first numbers of a tensor (B,), rounded to two decimals; its device if they cannot be read.
 
     >>> numbers(torch.tensor([1, 0])), numbers(torch.full((9,), 0.25)), numbers(torch.ones(2, device="meta"))
     ('[1, 0]', '0.25', '(2,) on meta')
@@ -30,7 +30,7 @@ def numbers(values: Tensor) -> str:
 
 
 def pixels(mask: Tensor) -> Tensor:
-    """A mask (*grid) as a picture (H, W) in [0, 1]: a band in rank 1, the middle of all axes but two in higher ranks.
+    """A mask (*grid) as a picture (H, W) in [0, 1]: a band in rank 1, the central slice in ranks above 2.
 
     >>> pixels(torch.tensor([1.0, 0.0])).shape, pixels(torch.rand(5, 4, 8)).shape
     (torch.Size([8, 96]), torch.Size([48, 96]))
@@ -82,14 +82,14 @@ def line(index: Tensor, lam: Tensor, mask: Tensor, hard: bool, axes: str) -> str
 
 
 def table(line: str, masks: Tensor, index: Tensor, lam: Tensor, partner: bool) -> str:
-    """HTML: a line, and for the first samples the mask (white is their own, black the partner's) over the shares.
+    """HTML: a line, and for the first samples the mask (white is their own, black the partner's) above the shares.
 
     Args:
-        line: what is said first.
+        line: the line of text at the top.
         masks: (B or 1, *grid).
         index: partner of each sample, (B,).
-        lam: own share of each, (B,).
-        partner: whether there is one.
+        lam: own share of each sample, (B,).
+        partner: whether there is a partner.
     """
     if index.device.type == "meta" or wrapped(index):
         return f"<code>{line}</code>"

@@ -1,5 +1,5 @@
-"""Puzzle Mix: keep in each block what is salient in one partner or the other, and move it where it shows.
+"""Puzzle Mix: keep in each block what is salient in one partner or the other, and move it where it is seen.
 
-`saliency` asks the model, `cuts` finds the labelling, `transport` the places, and `puzzlemix` makes a record of them.
-Imports the core and the method that draws its pairs.
+`saliency` queries the model, `cuts` finds the labelling, `transport` the moves, and `puzzlemix` turns them into a
+record. Imports the core and the method that draws its pairs.
 """

@@ -1,4 +1,4 @@
-"""Labellings of a grid of blocks by least energy: what a label costs in a block, and neighbours whose labels differ."""
+"""Minimum-energy labellings of a grid of blocks: each label has a cost in each block, as do differing neighbours."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ class Energy:
 
     Args:
         unary: cost of each label in each block, floating (B, K, *blocks), K of 2 or more.
-        weights: for each axis the weights of its borders, 0 or more, (B, *blocks) and one shorter along that axis.
+        weights: for each axis, the weights of its borders, 0 or more, (B, *blocks) but one shorter along that axis.
 
     >>> energy = Energy(torch.tensor([[[0.0, 0.2], [1.0, 0.0]]]), (torch.tensor([[0.5]]),))
     >>> energy(torch.tensor([[0, 1]])), energy(torch.tensor([[0, 0]]))
@@ -41,11 +41,11 @@ class Energy:
         return 1 / (self.unary.shape[1] - 1) ** 2
 
     def chains(self) -> Tensor:
-        """Cost of each label in each block, (B, K, *blocks), once a border costs its weight for each pair of bits.
+        """Cost of each label in each block, (B, K, *blocks), if a border costs its weight per pair of unequal bits.
 
-        A block has K - 1 bits in a chain, and its label says how many are set. Of two blocks with labels l and m, the
-        pairs of a bit of one and a bit of the other that differ are (l - m)² - l² - m² + (K - 1)(l + m): what is too
-        much goes to the blocks.
+        A block has a chain of K - 1 bits, and its label says how many are set. For two blocks with labels l and m, the
+        number of pairs of a bit of one and a bit of the other that differ is (l - m)² - l² - m² + (K - 1)(l + m): the
+        excess over (l - m)² is charged to the blocks.
         """
         level = torch.arange(self.unary.shape[1], device=self.unary.device).view(-1, *[1] * len(self.weights))
         degree = torch.zeros_like(self.unary[:, :1])
@@ -68,25 +68,25 @@ def puzzle_energy(
     eta: float,
     neigh_size: int,
 ) -> Energy:
-    """Puzzle Mix's energy: saliency that is lost, borders by how ill the images fit there, and the prior's surprise.
+    """Puzzle Mix's energy: the saliency lost, borders by how badly the images fit there, and the prior's surprise.
 
-    Label 0 keeps a block, label `n_labels` - 1 takes the partner's, those between mix them in even steps.
+    Label 0 keeps a block, label `n_labels` - 1 takes the partner's, and those in between mix them in even steps.
 
     Args:
         x: the batch, (B, ...), finite.
-        salient: share of a sample's saliency in each block, (B, *counts), of sum 1.
+        salient: share of a sample's saliency in each block, (B, *counts), with sum 1.
         index: partner of each sample, int64 (B,).
-        lam: own share of the prior, (B,): labels are binomial with the chance `lam` of each step towards label 0.
+        lam: own share of the prior, (B,): labels are binomial with probability `lam` for each step towards label 0.
         blocks: the grid and its blocks.
         axes: axes pattern of `x`.
         n_labels: see `PuzzleMix`.
-        beta: see `PuzzleMix`. A straight cut through the grid costs beta / 16, as in two dimensions there.
+        beta: see `PuzzleMix`. A straight cut through the grid costs beta / 16, as in the authors' two dimensions.
         gamma: see `PuzzleMix`.
         eta: see `PuzzleMix`.
         neigh_size: see `PuzzleMix`.
 
     Returns:
-        The energy, float32, its weights 0 or more.
+        The energy, float32, with weights of 0 or more.
 
     Source: the code published with Puzzle Mix, mixup.py, mixup_graph and graphcut_multi. Deviations: see `PuzzleMix`.
     """
@@ -110,7 +110,7 @@ def puzzle_energy(
 
 
 def min_cut(energy: Energy) -> Tensor:
-    """The labelling of least energy, by a minimum cut for each sample, on the CPU.
+    """The labelling of least energy, from a minimum cut for each sample, on the CPU.
 
     Args:
         energy: weights must be 0 or more.
@@ -146,15 +146,15 @@ def min_cut(energy: Energy) -> Tensor:
 
 
 def relaxed_cut(energy: Energy, *, rounds: int = 100) -> Tensor:
-    """A labelling of all but least energy, for the whole batch at once on its device, which is not waited for.
+    """A labelling of nearly least energy, for the whole batch at once on its device, without waiting for it.
 
-    The minimum cut is a linear program. Its bits are let loose in [0, 1], and a fixed number of steps goes towards the
-    saddle of bits and flows. The best of three thresholds is kept for each sample.
+    The minimum cut is a linear program. Its bits are relaxed to [0, 1], and a fixed number of steps is taken towards
+    the saddle point of bits and flows. The best of three thresholds is kept for each sample.
 
     Args:
         energy: weights must be 0 or more.
-        rounds: number of steps. 100 come within 0.1 % of the least energy for Puzzle Mix's own energies of up to 16
-            blocks an axis.
+        rounds: number of steps. 100 come within 0.1 % of the least energy for Puzzle Mix's own energies with up to 16
+            blocks per axis.
 
     Returns:
         int64 (B, *blocks).
@@ -173,7 +173,7 @@ def relaxed_cut(energy: Energy, *, rounds: int = 100) -> Tensor:
     caps = [cap / scale.view(-1, 1, 1, *[1] * rank) for cap in caps]
     bits = ahead = torch.full_like(cost, 0.5)
     flows = [torch.zeros_like(cap) for cap in caps]
-    stride = 0.5 / math.sqrt(rank * cost.shape[1])  # the largest that converges for this many flows at a bit
+    stride = 0.5 / math.sqrt(rank * cost.shape[1])  # the largest that converges for this many flows per bit
     for _ in range(rounds):
         pull = cost.clone()
         for axis, cap in enumerate(caps, start=2):
@@ -190,7 +190,7 @@ def relaxed_cut(energy: Energy, *, rounds: int = 100) -> Tensor:
 
 
 def add_to_ends(x: Tensor, axis: int, low: Tensor, high: Tensor) -> None:
-    """Add to the blocks `x` what each border of an axis gives to the block below it and to the one above it."""
+    """Add to the blocks `x` what each border along an axis contributes to the block below and the block above it."""
     x.narrow(axis, 0, low.shape[axis]).add_(low)
     x.narrow(axis, 1, high.shape[axis]).add_(high)
 
@@ -198,9 +198,9 @@ def add_to_ends(x: Tensor, axis: int, low: Tensor, high: Tensor) -> None:
 def _edges(count: int, blocks: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Tails and heads of the edges of a cut: down each chain, and across each border both ways.
 
-    Node 0 is the source, 1 the sink; then come the first bits of all blocks, the second bits, and so on. Nothing must
-    keep the bits of a chain in order: what the borders cost is linear in the number of bits that are set, so that a
-    cut at two places of a chain costs no less than the better one of the two.
+    Node 0 is the source, 1 the sink; then come the first bits of all blocks, the second bits, and so on. Nothing needs
+    to keep the bits of a chain in order: the cost of the borders is linear in the number of bits that are set, so a cut
+    at two places of a chain costs no less than the better of the two.
     """
     bits = 2 + torch.arange((count - 1) * math.prod(blocks), device="cpu").view(count - 1, *blocks)
     chain = torch.cat([torch.zeros_like(bits[:1]), bits, torch.ones_like(bits[:1])]).flatten(1)
@@ -216,7 +216,7 @@ def _edges(count: int, blocks: Sequence[int]) -> tuple[Tensor, Tensor]:
 def _capacities(energy: Energy) -> Tensor:
     """Capacities of the edges in the order of `_edges`, int32 (B, E) on the CPU.
 
-    No least cut is larger than that of a constant labelling; what costs twice as much is as good as infinite.
+    No minimum cut is larger than the cut of a constant labelling; twice that cost is as good as infinite.
     """
     energy = Energy(energy.unary.double().cpu(), tuple(weight.double().cpu() for weight in energy.weights))
     count = energy.unary.shape[1]
@@ -229,9 +229,9 @@ def _capacities(energy: Energy) -> Tensor:
 
 
 def _convex(slopes: Tensor) -> Tensor:
-    """Slopes (B, K - 1, ...) made to rise, so that bits set by them alone are set in the order of their chain.
+    """Slopes (B, K - 1, ...) made non-decreasing, so that they alone would set bits in the order of their chain.
 
-    They are the slopes of the largest convex function below: the prior is convex but where a share is all but 0 or 1.
+    They are the slopes of the convex envelope: the prior is convex except where a share is almost 0 or 1.
     """
     count = slopes.shape[1]
     means = {(i, j): slopes[:, i : j + 1].mean(1) for j in range(count) for i in range(j + 1)}
@@ -243,7 +243,7 @@ def _convex(slopes: Tensor) -> Tensor:
 
 
 def _scaled(x: Tensor, axes: str, cells: Blocks) -> Tensor:
-    """Means of cells of `x`, (B, C, *counts) float32, each channel in [0, 1] by its range in the batch."""
+    """Cell means of `x`, (B, C, *counts) float32, each channel scaled to [0, 1] by its range in the batch."""
     x = channels(x, axes)
     every = (0, *range(2, x.ndim))
     low, high = x.amin(every, keepdim=True), x.amax(every, keepdim=True)
@@ -252,10 +252,10 @@ def _scaled(x: Tensor, axes: str, cells: Blocks) -> Tensor:
 
 
 def _gaps(images: Tensor, index: Tensor, counts: Sequence[int], axis: int) -> Iterator[Tensor]:
-    """Mean difference of the cells on both sides of each border of an axis, (B, *counts), one shorter along the axis.
+    """Mean difference of the cells on both sides of each border along an axis, (B, *counts), one shorter on that axis.
 
-    First with the own image on both sides, then with the own one before the border and the partner behind, then the
-    other way round.
+    First with the own image on both sides, then with the own one before the border and the partner's after it, then
+    the other way round.
     """
     parts = cut(images, axis + 2, counts[axis])
     before = parts.select(axis + 3, -1).narrow(axis + 2, 0, counts[axis] - 1)

@@ -1,4 +1,4 @@
-"""Puzzle Mix: what matters to a model in its input, and a mask that keeps what matters of both partners."""
+"""Puzzle Mix: a mask that keeps what is salient to a model in both partners."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,33 +21,34 @@ Solver = Literal["exact", "torch"]
 
 @dataclass(frozen=True, kw_only=True)
 class PuzzleMix(Settings, Draws):
-    """Keep in each block what is salient in one partner or the other, with few borders, and move it where it shows.
+    """Keep in each block what is salient in one partner or the other, with few borders, and move it where it is seen.
 
-    A draw needs `saliency`, floating (B, *grid), finite, 0 or more, whose scale makes no difference, and takes no
+    A draw needs `saliency`, floating (B, *grid), finite, 0 or more, whose scale does not matter, and does not take
     `valid`. `lam` is the share that the prior asks for. The number of blocks is drawn from `generator`, which waits for
     its device, or from the CPU's global one. The record has a mask for each sample and, unless `transport` is "none",
     `moves`.
 
     Args:
-        alpha: `lam` ~ Beta(alpha, alpha) is the share that the prior asks for; what is salient decides what it becomes.
+        alpha: `lam` ~ Beta(alpha, alpha) is the share that the prior asks for; the saliency decides what it becomes.
         n_labels: levels of the mask, 2, 3 or 4: 2 for 0 and 1, 3 for 0, 1/2 and 1.
         beta: cost of neighbouring blocks with different labels, 0 or more.
-        gamma: how much of that cost depends on how the images fit together there, in [0, 1].
+        gamma: how much of that cost depends on how well the images fit together there, in [0, 1].
         eta: weight of the prior, 0 or more.
-        neigh_size: side of the cells whose mean is compared across a border, 1 or more.
-        blocks: block counts along an axis of which each batch draws one; an axis of fewer cells has a block for each.
-        transport: "heuristic" moves salient blocks to where the mask shows them as the authors' code does; "exact" by
-            an optimal assignment, which needs scipy; "none" leaves them in place.
+        neigh_size: side of the cells whose means are compared across a border, 1 or more.
+        blocks: numbers of blocks along an axis, one of which is drawn for each batch; an axis with fewer cells has one
+            block per cell.
+        transport: "heuristic" moves salient blocks to where the mask shows them, like the authors' code; "exact" does
+            so by an optimal assignment, which needs scipy; "none" leaves them in place.
         t_eps: cost of moving a block, 0 or more.
         solver: "exact" for a minimum cut on the CPU, which needs scipy; "torch" for `cuts.relaxed_cut` on the batch's
-            own device, which hardly ever labels a block in another way.
+            own device, which hardly ever labels a block differently.
         axes: see `Mixer`.
-        per_sample: a `lam` for every sample; one for the whole batch if False. Masks always differ by sample.
+        per_sample: a `lam` for every sample; if False, one for the whole batch. Masks always differ between samples.
 
     Raises:
         TypeError: at a draw: no `saliency`; `valid` is given.
-        ValueError: an argument out of its range. At a draw: `saliency` has another shape, is negative or not finite;
-            `x` is not finite.
+        ValueError: an argument out of range. At a draw: `saliency` has another shape, is negative or not finite; `x` is
+            not finite.
         ImportError: at a draw: scipy is needed and missing.
 
     >>> import mixmodal as mm
@@ -59,9 +60,9 @@ class PuzzleMix(Settings, Draws):
 
     Source: Kim et al., Puzzle Mix (ICML 2020); the code published with it, mixup.py. Deviations: any rank, sizes and
     number of channels; images are scaled to [0, 1] by the range of each channel in the batch, not by the data set's
-    mean and deviation, so that no border is cheaper cut than not; the energy of a labelling is least, not that of swap
-    moves; blocks are moved whole (t_size = -1 there); no adversarial noise; `cuts` and `transport` have their own. In
-    another rank than 2 a straight cut through the grid costs, as in theirs, beta / 16.
+    mean and deviation, so that no border is cheaper to cut than not to cut; the labelling is one of least energy, not
+    the result of swap moves; blocks are moved whole (t_size = -1 there); no adversarial noise; `cuts` and `transport`
+    list their own. In ranks other than 2, a straight cut through the grid also costs beta / 16, as in their code.
     """
 
     alpha: float = 1.0
@@ -143,11 +144,11 @@ class PuzzleMix(Settings, Draws):
         )
 
     def _pairs(self) -> MixUp:
-        """Draws who is mixed with whom, and the share asked for."""
+        """The mixer that draws the partners and the share asked for."""
         return MixUp(alpha=self.alpha, axes=self.axes, per_sample=self.per_sample)
 
     def _moves(self, salient: Tensor, shown: Tensor, index: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor] | None:
-        """For both sides the cell that each cell takes its value from."""
+        """For both sides, the cell that each cell takes its value from."""
         if self.transport == "none":
             return None
         own = plan(blocks, salient, shown, t_eps=self.t_eps, method=self.transport)
@@ -156,7 +157,7 @@ class PuzzleMix(Settings, Draws):
 
 
 def _check_saliency(saliency: Tensor, shape: tuple[int, ...]) -> None:
-    """`saliency` is finite, 0 or more, and of this `shape` of batch and grid."""
+    """Raise unless `saliency` is finite, 0 or more, and has this `shape` of batch and grid."""
     check_tensor(saliency, "saliency")
     if not saliency.is_floating_point():
         raise TypeError(f"saliency is {saliency.dtype} and must be floating, as mm.saliency returns it")

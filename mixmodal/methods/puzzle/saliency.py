@@ -1,4 +1,4 @@
-"""What matters to a model in its input."""
+"""Saliency: which parts of its input matter to a model."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,21 +21,21 @@ def saliency(
     axes: str = "b c *",
     keep: float = 0.0,
 ) -> Tensor:
-    """How much the loss depends on each location of the input, by one forward and one backward pass.
+    """How much the loss depends on each location of the input, from one forward and one backward pass.
 
     Args:
-        model: called with `x`.
-        x: the batch before mixing, (B, ...), floating or complex; stays as it is, whether it requires grad or not.
+        model: the model, called with `x`.
+        x: the batch before mixing, (B, ...), floating or complex; not modified, whether it requires grad or not.
         y: its labels, as `criterion` takes them.
-        criterion: makes one number of `model(x)` and `y`, a mean over the batch.
+        criterion: computes one number from `model(x)` and `y`, a mean over the batch.
         axes: axes pattern of `x`.
-        keep: if 0, the model is in evaluation mode for these passes, and its gradients and buffers stay as they are. If
-            above 0, the model runs in the mode it is in, and the gradient of `keep` times the loss is added to that of
-            its parameters, so that the step on the mixed batch learns from the clean one too. A gradient scaler's scale
-            must be multiplied in.
+        keep: if 0, the model is in evaluation mode for these passes, and its gradients and buffers are unchanged. If
+            above 0, the model runs in its current mode, and the gradient of `keep` times the loss is added to that of
+            its parameters, so that the step on the mixed batch learns from the clean one too. If you use a gradient
+            scaler, multiply its scale in.
 
     Returns:
-        (B, *grid), float32 at least, 0 or more; the root mean square of the loss's gradient over the named axes.
+        (B, *grid), at least float32, 0 or more; the root mean square of the loss's gradient over the named axes.
 
     Raises:
         TypeError: `model` is not a module; `x` is not a tensor, or holds integers.
@@ -45,12 +45,12 @@ def saliency(
     >>> saliency(model, torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 2, 3])).shape
     torch.Size([4, 2, 2])
 
-    Gradients of a small loss vanish in float16, not in bfloat16. The recurrent nets of cuDNN have no backward pass in
-    evaluation mode: use `keep`, or turn cuDNN off for the call.
+    Gradients of a small loss underflow in float16, but not in bfloat16. cuDNN's recurrent layers have no backward pass
+    in evaluation mode: use `keep`, or turn cuDNN off for the call.
 
-    Source: Kim et al., Puzzle Mix (ICML 2020); the code published with it, main.py, where `keep` comes from clean_lam:
-    0 on CIFAR-100 and ImageNet; on Tiny-ImageNet clean_lam = 1 and `keep` = 2 · clean_lam / num_classes, for a loss of
-    the mixed batch that is a mean over the classes; in the ImageNet code `keep` = clean_lam.
+    Source: Kim et al., Puzzle Mix (ICML 2020); the code published with it, main.py, where `keep` follows from
+    clean_lam: 0 on CIFAR-100 and ImageNet; on Tiny-ImageNet clean_lam = 1 and `keep` = 2 · clean_lam / num_classes, for
+    a loss of the mixed batch that is a mean over the classes; in the ImageNet code `keep` = clean_lam.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model is {type(model).__name__} and must be a torch.nn.Module, whose mode can be switched")
@@ -76,7 +76,7 @@ def saliency(
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; each module then gets its own mode back."""
+    """Evaluation mode for a while; each module then returns to its own mode."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         model.eval()
@@ -87,7 +87,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _gradient(loss: Tensor, x: Tensor, keep: float) -> Tensor | None:
-    """Gradient of the loss in `x`; with `keep` that of the parameters is added to theirs."""
+    """Gradient of the loss with respect to `x`; with `keep`, parameters accumulate theirs too."""
     if not keep:
         return torch.autograd.grad(loss, x, allow_unused=True)[0]
     torch.autograd.backward(keep * loss.sum())

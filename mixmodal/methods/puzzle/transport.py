@@ -1,4 +1,4 @@
-"""A grid cut in blocks, and blocks sent to other places of it."""
+"""A grid cut into blocks, and blocks moved to other positions in it."""
 
 import functools
 import importlib
@@ -12,16 +12,16 @@ from torch import Tensor
 from mixmodal.core.devices import on_host
 
 HELD = 2**24
-"""Costs of a transport that are held at once: larger batches are planned sample by sample."""
+"""Number of transport costs held in memory at once: larger batches are planned in parts."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """A grid cut in blocks: cell p of an axis of s cells and n blocks belongs to block floor(p · n / s).
+    """A grid cut into blocks: cell p of an axis with s cells and n blocks belongs to block floor(p · n / s).
 
     Args:
         grid: sizes of the grid, any rank.
-        counts: blocks along each axis, from 1 to its size.
+        counts: number of blocks along each axis, from 1 to its size.
 
     >>> blocks = Blocks((5,), (2,))
     >>> blocks.sums(torch.arange(5.0)), blocks.spread(torch.tensor([0, 1]))
@@ -32,7 +32,7 @@ class Blocks:
     counts: tuple[int, ...]
 
     def split(self, side: int) -> "Blocks":
-        """Each block cut in blocks of about `side` cells along each axis, at least one."""
+        """Each block cut into blocks of about `side` cells along each axis, at least one."""
         sizes = [size // count for size, count in zip(self.grid, self.counts, strict=True)]
         parts = [size // min(side, size) for size in sizes]
         return Blocks(self.grid, tuple(count * part for count, part in zip(self.counts, parts, strict=True)))
@@ -53,22 +53,22 @@ class Blocks:
         return self.sums(x) / self.sums(torch.ones(self.grid, dtype=x.dtype, device=x.device))
 
     def shares(self, x: Tensor) -> Tensor:
-        """The share (B, *counts) of a sample's sum that each block has, of `x` (B, *grid); all the same if it is 0."""
+        """Each block's share (B, *counts) of its sample's sum, for `x` (B, *grid); equal shares if the sum is 0."""
         sums = self.sums(x)
         total = sums.flatten(1).sum(1).view(-1, *[1] * len(self.counts))
         return torch.where(total > 0, sums / torch.where(total > 0, total, 1), 1 / math.prod(self.counts))
 
     def spread(self, x: Tensor) -> Tensor:
-        """The value of its block (..., *grid) in each cell, of `x` (..., *counts)."""
+        """For each cell the value of its block, (..., *grid), for `x` (..., *counts)."""
         for axis in range(len(self.grid)):
             x = x.index_select(axis - len(self.grid), self._block(axis, x.device))
         return x
 
     def distances(self, device: torch.device) -> Tensor:
-        """How far blocks lie apart, (N, N) for N blocks: squares of shares of the longest way along each axis, summed.
+        """Distances between blocks, (N, N) for N blocks: sums of squared offsets, as fractions of each axis's extent.
 
-        They are scaled by N^(2 / rank) / N, rank counting the axes with several blocks, so that the way to the next
-        block weighs as much against 1 / N, the mean saliency of a block, as it does in two dimensions.
+        They are scaled by N^(2 / rank) / N, where rank counts the axes with several blocks, so that the distance to the
+        next block weighs as much against 1 / N, the mean saliency of a block, as it does in two dimensions.
         """
         total = torch.zeros(1, 1, dtype=torch.float32, device=device)
         for count in self.counts:
@@ -79,15 +79,15 @@ class Blocks:
         return total * float(math.prod(self.counts) ** (2 / rank - 1))
 
     def cells(self, source: Tensor) -> Tensor:
-        """Where each cell takes its value from, once each block takes that of another.
+        """Where each cell takes its value from when each block takes the values of another.
 
-        A cell keeps its offset in the block, or takes the last cell along an axis where the other block is shorter.
+        A cell keeps its offset in the block, or takes the last cell along an axis on which the other block is shorter.
 
         Args:
-            source: the block to take, counted in the flattened blocks, int64 (B, N); -1 for none.
+            source: the block to take, as an index into the flattened blocks, int64 (B, N); -1 for none.
 
         Returns:
-            int64 (B, *grid), counted in the flattened grid; -1 for none.
+            int64 (B, *grid), indices into the flattened grid; -1 for none.
         """
         rank = len(self.grid)
         taken = self.spread(source.view(-1, *self.counts))
@@ -101,17 +101,17 @@ class Blocks:
         return torch.where(taken >= 0, cell, -1)
 
     def _block(self, axis: int, device: torch.device) -> Tensor:
-        """The block of each cell of an axis."""
+        """The block of each cell along an axis."""
         return torch.arange(self.grid[axis], device=device) * self.counts[axis] // self.grid[axis]
 
     def _borders(self, axis: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """First cell of each block of an axis, and the first one after it."""
+        """First cell of each block along an axis, and the first one after it."""
         border = -(-torch.arange(self.counts[axis] + 1, device=device) * self.grid[axis] // self.counts[axis])
         return border[:-1], border[1:]
 
 
 def cut(x: Tensor, dim: int, count: int) -> Tensor:
-    """`x` with the axis `dim` as two: `count` parts of the same length, and the cells of a part.
+    """`x` with the axis `dim` split in two: `count` parts of equal length, and the cells of a part.
 
     >>> cut(torch.tensor([1, 2, 3, 4]), 0, 2)
     tensor([[1, 2],
@@ -124,18 +124,18 @@ def cut(x: Tensor, dim: int, count: int) -> Tensor:
 def plan(
     blocks: Blocks, saliency: Tensor, kept: Tensor, *, t_eps: float, method: Literal["heuristic", "exact"]
 ) -> Tensor:
-    """Which block each block takes, so that what is salient comes where it is kept and does not go far.
+    """Which block each block takes, so that salient blocks end up where they are kept without moving far.
 
     Args:
         blocks: the grid and its blocks.
-        saliency: of each block, (B, *counts), 0 or more.
+        saliency: saliency of each block, (B, *counts), 0 or more.
         kept: share of each block that the mix shows, (B, *counts).
-        t_eps: cost of a way against saliency.
-        method: "heuristic" for `assign_greedily` in as many rounds as the longest axis has blocks, "exact" for
+        t_eps: cost of distance relative to saliency.
+        method: "heuristic" for `assign_greedily` with as many rounds as the longest axis has blocks, "exact" for
             `assign_exactly`.
 
     Returns:
-        int64 (B, N), counted in the flattened blocks; -1 for none.
+        int64 (B, N), indices into the flattened blocks; -1 for none.
 
     >>> plan(Blocks((2,), (2,)), torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), t_eps=0.1, method="exact")
     tensor([[1, 0]])
@@ -154,12 +154,12 @@ def plan(
 def assign_greedily(cost: Tensor, *, rounds: int) -> Tensor:
     """Sources and targets matched by bids, for the whole batch at once.
 
-    In each round a source bids for its cheapest target, and of those that bid for one target the cheapest wins, if its
-    cost is not above 0. To each of the others the target costs 1 more from then on. The winners of the last round are
-    the plan.
+    In each round a source bids for its cheapest target, and of those that bid for the same target the cheapest wins,
+    if its cost is not above 0. For each of the others, that target costs 1 more from then on. The winners of the last
+    round are the plan.
 
     Args:
-        cost: of sending each source to each target, (B, sources, targets).
+        cost: cost of sending each source to each target, (B, sources, targets).
         rounds: number of rounds, 1 or more.
 
     Returns:
@@ -168,8 +168,8 @@ def assign_greedily(cost: Tensor, *, rounds: int) -> Tensor:
     >>> assign_greedily(torch.tensor([[[-2.0, -1.5], [-3.0, -2.5]]]), rounds=2)
     tensor([[1, 0]])
 
-    Source: the code published with Puzzle Mix, mixup.py, mask_transport. Deviations: what losers pay is added in every
-    round, as was meant; of several sources the first wins; a cost of exactly 0 wins.
+    Source: the code published with Puzzle Mix, mixup.py, mask_transport. Deviations: the losers' penalty is added in
+    every round, as was intended; among ties, the first source wins; a cost of exactly 0 wins.
     """
     cost, sources = cost.clone(), torch.arange(cost.shape[1], device=cost.device)
     nobody = torch.full_like(cost[:, 0], len(sources), dtype=torch.int64)
@@ -181,16 +181,16 @@ def assign_greedily(cost: Tensor, *, rounds: int) -> Tensor:
         winner = nobody.scatter_reduce(1, wish, torch.where(fits, sources, len(sources)), "amin")
         lost = winner.gather(1, wish) != sources
         if on_host(cost) and not (lost & (bid <= 0)).any():
-            break  # none of those that are left can win
+            break  # none of the remaining sources can win
         cost.scatter_(2, wish[..., None], (bid + lost)[..., None])
     return torch.where(winner < len(sources), winner, -1)
 
 
 def assign_exactly(cost: Tensor) -> Tensor:
-    """Each source to a target of its own at the least total cost, sample by sample on the CPU.
+    """One-to-one assignment of sources to targets at the least total cost, sample by sample on the CPU.
 
     Args:
-        cost: of sending each source to each target, (B, N, N).
+        cost: cost of sending each source to each target, (B, N, N).
 
     Returns:
         The source of each target, int64 (B, N), on the device of `cost`.

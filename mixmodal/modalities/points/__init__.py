@@ -1,1 +1,1 @@
-"""Shapes: raw point clouds, voxels of a common frame, triangle meshes and the OFF files that hold them."""
+"""Shapes: raw point clouds, voxels in a common frame, triangle meshes and the OFF files that hold them."""

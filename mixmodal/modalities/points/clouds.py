@@ -1,7 +1,7 @@
-"""Point clouds: points to voxels and back, and mixing raw clouds by the mask of any method.
+"""Point clouds: points to voxels and back, and mixing raw clouds with the mask of any method.
 
-A frame is the box that the voxels cover, from `low` to `high`: numbers for all axes, or three, one for each. Cell c of
-R along an axis covers low + (high - low) · [c / R, (c + 1) / R); a point on `high` itself belongs to the last cell.
+A frame is the box that the voxels cover, from `low` to `high`: one number for all axes, or three, one for each. Cell c
+of R along an axis covers low + (high - low) · [c / R, (c + 1) / R); a point exactly on `high` is in the last cell.
 """
 
 from collections.abc import Sequence
@@ -26,48 +26,48 @@ POINTS_FIRST, POINTS_LAST = parse_axes("b * d"), parse_axes("b c *")
 
 @dataclass(frozen=True)
 class OnPoints(Draws):
-    """Mix raw point clouds by the mask that a method draws on voxels: in space, without voxels in the result.
+    """Mix raw point clouds with a mask that a method draws on voxels: cut in space, with no voxels in the result.
 
-    A mixed cloud is made of the own points in cells where the mask is 1 and the partner's points in cells where it is
-    0. It has as many points as the own cloud: of more candidates so many are drawn without replacement, and fewer are
-    all taken, the rest being drawn from them again with replacement; where there is none the own cloud stays. Points
-    stay in order, own ones first, so that `lam=1` gives the own cloud and `lam=0` the partner. Points are never moved,
-    and what they carry comes with them. `mix.lam` is the share of own points among the real points of the result; the
-    share that `lam` asks for is one of the volume.
+    A mixed cloud consists of its own points in cells where the mask is 1 and the partner's points in cells where it is
+    0. It has as many points as the own cloud: surplus candidates are thinned by drawing without replacement; if there
+    are too few, all are taken and the rest are drawn from them again with replacement; if there are none, the own cloud
+    is kept. Points stay in order, own ones first, so that `lam=1` gives the own cloud and `lam=0` the partner. Points
+    are never moved, and keep the values they carry. `mix.lam` is the share of own points among the real points of the
+    result, whereas the `lam` asked for is a share of the volume.
 
     The record replays the choice of points on any tensor (B, N, ...): `mix(normals)`, `mix(part_labels, axes="b *")`.
-    A draw takes clouds (B, N, 3 + F), floating: three coordinates, then whatever a point carries; and `valid` (B, N),
-    the real points, which are the mixed cloud's too. Its record has a hard mask (B, N), 1 at own points, `moves`, and
-    the axes of the clouds.
+    A draw takes clouds (B, N, 3 + F), floating: three coordinates, then any other values of a point; and `valid`
+    (B, N), the real points, which are also those of the mixed cloud. Its record has a hard mask (B, N), 1 at own
+    points, `moves`, and the axes of the clouds.
 
-    A policy may choose `NoMix`, which leaves the clouds as they are; methods that drop what has no partner cannot keep
-    the number of points, and are refused.
+    A policy may choose `NoMix`, which leaves the clouds as they are; methods that drop regions without a partner cannot
+    keep the number of points, and are rejected.
 
     Args:
-        mixer: what draws the mask: a mixer with hard masks for voxels (B, 1, R, R, R), or a policy of such.
-        resolution: number R of cells of the mask along each axis, 1 or more. A point takes the side of its cell, so
-            that the border between the sides is off by up to a cell: at a coarse resolution it shows steps.
+        mixer: what draws the mask: a mixer with hard masks for voxels (B, 1, R, R, R), or a policy of such mixers.
+        resolution: number R of cells of the mask along each axis, 1 or more. A point goes with its cell, so the border
+            between the sides is off by up to a cell: at a coarse resolution it shows steps.
         low: lower corner of the common frame, a number or three.
         high: upper corner of the common frame, a number or three; all real points must lie inside.
-        frame: "common" looks every point up between `low` and `high`; "own" between the corners of its own cloud's
-            bounding box, so that `low` and `high` play no part. Neither moves a point.
-        axes: "b * d" for clouds (B, N, 3 + F), "b c *" for (B, 3 + F, N), as convolutions take them. None is "b * d"
-            where the shape leaves no doubt: a batch that fits both, with no more points than values for each, (B, 3, 3)
-            included, is refused unless its axes are given. Axes that are given are trusted.
+        frame: "common" places every point between `low` and `high`; "own" between the corners of its own cloud's
+            bounding box, ignoring `low` and `high`. Neither moves a point.
+        axes: "b * d" for clouds (B, N, 3 + F), "b c *" for (B, 3 + F, N), as convolutions take them. None means "b * d"
+            if the shape is unambiguous: a batch that fits both, with no more points than values for each, (B, 3, 3)
+            included, is rejected unless its axes are given. Axes that are given are trusted.
 
     Raises:
-        TypeError: `mixer` draws nothing, soft masks, or needs saliency. At a draw: `x` is not a floating tensor;
-            `valid` is not bool (B, N); the mask drawn is soft, or drops what has no partner.
-        ValueError: `resolution`, `low`, `high`, `frame` or `axes` is none. At a draw: `x` has another shape, or one of
-            which `axes` must be told; a point lies outside the common frame or is not finite; the mixer's axes do not
-            take voxels.
+        TypeError: `mixer` is not a mixer or a policy, draws soft masks, or needs saliency. At a draw: `x` is not a
+            floating tensor; `valid` is not bool (B, N); the mask drawn is soft, or drops regions without a partner.
+        ValueError: `resolution`, `low`, `high`, `frame` or `axes` is invalid. At a draw: `x` has another shape, or an
+            ambiguous one without `axes`; a point lies outside the common frame or is not finite; the mixer's axes do
+            not fit voxels.
 
     >>> import mixmodal as mm
     >>> cloud, mix = OnPoints(mm.FMix(), resolution=16)(torch.rand(4, 100, 6))
     >>> cloud.shape, mix.axes, bool(torch.isclose(mix.lam, mix.mask.mean(1)).all())
     (torch.Size([4, 100, 6]), 'b * d', True)
 
-    Source: Harris et al., FMix (2020), section 5, mixes ModelNet's voxels and draws points from them; here the points
+    Source: Harris et al., FMix (2020), section 5, who mix ModelNet's voxels and draw points from them; here the points
     themselves are kept.
     """
 
@@ -126,7 +126,7 @@ class OnPoints(Draws):
         )
 
     def _points_first(self, x: Tensor) -> Tensor:
-        """`x` as (B, N, 3 + F), where it is of three axes."""
+        """`x` as (B, N, 3 + F), if it has three axes."""
         if not isinstance(x, Tensor) or x.ndim != 3:
             return x
         shape, (_, rows, columns) = tuple(x.shape), x.shape
@@ -142,7 +142,7 @@ class OnPoints(Draws):
         return x.transpose(1, 2)
 
     def _moves(self, x: Tensor, real: Tensor, drawn: Mix, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """For both sides the point that each place of the result takes, by the mask that was drawn on voxels."""
+        """For both sides, the point that each place of the result takes, given the mask drawn on voxels."""
         _check_hard(drawn.hard, self.mixer)
         keep = drawn.mask.flatten(1).expand(len(x), -1)
         if keep.shape[1] != self.resolution**3:
@@ -155,7 +155,7 @@ class OnPoints(Draws):
 
 
 def _bounding_box(x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """The corners (B, 1, 3) of the box about the real points of each cloud."""
+    """The corners (B, 1, 3) of the bounding box of each cloud's real points."""
     points, there = x.detach()[..., :3], real[..., None]
     check(points.isfinite() | ~there, "x must hold finite coordinates, and padding be marked with valid", points)
     low = torch.where(there, points, torch.inf).amin(1, keepdim=True)
@@ -163,7 +163,7 @@ def _bounding_box(x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _choose(own: Tensor, other: Tensor, real: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Which point of either side each place of the result takes, -1 for none, (B, N) each.
+    """Which point of each side each place of the result takes, -1 for none, (B, N) each.
 
     Args:
         own: own candidates, bool (B, N).
@@ -190,7 +190,7 @@ def _choose(own: Tensor, other: Tensor, real: Tensor, generator: torch.Generator
 
 
 def _all_hard(mixer: Draws) -> bool:
-    """Whether a mixer, or all those that a policy chooses from, say that their masks are hard."""
+    """Whether a mixer, or every mixer that a policy chooses from, declares its masks hard."""
     if isinstance(mixer, Policy):
         return all(map(_all_hard, mixer.mixers))
     return getattr(mixer, "hard", True)

@@ -1,4 +1,4 @@
-"""Triangle meshes: read OFF files, sample points of the surface, and mark the voxels that it crosses."""
+"""Triangle meshes: read OFF files, sample points on the surface, and mark the voxels that it crosses."""
 
 import ctypes
 import math
@@ -19,21 +19,21 @@ Method = Literal["uniform", "poisson"]
 def sample_surface(
     mesh: Mesh, count: int, *, method: Method = "uniform", normals: bool = False, seed: int = 0
 ) -> Tensor:
-    """Points of the surface, drawn at random by area.
+    """Points on the surface, drawn at random by area.
 
     Args:
         mesh: the mesh.
         count: number of points, 1 or more.
-        method: "uniform" for independent points, "poisson" for points that keep a distance from each other.
+        method: "uniform" for independent points, "poisson" for points that keep a minimum distance from each other.
         normals: add the unit normal of the triangle that each point lies on.
-        seed: of the draw, 0 to 2^31 - 1; equal seeds give equal points. No other random state is read or changed.
+        seed: seed of the draw, 0 to 2^31 - 1; equal seeds give equal points. No other random state is read or changed.
 
     Returns:
         (count, 3), or (count, 6) with normals, float32, in the unit of the vertices.
 
     Raises:
-        ValueError: `count`, `method` or `seed` is none; the mesh has no area.
-        ImportError: open3d is missing, or what it needs, for "poisson".
+        ValueError: `count`, `method` or `seed` is invalid; the mesh has no area.
+        ImportError: open3d or one of its dependencies is missing, for "poisson".
 
     >>> mesh = Mesh(torch.eye(3).double(), torch.tensor([[0, 1, 2]]))
     >>> points = sample_surface(mesh, 5)
@@ -42,8 +42,8 @@ def sample_surface(
 
     Source: Osada et al., Shape Distributions (2002), section 4.1, for "uniform"; for "poisson" open3d's
     `sample_points_poisson_disk` after Yuksel, Sample Elimination for Generating Poisson Disk Sample Sets (2015), which
-    thins five times as many of these. What open3d 0.18 draws itself has the same number of points of each triangle for
-    every seed.
+    thins out five times as many uniform points. Points that open3d 0.18 draws itself have the same number in each
+    triangle for every seed.
     """
     require(is_whole(count) and count > 0, "count", count, "be a whole number of points, 1 or more")
     require(method in get_args(Method), "method", method, "be 'uniform' or 'poisson'")
@@ -60,9 +60,9 @@ def surface_voxels(
 ) -> Tensor:
     """The cells of a grid that the surface of a mesh crosses.
 
-    Every point of the surface lies in a marked cell, by the convention of `points.voxelize`: a cell has its lower
-    border, the last one along an axis its upper border too. Cells that the surface but touches at an edge or corner
-    may be marked as well.
+    Every point of the surface lies in a marked cell, by the convention of `points.voxelize`: a cell includes its lower
+    border, and the last one along an axis its upper border too. Cells that the surface only touches at an edge or
+    corner may be marked as well.
 
     Args:
         mesh: the mesh, inside the frame.
@@ -75,13 +75,13 @@ def surface_voxels(
 
     Raises:
         ValueError: a vertex lies outside the frame; `resolution` is below 1; `high` is not above `low`.
-        ImportError: open3d is missing, or what it needs.
+        ImportError: open3d or one of its dependencies is missing.
 
     >>> mesh = Mesh(torch.eye(3).double(), torch.tensor([[0, 1, 2]]))
     >>> surface_voxels(mesh, 2, low=0.0).nonzero().tolist()
     [[0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]]
 
-    Source: open3d, `create_from_triangle_mesh_within_bounds`, which tests triangles against cells and not sampled
+    Source: open3d, `create_from_triangle_mesh_within_bounds`, which tests triangles against cells rather than sampling
     points; the code published with FMix subdivides triangles instead and misses cells that are cut at a corner.
     """
     require(is_whole(resolution) and resolution > 0, "resolution", resolution, "be a whole number of cells, 1 or more")
@@ -107,13 +107,13 @@ def surface_voxels(
 
 
 def into_frame(vertices: Tensor) -> Tensor:
-    """Scale coordinates into [-1, 1] by the least and the greatest of all of them, which keeps proportions.
+    """Scale coordinates into [-1, 1] by the smallest and largest of them all, which keeps proportions.
 
     Args:
         vertices: (V, 3), floating.
 
     Returns:
-        (V, 3); -1 and 1 are reached, along one axis or two.
+        (V, 3); -1 and 1 are both reached, on the same axis or on two different ones.
 
     Raises:
         ValueError: all coordinates are equal, or one is not finite.
@@ -132,13 +132,13 @@ def into_frame(vertices: Tensor) -> Tensor:
 
 
 def normalise(points: Tensor) -> Tensor:
-    """Give every cloud zero mean and unit deviation along each axis.
+    """Give every cloud zero mean and unit standard deviation along each axis.
 
     Args:
         points: clouds (..., N, 3), floating.
 
     Returns:
-        Clouds like `points`; along an axis on which a cloud has no extent, but for rounding (10^-6), all is 0.
+        Clouds like `points`; along an axis on which a cloud has no extent, up to rounding (10^-6), all values are 0.
 
     Raises:
         ValueError: `points` has another shape, such as (B, 3, N).
@@ -147,8 +147,8 @@ def normalise(points: Tensor) -> Tensor:
     tensor([[-1., -1.,  0.],
             [ 1.,  1.,  0.]])
 
-    Source: the code published with Harris et al., FMix (2020), for ModelNet10. Deviation: the deviation is that of the
-    points themselves, not the estimate with N - 1.
+    Source: the code published with Harris et al., FMix (2020), for ModelNet10. Deviation: the standard deviation is
+    that of the points themselves, not the estimate with N - 1.
     """
     if points.ndim < 2 or points.shape[-1] != 3 or points.shape[-2] < 1:
         raise ValueError(
@@ -163,13 +163,13 @@ def normalise(points: Tensor) -> Tensor:
 
 
 def import_open3d() -> Any:
-    """Import open3d, also where the system lacks libusb, which its drivers of cameras need and meshes do not.
+    """Import open3d, even if the system lacks libusb, which its camera drivers need but meshes do not.
 
     Returns:
         The module.
 
     Raises:
-        ImportError: it is missing, or libusb is and cannot be loaded from the package libusb-package.
+        ImportError: it is missing; or libusb is, and cannot be loaded from the package libusb-package.
 
     >>> import_open3d().geometry.TriangleMesh.create_box().has_triangles()
     True
@@ -186,7 +186,7 @@ def import_open3d() -> Any:
 
 
 def _drawn(mesh: Mesh, count: int, generator: torch.Generator) -> Tensor:
-    """Independent points of the surface and the unit normals there, float64 (count, 6)."""
+    """Independent points on the surface and the unit normals there, float64 (count, 6)."""
     corners = mesh.vertices.detach().cpu().double()[mesh.faces.cpu()]
     first, second, third = corners.unbind(1)
     normal = torch.linalg.cross(second - first, third - first)
@@ -203,7 +203,7 @@ def _drawn(mesh: Mesh, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _thinned(mesh: Mesh, drawn: Tensor, count: int) -> Tensor:
-    """Of points with normals (5 · count, 6) so many that keep a distance from each other, (count, 6)."""
+    """From points with normals (5 · count, 6), a subset (count, 6) whose points keep a distance from each other."""
     open3d = import_open3d()
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(drawn[:, :3].numpy()))
     cloud.normals = open3d.utility.Vector3dVector(drawn[:, 3:].numpy())
@@ -219,14 +219,14 @@ def _corner(bound: float | Sequence[float], name: str) -> Tensor:
 
 
 def _surface(open3d: Any, vertices: Tensor, faces: Tensor) -> Any:
-    """A mesh of open3d's."""
+    """An open3d mesh."""
     utility = open3d.utility
     corners = utility.Vector3dVector(vertices.detach().cpu().double().numpy())
     return open3d.geometry.TriangleMesh(corners, utility.Vector3iVector(faces.cpu().int().numpy()))
 
 
 def _tensor(vectors: Any) -> Tensor:
-    """A vector of open3d's, as a tensor of its own."""
+    """An open3d vector, copied into a tensor."""
     return torch.frombuffer(vectors, dtype=torch.float64).view(-1, 3).clone()
 
 

@@ -20,9 +20,9 @@ Line = tuple[int, list[bytes]]
 
 T = TypeVar("T")
 KEYWORD = re.compile(rb"((?:ST|C|N)*)OFF(\d*)")
-"""The first word: what vertices have beside their place, and the first count where it is joined."""
+"""The first word: what vertices have besides their coordinates, and the first count if it is joined on."""
 EXTRAS = {b"N": (3,), b"C": (3, 4), b"ST": (2,)}
-"""Numbers of a normal, of a colour without and with its opacity, and of a place in a texture."""
+"""How many numbers make up a normal, a colour without and with opacity, and texture coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +42,14 @@ class Mesh:
 
 
 def read_off(path: Path | str) -> Mesh:
-    r"""Read a mesh from an OFF file, with what files of ModelNet and of common programs do otherwise than the format.
+    r"""Read a mesh from an OFF file, allowing for how files of ModelNet and of common programs depart from the format.
 
-    The header may be joined to the counts ("OFF1568 1320 0"), and counts may stand on several lines, that of the edges
-    may be missing. Comments (#), blank lines, colours of faces, and colours, normals and places in textures of vertices
-    are left out: the header tells them (COFF, NOFF, CNOFF, STOFF and so on), but for colours of vertices, which all of
-    them may also have under OFF. A polygon of more than three corners becomes triangles, also where it is concave: see
-    `polygons.triangulated`, and for those that cross themselves, have no area, or do not lie in a plane. Triangles
-    without area are kept.
+    The header may be joined to the counts ("OFF1568 1320 0"), counts may be spread over several lines, and that of the
+    edges may be missing. Comments (#), blank lines, colours of faces, and colours, normals and texture coordinates of
+    vertices are ignored: the header announces them (COFF, NOFF, CNOFF, STOFF and so on), except that vertices may also
+    have colours under plain OFF, if all of them do. A polygon of more than three corners is split into triangles, even
+    if it is concave: see `polygons.triangulated`, also for polygons that cross themselves, have no area, or are not
+    planar. Triangles without area are kept.
 
     Args:
         path: the file.
@@ -59,10 +59,10 @@ def read_off(path: Path | str) -> Mesh:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no OFF file in ASCII of three dimensions, is cut off, or goes on after its last face; a
-            count is negative or none; a coordinate is no finite number; a vertex has more or fewer numbers than the
-            header tells, or than the first; a face has fewer than three corners, or one that is no vertex; there is no
-            vertex or face; all vertices are in one place. The file and the line are named.
+        ValueError: the file is not a three-dimensional OFF file in ASCII, is cut off, or goes on after its last face; a
+            count is negative or not a whole number; a coordinate is not a finite number; a vertex has more or fewer
+            numbers than the header announces, or than the first; a face has fewer than three corners, or one that is
+            not a vertex; there is no vertex or face; all vertices coincide. The message names the file and the line.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -96,20 +96,20 @@ def read_off(path: Path | str) -> Mesh:
 
 
 def _lines(path: Path) -> Iterator[Line]:
-    """Number and words of each line that has any, without comments."""
+    """Number and words of each non-empty line, without comments."""
     for number, line in enumerate(path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         content = line.split(b"#")[0]
         words = content.split()
-        if b"_" in content:  # which Python's numbers may have
+        if b"_" in content:  # which Python allows in numbers
             raise ValueError(f"{path}, line {number}: {_shown(words)} has an underscore and must hold numbers")
         if words:
             yield number, words
 
 
 def _header(lines: Iterator[Line]) -> tuple[list[Line], Iterator[Line]]:
-    """The header as one line, with its counts from the next ones as far as they are missing, and the lines after it.
+    """The header as one line, completed with missing counts from the next lines, and the lines after it.
 
-    A line of one word after the numbers of vertices and faces is the number of edges: a vertex has three words or more.
+    A one-word line after the numbers of vertices and faces is the number of edges: a vertex has three words or more.
     """
     number, words = next(lines, (0, []))
     found = KEYWORD.fullmatch(words[0]) if words else None
@@ -127,7 +127,7 @@ def _header(lines: Iterator[Line]) -> tuple[list[Line], Iterator[Line]]:
 
 
 def _read(path: Path, lines: Iterator[Line], count: int, what: str, parse: Callable[[list[bytes]], T]) -> list[T]:
-    """What the next `count` lines hold."""
+    """The parsed content of the next `count` lines."""
     found: list[T] = []
     while len(found) < count:
         number, words = next(lines, (0, []))
@@ -141,7 +141,7 @@ def _read(path: Path, lines: Iterator[Line], count: int, what: str, parse: Calla
 
 
 def _counts(words: list[bytes]) -> tuple[bytes, int, int]:
-    """What vertices have beside their place, and the numbers of vertices and faces."""
+    """What vertices have besides their coordinates, and the numbers of vertices and faces."""
     expected = "expected OFF and three counts, of vertices and faces, 1 or more, and edges, 0 or more or left out"
     found = KEYWORD.fullmatch(words[0])
     if not found:
@@ -159,7 +159,7 @@ def _sizes(keyword: bytes) -> tuple[int, ...]:
 
 
 def _vertex(words: list[bytes], *, sizes: tuple[int, ...], seen: set[int]) -> list[float]:
-    """Three coordinates, of a vertex with as many numbers as the one that was seen before."""
+    """The three coordinates of a vertex, which must have as many numbers as the one before it."""
     numbers = [float(word) for word in words]
     place = numbers[:3]
     if len(numbers) not in (seen or sizes) or not all(map(math.isfinite, place)):
@@ -182,5 +182,5 @@ def _polygon(words: list[bytes], *, vertices: int) -> list[int]:
 
 
 def _shown(words: list[bytes]) -> str:
-    """The words of a line for a message, cut at 60 characters."""
+    """The words of a line for a message, truncated to 60 characters."""
     return repr(b" ".join(words).decode("ascii", "backslashreplace")[:60])

@@ -1,27 +1,27 @@
-"""Triangles of polygons, concave ones too."""
+"""Triangulation of polygons, including concave ones."""
 
 import math
 from collections.abc import Sequence
 
 Place = tuple[float, float]
 SMALL = 1e-9
-"""Part of a polygon's area, or of its square extent, that counts as none."""
+"""Fraction of a polygon's area, or of its squared extent, that counts as zero."""
 
 
 def triangulated(corners: Sequence[Sequence[float]]) -> list[tuple[int, int, int]]:
-    """Divide a polygon in space into triangles of its corners, all turned as it is.
+    """Divide a polygon in space into triangles between its corners, with the same orientation as the polygon.
 
-    A polygon that its first corner sees whole, as every convex one is, becomes the fan about that corner. Others lose
-    one ear after another: a corner whose triangle with its two neighbours lies inside. Inside is told in the plane
-    whose normal is the polygon's own (Newell's), so that corners may lie somewhat outside of it; the triangles then
-    meet along the diagonals that were cut. A polygon that has no inside in that plane remains a fan: one without area,
-    or one that crosses itself.
+    A polygon that is wholly visible from its first corner, as every convex one is, becomes the fan about that corner.
+    Others lose one ear after another: a corner whose triangle with its two neighbours lies inside. Inside is judged in
+    the plane with the polygon's own (Newell's) normal, so corners may lie slightly off it; the triangles then meet
+    along the diagonals that were cut. A polygon that has no inside in that plane, because it has no area or crosses
+    itself, becomes a fan too.
 
     Args:
-        corners: n places (x, y, z) in order, n being 3 or more; a place may come twice, as where a hole is cut open.
+        corners: n points (x, y, z) in order, with n of 3 or more; a point may occur twice, as when a hole is cut open.
 
     Returns:
-        n - 2 triples of places in `corners`. Those of corners in a line have no area.
+        n - 2 triples of indices into `corners`. Triangles of collinear corners have no area.
 
     >>> triangulated([(0, 0, 0), (2, 0, 0), (2, 2, 0), (1, 0.5, 0)])
     [(3, 0, 1), (1, 2, 3)]
@@ -40,7 +40,7 @@ def triangulated(corners: Sequence[Sequence[float]]) -> list[tuple[int, int, int
 
 
 def _projected(corners: Sequence[Sequence[float]]) -> list[Place]:
-    """The corners in the polygon's plane, turning to the left around it; none if it has no area."""
+    """The corners in the polygon's plane, anticlockwise; empty if it has no area."""
     origin = corners[0]
     moved = [[value - start for value, start in zip(corner, origin, strict=True)] for corner in corners]
     extent = max(abs(value) for corner in moved for value in corner)
@@ -56,7 +56,7 @@ def _projected(corners: Sequence[Sequence[float]]) -> list[Place]:
     if length < SMALL:
         return []
     a, b, c = (value / length for value in normal)
-    sign = math.copysign(1.0, c)  # an orthonormal frame of any normal, after Duff et al. (2017)
+    sign = math.copysign(1.0, c)  # an orthonormal basis for any normal, after Duff et al. (2017)
     slope = -1 / (sign + c)
     first = (1 + sign * a * a * slope, sign * a * b * slope, -sign * a)
     second = (a * b * slope, sign + b * b * slope, -b)
@@ -73,12 +73,12 @@ def _area(one: Place, other: Place) -> float:
 
 
 def _turn(one: Place, other: Place, third: Place) -> float:
-    """Twice the area of a triangle, positive where it turns to the left."""
+    """Twice the signed area of a triangle, positive if it is anticlockwise."""
     return (other[0] - one[0]) * (third[1] - one[1]) - (other[1] - one[1]) * (third[0] - one[0])
 
 
 def _crosses(flat: list[Place]) -> bool:
-    """Whether two edges go through each other, which is more than that they touch."""
+    """Whether two edges properly cross each other, not just touch."""
     edges = list(zip(flat, [*flat[1:], flat[0]], strict=True))
     for place, (a, b) in enumerate(edges):
         for c, d in edges[place + 2 :]:
@@ -88,12 +88,12 @@ def _crosses(flat: list[Place]) -> bool:
 
 
 def _ears(flat: list[Place]) -> list[tuple[int, int, int]]:
-    """The triangles of a polygon that turns to the left, cut off one by one; none if it has no ear at some time."""
+    """The triangles of an anticlockwise polygon, clipped ear by ear; empty if at some point it has no ear left."""
     left = list(range(len(flat)))
     found = []
     while len(left) > 3:
         at = next((k for k in range(len(left)) if _is_ear(flat, left, k)), None)
-        if at is None:  # a corner that lies in line with its neighbours is cut off without any area
+        if at is None:  # a corner collinear with its neighbours is clipped as a triangle without area
             lines = (k for k in range(len(left)) if abs(_turn(*(flat[i] for i in _around(left, k)))) <= SMALL)
             at = next(lines, None)
         if at is None:
@@ -104,12 +104,12 @@ def _ears(flat: list[Place]) -> list[tuple[int, int, int]]:
 
 
 def _around(left: list[int], at: int) -> tuple[int, int, int]:
-    """A corner between its neighbours, of those that are left."""
+    """A corner between its neighbours, among the corners that are left."""
     return left[at - 1], left[at], left[(at + 1) % len(left)]
 
 
 def _is_ear(flat: list[Place], left: list[int], at: int) -> bool:
-    """Whether the triangle of a corner and its neighbours has an area and no other corner."""
+    """Whether the triangle of a corner and its neighbours has an area and contains no other corner."""
     a, b, c = (flat[i] for i in _around(left, at))
     if _turn(a, b, c) <= SMALL:
         return False

@@ -1,4 +1,4 @@
-"""Points to voxels and back, in a frame that a batch has in common."""
+"""Points to voxels and back, in a frame shared by the whole batch."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,22 @@ Bound = float | Sequence[float] | Tensor
 def voxelize(
     points: Tensor, resolution: int, *, low: Bound = -1.0, high: Bound = 1.0, valid: Tensor | None = None
 ) -> Tensor:
-    """The voxels that clouds occupy, in a frame that the batch has in common.
+    """The voxels that clouds occupy, in a frame shared by the whole batch.
 
     Args:
         points: clouds (B, N, 3), floating, inside the frame; no gradient flows to them.
         resolution: number R of cells along each axis, 1 or more.
         low: lower corner of the frame, a number or (3,).
         high: upper corner of the frame, a number or (3,).
-        valid: real points, bool (B, N); what the others hold plays no part. All points if None.
+        valid: real points, bool (B, N); the values of the others do not matter. All points if None.
 
     Returns:
         Occupancy (B, 1, R, R, R) float32, 1 where a point lies and 0 elsewhere; axes in the order of the coordinates.
 
     Raises:
         TypeError: `points` is not a floating tensor; `valid` is not bool (B, N).
-        ValueError: `points` has another shape, so also (B, 3, N) unless N is 3, which reads as three points; a point
-            lies outside the frame or is not finite; `resolution` is below 1; `high` is not above `low`.
+        ValueError: `points` has another shape, including (B, 3, N) unless N is 3, which is read as three points; a
+            point lies outside the frame or is not finite; `resolution` is below 1; `high` is not above `low`.
 
     >>> voxelize(torch.tensor([[[-1.0, -1.0, -1.0], [1.0, 1.0, 0.9]]]), 2)[0, 0, :, :, 1]
     tensor([[0., 0.],
@@ -56,17 +56,17 @@ def devoxelize(
     high: Bound = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Points drawn at random from occupied voxels: a cell, uniformly and with replacement, then a place in it.
+    """Points drawn at random from occupied voxels: a cell, uniformly and with replacement, then a point in it.
 
-    A point lies in its cell as `voxelize` sees it, in the dtype of the result too: where a coordinate would be rounded
-    to another cell, or out of the frame, it takes the nearest number of that dtype in its own.
+    A point lies in its cell as `voxelize` sees it, even in the dtype of the result: if a coordinate would be rounded
+    into another cell, or out of the frame, it takes the nearest number of that dtype in its own cell.
 
     Args:
-        voxels: occupancy (B, 1, R, R, R); each cell above 0 is occupied, as much as any other.
+        voxels: occupancy (B, 1, R, R, R); every cell above 0 is occupied, all with equal weight.
         count: number of points to draw from each sample, 1 or more.
         low: lower corner of the frame, a number or (3,).
         high: upper corner of the frame, a number or (3,).
-        generator: source of the points, on its own device; torch's global one, on that of `voxels`, if None.
+        generator: source of randomness, on its own device; if None, torch's global one, on the device of `voxels`.
 
     Returns:
         Clouds (B, count, 3), in the dtype of `voxels`, float32 if that is not floating.
@@ -74,14 +74,14 @@ def devoxelize(
     Raises:
         TypeError: `voxels` is not a tensor.
         ValueError: `voxels` has another shape, or a sample without an occupied cell; `count` is below 1; `high` is not
-            above `low`; a drawn cell holds no number of the dtype of the result.
+            above `low`; a drawn cell contains no number of the result's dtype.
 
     >>> voxels = torch.zeros(1, 1, 4, 4, 4)
     >>> voxels[0, 0, 3, 0, 1] = 1
     >>> bool((voxelize(devoxelize(voxels, 100), 4) == voxels).all())
     True
 
-    Source: the code published with Harris et al., FMix (2020), which mixes voxels and trains on points. Deviation: the
+    Source: the code published with Harris et al., FMix (2020), which mixes voxels and trains on points. Deviation: our
     points fill the frame; theirs lie in (-1/2, 1/2).
     """
     check_tensor(voxels, "voxels")
@@ -108,11 +108,11 @@ def _placed(place: Tensor, jitter: Tensor, resolution: int, low: Tensor, high: T
 
     Args:
         place: the cell of each point along each axis, int64 (B, N, 3).
-        jitter: where in it, in [0, 1), (B, N, 3).
+        jitter: position within the cell, in [0, 1), (B, N, 3).
         resolution: number of cells along each axis.
-        low: lower corner of the frame, (3,), as `voxelize` has it for this dtype.
+        low: lower corner of the frame, (3,), as `voxelize` computes it for this dtype.
         high: upper corner of the frame.
-        dtype: of the result.
+        dtype: dtype of the result.
     """
     exact_low, edge = low.double(), (high.double() - low.double()) / resolution
     exact = exact_low + (place + jitter.double()) * edge
@@ -129,14 +129,14 @@ def _placed(place: Tensor, jitter: Tensor, resolution: int, low: Tensor, high: T
 
 
 def _off(points: Tensor, place: Tensor, resolution: int, low: Tensor, high: Tensor) -> Tensor:
-    """On which side of its cell, or of the frame, each coordinate lies: -1 below, 1 above, 0 for none; int64."""
+    """Whether each coordinate lies outside its cell or the frame: -1 below, 1 above, 0 inside; int64."""
     along = cell_along(points, resolution, low, high)
     below, above = (along < place) | (points < low), (along > place) | (points > high)
     return above.long() - below.long()
 
 
 def _next(x: Tensor, steps: Tensor) -> Tensor:
-    """The number of the dtype of `x` that is so many numbers above it, for small steps from finite numbers."""
+    """The number that is `steps` representable numbers above `x` in its dtype, for small steps from finite numbers."""
     integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]
     bits, least = x.contiguous().view(integers), torch.iinfo(integers).min
     place = torch.where(bits < 0, least - bits, bits) + steps.to(integers)
@@ -152,15 +152,15 @@ def common_frame(x: Tensor, low: Bound, high: Bound, real: Tensor) -> tuple[Tens
 
 
 def cells_of(x: Tensor, resolution: int, low: Tensor, high: Tensor, real: Tensor) -> Tensor:
-    """The cell of each point (B, N), int64, counted in the flattened grid; some cell where a point is not `real`."""
+    """The cell of each point (B, N), int64, as an index into the flattened grid; arbitrary for points not `real`."""
     along = torch.where(real[..., None], cell_along(x.detach()[..., :3], resolution, low, high), 0)
     return (along[..., 0] * resolution + along[..., 1]) * resolution + along[..., 2]
 
 
 def cell_along(points: Tensor, resolution: int, low: Tensor, high: Tensor) -> Tensor:
-    """The cell of each coordinate along its axis, int64 like `points` (B, N, 3), at most the last; in float32 at least.
+    """The cell of each coordinate along its axis, int64 shaped like `points` (B, N, 3), at most the last one.
 
-    Where a frame has no extent it is the first.
+    It is computed in at least float32. Along an axis on which a frame has no extent, it is the first cell.
     """
     points = points.to(torch.promote_types(points.dtype, torch.float32))
     low, high = low.to(points.dtype), high.to(points.dtype)
@@ -189,7 +189,7 @@ def check_resolution(resolution: int) -> int:
 
 
 def check_clouds(x: Tensor, valid: Tensor | None, name: str) -> None:
-    """`x` is a batch of clouds, and `valid` marks points of it."""
+    """Raise unless `x` is a batch of clouds and `valid` marks its real points."""
     check_tensor(x, name)
     if not x.is_floating_point():
         raise TypeError(f"{name} is {x.dtype} and must be floating; pass {name}.float()")
@@ -204,7 +204,7 @@ def check_clouds(x: Tensor, valid: Tensor | None, name: str) -> None:
 
 
 def _check_inside(points: Tensor, inside: Tensor, low: Tensor, high: Tensor) -> None:
-    """Raise ValueError on the host unless all is `inside`; elsewhere assert it."""
+    """Raise ValueError on the host unless all points are `inside`; on other devices, assert it."""
     remedy = "give low and high that hold every point, or scale the points; mark padding with valid"
     if not on_host(inside):
         torch._assert_async(inside.all(), f"points lie outside the frame: {remedy}")
@@ -217,7 +217,7 @@ def _check_inside(points: Tensor, inside: Tensor, low: Tensor, high: Tensor) -> 
 
 
 def _check_occupied(cells: Tensor) -> None:
-    """Raise ValueError on the host unless each sample has a cell; elsewhere assert it."""
+    """Raise ValueError on the host unless each sample has an occupied cell; on other devices, assert it."""
     if not on_host(cells):
         torch._assert_async((cells > 0).all(), "voxels has a sample without an occupied cell")
     elif not cells.all():

@@ -1,1 +1,1 @@
-"""Texts: tokens of Hugging Face models, special tokens that stay, batches of similar length, and a Trainer's loss."""
+"""Texts: tokens of Hugging Face models, keeping special tokens, batches of similar length, and a Trainer's loss."""

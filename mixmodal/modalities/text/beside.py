@@ -1,4 +1,4 @@
-"""What a model reads beside the embeddings of a mixed text: numbers of its tokens, and ids that stand in for them."""
+"""What a model reads besides the embeddings of a mixed text: per-token numbers, and ids that stand in for tokens."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from mixmodal.core.records.mix import Mix
 
 
 def with_tokens(numbers: Tensor, mix: Mix) -> Tensor:
-    """Numbers of tokens in a mixed text: of segments, of positions, or the ids themselves.
+    """Per-token numbers for a mixed text: of segments, of positions, or the ids themselves.
 
-    Where whole tokens are chosen, each brings its own. Where they are blended, the own token brings it, and where there
-    is none the partner's.
+    If whole tokens are chosen, each brings its own number. If tokens are blended, the own token's number is used, and
+    the partner's where there is no own token.
 
     Args:
         numbers: (B, T, ...), any dtype.
@@ -38,16 +38,16 @@ def with_tokens(numbers: Tensor, mix: Mix) -> Tensor:
 
 
 def stand_in(ids: Tensor, mix: Mix) -> Tensor:
-    """Ids of a mixed text, for all that a model derives from ids but their embeddings.
+    """Ids for a mixed text, from which a model derives everything except the embeddings.
 
-    From the first real location to the last no id is one of padding, and beyond them each is.
+    Between the first and the last real location no id is padding, and outside them every id is.
 
     Args:
         ids: token ids before mixing, integers (B, T).
         mix: the record of the mix of their embeddings.
 
     Returns:
-        Like `ids`; `ids` themselves where nothing is mixed.
+        Like `ids`; `ids` themselves if nothing is mixed.
 
     >>> valid = torch.tensor([[True, False, False], [True, True, False]])
     >>> mix = Mix(
@@ -68,5 +68,5 @@ def stand_in(ids: Tensor, mix: Mix) -> Tensor:
 
 
 def _by_token(real: Tensor) -> Tensor:
-    """Whether a token is real, bool (B, T), by marks of it, (B, T), or of its parts, (B, T, D)."""
+    """Whether a token is real, bool (B, T), from a mask of tokens, (B, T), or of their parts, (B, T, D)."""
     return real if real.ndim == 2 else real.flatten(2).any(2)

@@ -1,4 +1,4 @@
-"""Batches of texts of similar length, in the order of an epoch."""
+"""Batches of texts of similar length, in a new order each epoch."""
 
 import operator
 from collections.abc import Iterator, Sequence
@@ -13,53 +13,52 @@ from mixmodal.modalities.text.budgets import BudgetPlan, largest, plan_batches
 
 
 class LengthBucketBatchSampler(BatchSampler):
-    """Batches of samples of similar length, so that little is padded, in an order that is random all the same.
+    """Batches of samples of similar length, so that little is padded, yet in a random order.
 
-    All samples are shuffled and cut into chunks of `chunk` batches; each chunk is sorted by falling length and cut into
-    batches; whole batches are shuffled, and smaller ones come last. The order follows from the seed and the epoch
-    alone. In several processes each takes an even share of every batch of `world_size` · `batch_size` samples: no
+    All samples are shuffled and cut into chunks of `chunk` batches; each chunk is sorted by decreasing length and cut
+    into batches; full batches are shuffled, and smaller ones come last. The order depends on the seed and the epoch
+    alone. With several processes, each takes an even share of every batch of `world_size` · `batch_size` samples: no
     sample is lost or repeated, and all processes have the same number of batches.
 
-    The epoch is kept by `sampler`, one of torch's `DistributedSampler`, where Accelerate, Lightning and the Hugging
-    Face Trainer set it: each of their epochs has an order of its own. A loop of your own calls `set_epoch`.
+    The epoch is stored in `sampler`, a torch `DistributedSampler`, where Accelerate, Lightning and the Hugging Face
+    Trainer set it, so that each of their epochs has its own order. In your own training loop, call `set_epoch`.
 
     - Lightning gives each process its share through `sampler`; leave `rank` and `world_size` as they are.
-    - Accelerate deals batches out to its processes. As they are made by default it repeats samples until the last ones
-      are whole (103 samples become 112 in two processes with batches of 8); with `rank=None` and
-      `world_size=accelerator.num_processes` it repeats none. To resume within an epoch call its `skip_first_batches`:
-      it sets the epoch itself whenever a loader is iterated, and with that a `start` of 0.
-    - Without either, give `rank` and `world_size`, and iterate the loader as it is: a framework that deals out a share
-      would leave the rest untrained.
+    - Accelerate deals batches out to its processes. With the default arguments it repeats samples until the last
+      batches are full (103 samples become 112 in two processes with batches of 8); with `rank=None` and
+      `world_size=accelerator.num_processes` it repeats none. To resume within an epoch, call its `skip_first_batches`:
+      it sets the epoch itself whenever a loader is iterated, and with it a `start` of 0.
+    - Without either, give `rank` and `world_size`, and iterate over the loader directly: a framework that deals out
+      shares would leave the rest untrained.
 
-    With `max_tokens` batches have as many samples as fit: few long ones or many short ones. Which lengths come together
-    is drawn once, by the seed, and in every epoch samples change places with others of about their length. So all
+    With `max_tokens`, batches have as many samples as fit: few long ones or many short ones. Which lengths go together
+    is drawn once, from the seed, and in every epoch samples change places with others of similar length. So all
     epochs have the same number of batches, which trainers ask for only once.
 
     Args:
         lengths: length of each sample in any unit, integers of 0 or more, (N,): a list, an array or a tensor.
-        batch_size: samples in a batch, of each process; none is larger, and the last of an epoch may be smaller. None
-            where `max_tokens` alone limits a batch.
-        max_tokens: the number of samples of a batch, in each process, times its longest length is at most this; None
+        batch_size: samples in a batch, in each process; no batch is larger, and the last of an epoch may be smaller.
+            None if `max_tokens` alone limits a batch.
+        max_tokens: upper limit for the number of samples in a batch, in each process, times its longest length; None
             for no such limit. A length of 0 counts as 1, and with `shuffle` lengths count as up to an eighth longer.
-            The attribute `batch_size` is None then. If texts are padded to a multiple, give lengths that are rounded up
-            to it.
-        largest_first: whether each epoch begins with the batch that has the most padded tokens, so that it fails at
-            once where memory does not suffice; without `max_tokens` of those that are whole.
-        chunk: batches in a chunk, of a mean size where sizes differ; 1 does not sort at all but within a batch.
-        shuffle: whether to shuffle; if False chunks and batches come in order.
+            The attribute `batch_size` is then None. If texts are padded to a multiple, give lengths rounded up to it.
+        largest_first: whether each epoch starts with the batch that has the most padded tokens, so that training fails
+            at once if memory is insufficient; without `max_tokens`, only full batches are considered.
+        chunk: batches in a chunk, at their mean size if sizes differ; 1 sorts only within a batch.
+        shuffle: whether to shuffle; if False, chunks and batches come in order.
         seed: seed of the order, of at most 64 bits.
         drop_last: leave out the samples that do not fill a batch; not with `max_tokens`, where sizes differ anyway.
         rank: number of this process; None for the batches of all processes in turn, which a framework deals out. The
-            attribute `batch_size` is None then: sizes differ by a sample.
+            attribute `batch_size` is then None: sizes differ by a sample.
         world_size: number of processes.
-        sampler: says the rank, the number of processes and the epoch, in place of `rank` and `world_size`; its own
+        sampler: provides the rank, the number of processes and the epoch, in place of `rank` and `world_size`; its own
             order is not used.
 
     Raises:
-        TypeError: `lengths` are no numbers; `sampler` has an order of its own that is no `DistributedSampler`.
+        TypeError: `lengths` are not numbers; `sampler` has an order of its own but is not a `DistributedSampler`.
         ValueError: an argument out of range; neither `batch_size` nor `max_tokens`; a sample longer than `max_tokens`;
-            fewer samples than processes; batches of one sample that do not come out even; `sampler` is for another
-            number of samples or other processes.
+            fewer samples than processes; batches of one sample that cannot be shared out evenly; `sampler` is for
+            another number of samples or other processes.
 
     >>> batches = LengthBucketBatchSampler([3, 9, 4, 8, 2], 2, shuffle=False)
     >>> list(batches)
@@ -67,7 +66,7 @@ class LengthBucketBatchSampler(BatchSampler):
     >>> list(LengthBucketBatchSampler([3, 9, 4, 8, 2], None, max_tokens=9, shuffle=False))
     [[1], [3], [2, 0], [4]]
 
-    Source: Harris et al., FMix (2020), section 5, by torchtext's BucketIterator.
+    Source: Harris et al., FMix (2020), section 5, which uses torchtext's BucketIterator.
     """
 
     sampler: DistributedSampler[int]
@@ -137,11 +136,11 @@ class LengthBucketBatchSampler(BatchSampler):
         return self.sampler.num_replicas
 
     def set_epoch(self, epoch: int, *, start: int = 0) -> None:
-        """Give the batches the order of this epoch, and go on from batch number `start`, to resume within it.
+        """Give the batches the order of this epoch, and continue from batch number `start`, to resume within it.
 
         Args:
             epoch: number of the epoch, from 0.
-            start: batches of this process to leave out, of this epoch alone.
+            start: number of this process's batches to skip, in this epoch only.
 
         Raises:
             TypeError: not a whole number.
@@ -167,7 +166,7 @@ class LengthBucketBatchSampler(BatchSampler):
         return start if epoch == self.epoch else 0
 
     def _sizes(self) -> list[int]:
-        """Number of samples in the batches of all processes together, batch by batch."""
+        """Number of samples in each batch, all processes together."""
         if self._plan is not None:
             return self._plan.sizes
         whole = self._most * self.world_size
@@ -179,7 +178,7 @@ class LengthBucketBatchSampler(BatchSampler):
         return [whole] * (count - 1) + [whole - self.world_size, self.world_size + left]  # one more for each process
 
     def _rounds(self) -> list[Tensor]:
-        """The samples of an epoch, batch by batch, of all processes together."""
+        """The samples of an epoch, batch by batch, all processes together."""
         sizes, generator = self._sizes(), self._generator(self.epoch)
         order = self._order(generator)
         rounds = list(torch.split(order[: sum(sizes)], sizes)) if sizes else []
@@ -204,7 +203,7 @@ class LengthBucketBatchSampler(BatchSampler):
         return torch.cat([self._sorted(part) for part in parts])
 
     def _planned(self, max_tokens: int) -> BudgetPlan:
-        """Batches within a number of tokens, for all epochs."""
+        """Batches within a token budget, for all epochs."""
         size = len(self.lengths)
         drawn = torch.randperm(size, generator=self._generator(-1)) if self.shuffle else torch.arange(size)
         return plan_batches(
@@ -218,25 +217,25 @@ class LengthBucketBatchSampler(BatchSampler):
         )
 
     def _generator(self, epoch: int) -> torch.Generator:
-        """The source of an epoch's order."""
+        """The random generator of an epoch's order."""
         return torch.Generator().manual_seed(_folded(self.seed * 1_000_003 + epoch))
 
     def _sorted(self, samples: Tensor) -> Tensor:
-        """Samples by falling length, those of the same length in their order."""
+        """Samples by decreasing length, with those of equal length in their given order."""
         return samples[self.lengths[samples].argsort(descending=True, stable=True)]
 
     def _tell_lightning(self, **arguments: Any) -> None:
-        """Note the arguments under the names by which Lightning finds them.
+        """Store the arguments under the names where Lightning looks for them.
 
-        In several processes it makes a batch sampler anew around a `DistributedSampler` of its own. Of one that was not
-        made within a hook of its own it would know the batch size only.
+        With several processes it recreates a batch sampler around its own `DistributedSampler`. If the original was not
+        made inside one of Lightning's hooks, it would know only the batch size.
         """
         saved = {"args": (), "kwargs": arguments, "default_kwargs": {}, "arg_names": ()}
         vars(self).update({f"__pl_saved_{name}": value for name, value in saved.items()})
 
 
 def _check_numbers(batch_size: Any, max_tokens: Any, drop_last: bool, counts: dict[str, Any]) -> None:
-    """Raise ValueError unless what limits a batch, and other counts, are 1 or more."""
+    """Raise ValueError unless the limits of a batch, and other counts, are 1 or more."""
     limits = {"batch_size": batch_size, "max_tokens": max_tokens}
     given = {name: value for name, value in limits.items() if value is not None}
     if not given:
@@ -269,7 +268,7 @@ def _whole_numbers(lengths: Any) -> Tensor:
 
 
 def _check_agrees(sampler: Any, samples: int, rank: int | None, world_size: int) -> None:
-    """Raise unless a sampler says what the other arguments say, or what they leave open."""
+    """Raise unless a sampler agrees with the other arguments, or fills in what they leave open."""
     if not isinstance(sampler, DistributedSampler):
         raise TypeError(
             f"sampler is {type(sampler).__name__}, whose order would be lost: batches are made of samples of like "
@@ -285,7 +284,7 @@ def _check_agrees(sampler: Any, samples: int, rank: int | None, world_size: int)
 
 
 def _count(value: Any, name: str) -> int:
-    """A whole number, 0 or more, as Python's; from a tensor or an array too."""
+    """A whole number, 0 or more, as a Python int; tensors and arrays are accepted too."""
     try:
         number = operator.index(value)
     except TypeError as error:
@@ -295,6 +294,6 @@ def _count(value: Any, name: str) -> int:
 
 
 def _folded(seed: int) -> int:
-    """A seed of 64 bits of which all bits count: torch's generator on the CPU looks at the lower 32 alone."""
+    """A 64-bit seed folded so that all bits count: torch's CPU generator uses only the lower 32."""
     high, low = divmod(seed % 2**64, 2**32)
     return low ^ high * 0x9E3779B9 % 2**32

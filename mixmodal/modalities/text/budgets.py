@@ -1,4 +1,4 @@
-"""Batches of at most so many padded tokens, as many of them in each epoch and in each process."""
+"""Batches within a budget of padded tokens, with the same number of batches in each epoch and process."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class BudgetPlan:
-    """How long the samples of each batch may be, which holds for all epochs, so that their number of batches is one.
+    """How long the samples of each batch may be, fixed for all epochs, so that each has the same number of batches.
 
     Args:
-        order: samples by batch, those of all processes together, int64 (N,).
-        sizes: number of samples of each batch, of all processes together.
-        bounds: length that a sample is counted with, by sample, int64 (N,); samples with the same one change places.
+        order: samples by batch, all processes together, int64 (N,).
+        sizes: number of samples in each batch, all processes together.
+        bounds: the length that each sample counts as, int64 (N,); samples that count as equally long change places.
     """
 
     order: Tensor
@@ -21,7 +21,7 @@ class BudgetPlan:
     bounds: Tensor
 
     def shuffled(self, generator: torch.Generator) -> Tensor:
-        """The order of an epoch: samples in places of others that are counted with the same length."""
+        """The order of an epoch: samples change places with others that count as equally long."""
         places = self.bounds[self.order].argsort(stable=True)
         drawn = torch.randperm(len(self.order), generator=generator)
         order = torch.empty_like(self.order)
@@ -32,19 +32,19 @@ class BudgetPlan:
 def plan_batches(
     lengths: Tensor, order: Tensor, *, max_tokens: int, most: int, chunk: int, world_size: int, exact: bool
 ) -> BudgetPlan:
-    """Cut samples into batches that are filled one after the other, and leave no process without a sample.
+    """Cut samples into batches that are filled one after the other, leaving no process without a sample.
 
     Args:
         lengths: length of each sample, int64 (N,).
         order: all samples in the order in which chunks are cut, int64 (N,).
-        max_tokens: samples times the longest, at most, of a batch in each process.
-        most: samples in a batch of each process, at most.
-        chunk: batches of a mean size in a chunk, which is sorted by falling length.
+        max_tokens: maximum of samples times longest length for a batch, in each process.
+        most: maximum number of samples in a batch, in each process.
+        chunk: number of batches, at their mean size, in a chunk, which is sorted by decreasing length.
         world_size: number of processes, each of which takes its share of every batch.
-        exact: count samples with their lengths; if False with these rounded up, by less than an eighth.
+        exact: whether samples count with their exact lengths; if False, with these rounded up, by less than an eighth.
 
     Raises:
-        ValueError: a sample is longer than `max_tokens`; samples are left over that fit into no batch.
+        ValueError: a sample is longer than `max_tokens`; samples are left over that do not fit into any batch.
 
     >>> lengths = torch.tensor([9, 2, 4, 3, 4])
     >>> plan = plan_batches(lengths, torch.arange(5), max_tokens=9, most=5, chunk=9, world_size=1, exact=True)
@@ -77,14 +77,14 @@ def plan_batches(
 
 
 def largest(batches: list[Tensor], lengths: Tensor, world_size: int) -> int:
-    """The place of the batch with the most padded tokens in a process; of several, of that with the longest sample."""
+    """The index of the batch with the most padded tokens in a process; among ties, the one with the longest sample."""
     longest = [int(lengths[batch].max()) for batch in batches]
     tokens = [-(-len(batch) // world_size) * length for batch, length in zip(batches, longest, strict=True)]
     return max(range(len(batches)), key=lambda place: (tokens[place], longest[place]))
 
 
 def _with_few(batches: list[Tensor], few: Tensor, max_tokens: int, world_size: int) -> list[Tensor]:
-    """Batches, and one more of samples too few for a sample in each process, filled up from another batch."""
+    """Batches, and one more from too few samples to give each process one, filled up from another batch."""
     lacking = world_size - len(few)
     for place in reversed(range(len(batches))):
         batch = batches[place]
@@ -99,7 +99,7 @@ def _with_few(batches: list[Tensor], few: Tensor, max_tokens: int, world_size: i
 
 
 def _rounded_up(lengths: Tensor) -> Tensor:
-    """The next number with four leading bits and zeros after them, 1 to 16 as they are; int64, 1 or more.
+    """Lengths rounded up to four significant bits, 1 to 16 unchanged; int64, 1 or more.
 
     >>> _rounded_up(torch.tensor([7, 16, 17, 33, 1000]))
     tensor([   7,   16,   18,   36, 1024])

@@ -1,4 +1,4 @@
-"""Texts that keep their special tokens."""
+"""Mixing texts while keeping their special tokens."""
 
 from dataclasses import dataclass, replace
 
@@ -12,15 +12,16 @@ from mixmodal.core.records.mix import Mix
 
 @dataclass(frozen=True)
 class KeepEnds(Draws):
-    """Mix the tokens between the special ones: a mixed text begins and ends as a text does.
+    """Mix the tokens between the special ones, so that a mixed text begins and ends like any text.
 
-    The first and the last real token of each text are special ([CLS] and [SEP], say). They are not mixed and not
-    counted: `lam` is the own share of the tokens between. The mixed text has the own first token and the last token of
-    the longer text; where the special token of one side lies on a token of the other, that token is taken. Padding may
-    lie anywhere, also between tokens.
+    The first and the last real token of each text are special ([CLS] and [SEP], say). They are neither mixed nor
+    counted: `lam` is the own share of the tokens in between. The mixed text has its own first token and the last token
+    of the longer text; where the special token of one side coincides with an ordinary token of the other, the ordinary
+    token is taken. Padding may be anywhere, even between tokens.
 
     Args:
-        mixer: what mixes the tokens between; a mixer whose masks are the same for all channels, or a policy of such.
+        mixer: what mixes the tokens in between; a mixer whose masks are the same for all channels, or a policy of such
+            mixers.
 
     >>> import mixmodal as mm
     >>> ids = torch.tensor([[1, 5, 5, 5, 2], [1, 7, 2, 0, 0]])

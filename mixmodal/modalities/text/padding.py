@@ -1,4 +1,4 @@
-"""Texts padded to one length, with marks of what is real."""
+"""Texts padded to one length, with a mask of real tokens."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Padded(NamedTuple):
         ids: token ids, int64 (B, T).
         lengths: number of real tokens of each text, int64 (B,).
         valid: bool (B, T), True where a token is real.
-        labels: whatever the samples were labelled with, collated; None without labels.
+        labels: the labels of the samples, collated; None without labels.
 
     >>> ids, lengths, valid, labels = PadCollate(0)([([5, 6, 7], 1), ([8], 0)])
     >>> ids.tolist(), lengths.tolist(), labels.tolist()
@@ -36,18 +36,18 @@ class Padded(NamedTuple):
 class PadCollate:
     """A `collate_fn` that pads texts on the right; picklable, so that workers can run it.
 
-    Samples are pairs of token ids and a label; or mappings, as a tokeniser of `transformers` makes them and `datasets`
-    keeps them. Of these "input_ids", "attention_mask" and the fields of `per_token` are padded, and the others collated
-    under their names: numbers, or as many of them in each sample, to a tensor; texts to a list.
+    Samples are pairs of token ids and a label; or mappings, as made by a `transformers` tokeniser and stored by
+    `datasets`. Of a mapping, "input_ids", "attention_mask" and the fields of `per_token` are padded, and the others are
+    collated under their names: numbers, or equally many of them in each sample, to a tensor; texts to a list.
 
     A text without tokens has no valid location. A batch of such texts is one location wide.
 
     Args:
         pad_id: id of the pad token.
         multiple: make T a multiple of this, for tensor cores.
-        per_token: the fields of a mapping, beside its ids and mask, that have a value for each token, and the value
-            that pads them. {"labels": -100} where tokens are labelled: a loss with `ignore_index=-100` does not see the
-            padding. It says so of fields that a sample need not have, and adds to "token_type_ids", padded with 0, and
+        per_token: the fields of a mapping, besides its ids and mask, that have a value for each token, and the value
+            that pads them: {"labels": -100} if tokens are labelled, as a loss with `ignore_index=-100` then ignores the
+            padding. It may name fields that samples lack. It adds to "token_type_ids", padded with 0, and
             "special_tokens_mask", padded with 1.
 
     Raises:
@@ -95,13 +95,13 @@ class PadCollate:
             samples: token ids, integers (T_i,), and labels; or mappings with "input_ids" (T_i,).
 
         Returns:
-            The texts, and for mappings a dictionary of their fields: "input_ids" (B, T); "attention_mask" int64 (B, T),
+            The texts; for mappings, a dictionary of their fields: "input_ids" (B, T); "attention_mask" int64 (B, T),
             1 where a token is real; those of `per_token` (B, T, ...); and the others.
 
         Raises:
-            TypeError: token ids that are no integers; a field that cannot be collated.
-            ValueError: mappings of different fields; a field with another number of values than tokens, or with
-                different numbers of values and not named in `per_token`.
+            TypeError: token ids that are not integers; a field that cannot be collated.
+            ValueError: mappings with different fields; a per-token field whose number of values is not the number of
+                tokens; a field with different numbers of values that is not named in `per_token`.
         """
         if not len(samples):
             raise ValueError("samples=[] holds no text; leave empty batches out")
@@ -136,7 +136,7 @@ class PadCollate:
 
 
 TOKENIZERS_OWN: Mapping[str, int] = {"token_type_ids": 0, "special_tokens_mask": 1}
-"""Fields of a tokeniser with a value for each token, and what its own `pad` pads them with."""
+"""Fields of a tokeniser with a value for each token, and the values its own `pad` fills them with."""
 
 
 def _token_ids(ids: Sequence[int] | Tensor) -> Tensor:
@@ -151,7 +151,7 @@ def _as_tensor(name: str, value: Any) -> Tensor:
     """Numbers as a tensor.
 
     Raises:
-        TypeError: they are none, or too large for 64 bits.
+        TypeError: they are not numbers, or are too large for 64 bits.
     """
     try:
         return torch.as_tensor(value)
@@ -161,7 +161,7 @@ def _as_tensor(name: str, value: Any) -> Tensor:
 
 def _padded(rows: Sequence[Tensor], width: int, pad: int | float) -> Tensor:
     """Values (T_i, ...) as one tensor (B, width, ...)."""
-    filled = [row for row in rows if len(row)]  # an empty list says nothing of its type
+    filled = [row for row in rows if len(row)]  # an empty list does not reveal its type
     types = [torch.result_type(row, pad) for row in filled]
     dtype = functools.reduce(torch.promote_types, types) if types else None
     padded = torch.full((len(rows), width, *(filled[0].shape[1:] if filled else ())), pad, dtype=dtype)
@@ -172,7 +172,7 @@ def _padded(rows: Sequence[Tensor], width: int, pad: int | float) -> Tensor:
 
 
 def _collated(name: str, values: Sequence[Any]) -> Any:
-    """Values that are not of tokens, as one tensor where they are numbers."""
+    """Values that are not per token, as one tensor if they are numbers."""
     if any(
         isinstance(part, str) for value in values for part in (value if isinstance(value, list | tuple) else [value])
     ):
@@ -189,7 +189,7 @@ def _collated(name: str, values: Sequence[Any]) -> Any:
 
 
 def _check_fields(samples: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError unless all samples have the same fields, token ids among them."""
+    """Raise ValueError unless all samples have the same fields, including token ids."""
     for place, sample in enumerate(samples):
         if "input_ids" not in sample:
             raise ValueError(f"sample {place} has no field 'input_ids' but {', '.join(map(repr, sample)) or 'none'}")
@@ -206,16 +206,16 @@ def _check_per_token(name: str, rows: Sequence[Tensor], texts: Sequence[Tensor])
                 f"{name} of sample {place} has the shape {tuple(row.shape)}, and the text {len(text)} tokens: a field "
                 f"of `per_token` has a value for each"
             )
-    shapes = sorted({tuple(row.shape[1:]) for row in rows if len(row)})  # an empty list says nothing of its shape
+    shapes = sorted({tuple(row.shape[1:]) for row in rows if len(row)})  # an empty list does not reveal its shape
     if len(shapes) > 1:
         raise ValueError(f"{name} has values of the shapes {shapes} for a token, and must have them of one shape")
 
 
 def from_torchtext(field: Tensor | tuple[Tensor, Tensor], *, pad_id: int, batch_first: bool = False) -> Padded:
-    """The text of a batch of torchtext's `BucketIterator`, padded as here.
+    """The text of a batch from torchtext's `BucketIterator`, as `Padded`.
 
     Args:
-        field: `batch.text` of a batch: ids (T, B), or (ids, lengths) of a field with `include_lengths=True`.
+        field: `batch.text` of a batch: ids (T, B), or (ids, lengths) for a field with `include_lengths=True`.
         pad_id: id of its pad token, `field.vocab.stoi[field.pad_token]`.
         batch_first: whether the field is `batch_first`, with ids (B, T).
 

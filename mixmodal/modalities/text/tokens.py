@@ -22,29 +22,28 @@ from mixmodal.hidden.replay import Forward, recomputing
 from mixmodal.modalities.text.beside import stand_in, with_tokens
 
 BESIDE = ("token_type_ids", "position_ids", "global_attention_mask", "bbox", "langs")
-"""Arguments of Hugging Face models that say something of each token, (B, T, ...)."""
+"""Arguments of Hugging Face models that hold a value for each token, (B, T, ...)."""
 
 
 class TokenMix:
     """Mix the tokens of a Hugging Face model in every training forward; evaluation is left alone.
 
-    The model is called as always, with `input_ids` and `attention_mask`. The output of its input embeddings is mixed,
+    The model is called as usual, with `input_ids` and `attention_mask`. The output of its input embeddings is mixed,
     the masks are fitted to the real length of each pair, and the attention mask marks what is real in the mixed text.
-    So does it for whatever calls the model: `Trainer`, Accelerate, DistributedDataParallel.
+    This works whatever calls the model: `Trainer`, Accelerate, DistributedDataParallel.
 
-    What the model derives from `input_ids` it derives from ids of the mixed text: real ones where something is real
-    and from one end of the text to the other, those of padding around it. So GPT-2, Llama and the like find the last
-    token, and RoBERTa counts positions, as in evaluation, with padding on either side. `check` tells whether that is so
-    for a model.
+    Whatever the model derives from `input_ids`, it derives from ids for the mixed text: ids of real tokens from one end
+    of the text to the other, and padding around it. So GPT-2, Llama and the like find the last token, and RoBERTa
+    counts positions, as in evaluation, with padding on either side. `check` tells whether this holds for a given model.
 
     Args:
-        model: a model that takes `input_ids`, `inputs_embeds` and `attention_mask`, and embeds its ids once: no
-            encoder and decoder, which need `ids=True`.
-        mixer: a mixer with `axes="b * d"`, or a policy of such; with `ids=True` a hard one with `axes="b *"`.
-        ids: mix the token ids, as the FMix paper does for BERT, and not their embeddings.
+        model: a model that takes `input_ids`, `inputs_embeds` and `attention_mask`, and embeds its ids once; not an
+            encoder-decoder model, which needs `ids=True`.
+        mixer: a mixer with `axes="b * d"`, or a policy of such mixers; with `ids=True`, a hard one with `axes="b *"`.
+        ids: mix the token ids, as the FMix paper does for BERT, rather than their embeddings.
 
     Raises:
-        ValueError: the model takes no such arguments, has a decoder, or is mixed already; a mixer has other axes.
+        ValueError: the model takes no such arguments, has a decoder, or is already mixed; a mixer has other axes.
 
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> import mixmodal as mm
@@ -101,16 +100,16 @@ class TokenMix:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Mix nothing for a while, in training too; see `HiddenMix.paused`."""
+        """Turn mixing off for a while, even in training; see `HiddenMix.paused`."""
         with self.hidden.paused():
             yield
 
     def check(self, *args: Any, **kwargs: Any) -> None:
-        """Raise unless the model, mixed by what mixes nothing, gives its own output; see `HiddenMix.check`."""
+        """Raise unless the model, with mixers that mix nothing, gives its own output; see `HiddenMix.check`."""
         self.hidden.check(*args, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes in the mixer from draw to draw; see `HiddenMix.state_dict`."""
+        """State that the mixer carries from draw to draw; see `HiddenMix.state_dict`."""
         return self.hidden.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -118,7 +117,7 @@ class TokenMix:
         self.hidden.load_state_dict(state)
 
     def remove(self) -> None:
-        """Take all hooks away; the model is as it was before."""
+        """Remove all hooks; the model is as it was before."""
         self.hidden.remove()
         self._hooks.remove()
 
@@ -139,7 +138,7 @@ class TokenMix:
         raise TypeError("a model has one TokenMix, so there is no shallow copy of it; take copy.deepcopy(mixing)")
 
     def _enter(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """Before the model: draw the record; the model reads ids, marks and numbers of tokens of the mixed text."""
+        """Before the model: draw the record, and pass the ids, mask and per-token numbers of the mixed text."""
         call, acting = (args, kwargs), self.hidden.acting
         if not acting.forward.mixing:
             return None
@@ -170,7 +169,7 @@ class TokenMix:
         return call
 
     def _refuse(self, model: nn.Module, call: Call) -> None:
-        """Raise where labels would be learned unmixed, and where padding is not marked."""
+        """Raise if the labels would be used unmixed, or if padding is not marked."""
         partner = any(mixer.partner for mixer in self.hidden.at.values())
         for name in self._labels:
             if partner and get(model, call, name) is not None:
@@ -185,7 +184,7 @@ class TokenMix:
             )
 
     def _own_ids(self, table: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        """Before the embeddings: they are those of the text before mixing."""
+        """Before the embeddings: look up the ids of the text before mixing."""
         swapped = self._swapped()
         if swapped is None:
             return None
@@ -203,14 +202,14 @@ class TokenMix:
         }
 
     def _keep_padding(self, table: nn.Module, _args: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        """After the embeddings: padding is embedded as ever."""
+        """After the embeddings: embed padding as usual."""
         swapped, mix = self._swapped(), self.hidden.mix
         if swapped is None or mix is None or mix.valid is None:
             return None
         return torch.where(mix.valid[..., None], output, table.forward(swapped[1]).to(output.dtype))
 
     def _swapped(self) -> tuple[Tensor, Tensor] | None:
-        """The ids before mixing and those that stand in for them, within the forward in which they do."""
+        """The ids before mixing and those that stand in for them, if we are in the forward where they do."""
         forward = self.hidden.acting.forward
         if self._read is None or self._read[0] is not forward or not (forward.running or recomputing()):
             return None
@@ -229,7 +228,7 @@ def _table(model: nn.Module) -> nn.Module:
 
 
 def _of_tokens(mixer: Draws, *, ids: bool) -> Draws:
-    """The mixer, in which those that fit any tensor have the axes of tokens."""
+    """The mixer, in which parts that fit any tensor take the axes of tokens."""
     axes = "b *" if ids else "b * d"
     for each in leaves(mixer):
         own = getattr(each, "axes", axes)
@@ -240,15 +239,15 @@ def _of_tokens(mixer: Draws, *, ids: bool) -> Draws:
 
 
 def _is_label(name: str) -> bool:
-    """Whether a Hugging Face model computes a loss by an argument of this name."""
+    """Whether a Hugging Face model computes a loss from an argument of this name."""
     return "label" in name or name in ("start_positions", "end_positions")
 
 
 def embed_ids(model: nn.Module) -> torch.utils.hooks.RemovableHandle:
-    """Let a Hugging Face model in training take its input as embeddings: `(model, "inputs_embeds")` is then a site.
+    """Make a Hugging Face model in training take its input as embeddings: `(model, "inputs_embeds")` is then a site.
 
-    The ids are taken away, so it is for models that make nothing of ids but embeddings, with padding on the right: BERT
-    is one; GPT-2 and Llama, which look for their last token, are not. Two short texts are tried.
+    The ids are removed, so this is for models that use ids only for embeddings, with padding on the right: BERT is
+    one; GPT-2 and Llama, which look for their last token, are not. Two short texts are tried.
 
     Args:
         model: a model that takes `input_ids` and `inputs_embeds`.
@@ -257,7 +256,7 @@ def embed_ids(model: nn.Module) -> torch.utils.hooks.RemovableHandle:
         A handle, whose `remove()` undoes it.
 
     Raises:
-        ValueError: the model gives another output without ids.
+        ValueError: the model gives a different output without ids.
 
     >>> from transformers import BertConfig, BertModel
     >>> small = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
@@ -268,7 +267,7 @@ def embed_ids(model: nn.Module) -> torch.utils.hooks.RemovableHandle:
 
 
 class _Embed:
-    """A hook before a model, which may be a copy: in training embeddings in place of ids."""
+    """A hook before a model, or a copy of it: in training, pass embeddings in place of ids."""
 
     def __init__(self) -> None:
         untrace(_Embed)
@@ -286,7 +285,7 @@ class _Embed:
 
 @torch.no_grad()
 def _check_without_ids(model: nn.Module) -> None:
-    """Raise unless a text padded on the right gives the same output by its ids and by their embeddings."""
+    """Raise unless a text padded on the right gives the same output from its ids and from their embeddings."""
     table, pad = _table(model), getattr(getattr(model, "config", None), "pad_token_id", None)
     weight: Any = table.weight
     if weight.is_meta or pad is None:

@@ -1,4 +1,4 @@
-"""The loss of mixed batches in the Trainer of Hugging Face."""
+"""The loss of mixed batches in the Hugging Face Trainer."""
 
 import functools
 import warnings
@@ -15,45 +15,46 @@ from mixmodal.hidden.hiddenmix import HiddenMix
 from mixmodal.modalities.text.tokens import TokenMix
 
 NOT_COUNTED = -100
-"""Labels that the Trainer does not count."""
+"""The label that the Trainer does not count."""
 OF_TOKENS = ("ForTokenClassification", "ForMaskedLM")
-"""Models whose own loss is the cross entropy of each token, by the name that transformers gives the loss."""
+"""Models whose own loss is a cross entropy per token, by the name that transformers gives the loss."""
 OF_SAMPLES = tuple(f"For{data}Classification" for data in ("Sequence", "Image", "Video", "Audio"))
-"""Models whose own loss is by `config.problem_type`."""
+"""Models whose own loss depends on `config.problem_type`."""
 
 
 def trainer_loss(
     mixing: HiddenMix | TokenMix, args: Any, *, criterion: Criterion | None = None, axes: str | None = None
 ) -> Callable[..., Tensor]:
-    """The loss of mixed batches, for `Trainer(compute_loss_func=…)` of Hugging Face: the criterion's own mean.
+    """The loss of mixed batches, for Hugging Face's `Trainer(compute_loss_func=…)`: the criterion's own mean.
 
-    `mixmodal.frameworks.trainer.MixTrainer` takes it by itself; it is here for a Trainer that cannot be one.
+    `mixmodal.frameworks.trainer.MixTrainer` uses it automatically; call it yourself if your Trainer cannot be one.
 
-    The Trainer splits a batch among gradient accumulation steps and processes, and tells how many labels the whole of
-    it has, element by element, without those of -100. Each part is weighted by its share of them. So the gradient is
-    that of one large batch where the criterion's mean is over a fixed number of elements for each sample or label:
-    class numbers with -100 ignored, soft labels, multi-label and regression targets, dense labels. It cannot be exact
-    where the labels of the other parts would have to be known: for class weights, for an `ignore_index` other than
-    -100, and for a criterion of your own with such a mean. There the mean of each part is the criterion's own, and a
-    batch of several parts has their average; of torch's criteria a UserWarning says so.
+    The Trainer splits a batch among gradient accumulation steps and processes, and passes the number of labels in the
+    whole batch, counted element by element and excluding -100. Each part is weighted by its share of them. So the
+    gradient is that of one large batch if the criterion averages over a fixed number of elements for each sample or
+    label: class numbers with -100 ignored, soft labels, multi-label and regression targets, dense labels. It cannot be
+    exact if the labels of the other parts would have to be known: for class weights, for an `ignore_index` other than
+    -100, and for a criterion of your own with such a mean. In that case each part uses the criterion's own mean, and a
+    batch of several parts gets their average; for torch's criteria, a UserWarning says so.
 
     Args:
         mixing: what mixes the model.
         args: the `TrainingArguments` of the Trainer, which leaves their `label_smoothing_factor` to this loss.
         criterion: see `Mix.loss`; its own reduction must be a mean. If None, the loss that the model has without
-            mixing, by its `config.problem_type`, or, where that is None, by `config.num_labels` and the labels: squared
-            error, binary cross entropy, or cross entropy of class numbers (B,), or of one for each token (B, T), each
-            weighed by its own mask. Cross entropy smooths labels by `label_smoothing_factor`, as the Trainer does.
-        axes: see `Mix.loss`; for a criterion that is given.
+            mixing, given by its `config.problem_type`, or, if that is None, by `config.num_labels` and the labels:
+            squared error, binary cross entropy, or cross entropy of class numbers (B,), or of one for each token
+            (B, T), each weighted by its own mask. Cross entropy smooths labels by `label_smoothing_factor`, as the
+            Trainer does.
+        axes: see `Mix.loss`; only if a criterion is given.
 
     Returns:
         A function of the model's output, the labels and the number of labels.
 
     Raises:
-        TypeError: `args` are no training arguments.
-        ValueError: the criterion is set to a sum, or to no reduction; a `label_smoothing_factor` with a criterion that
-            is given; when it is called: no labels, labels to smooth that are no class numbers, or a model whose own
-            loss is not among those above.
+        TypeError: `args` are not training arguments.
+        ValueError: the criterion is set to a sum, or to no reduction; a `label_smoothing_factor` together with a
+            criterion; when the function is called: no labels, labels to smooth that are not class numbers, or a model
+            whose own loss is not among those above.
 
     >>> import torch, mixmodal as mm
     >>> from transformers import TrainingArguments
@@ -85,7 +86,7 @@ def trainer_loss(
 
 
 def _smoothing(args: Any, criterion: Criterion | None) -> float:
-    """How much a Trainer with these arguments was told to smooth labels."""
+    """The label smoothing that these training arguments ask for."""
     if not hasattr(args, "label_smoothing_factor"):
         raise TypeError(
             f"args is {type(args).__name__} and must be the TrainingArguments of the Trainer, which leaves their "
@@ -103,7 +104,7 @@ def _smoothing(args: Any, criterion: Criterion | None) -> float:
 def _own_loss(
     model: nn.Module, logits: Tensor, labels: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor, Criterion, str | None]:
-    """What a Hugging Face model makes its loss of: predictions and labels that fit, a criterion, axes of the labels."""
+    """What a Hugging Face model computes its loss from: matching predictions and labels, a criterion, label axes."""
     problem, smoothed = _problem(model, labels), functools.partial(F.cross_entropy, label_smoothing=smoothing)
     if problem == "tokens":
         return logits.movedim(-1, 1), labels, smoothed, "b *"
@@ -123,7 +124,7 @@ def _own_loss(
 
 
 def _problem(model: nn.Module, labels: Tensor) -> str:
-    """What a Hugging Face model is trained for, as it would find out itself: "tokens", or a `config.problem_type`."""
+    """The task of a Hugging Face model, as it would infer it itself: "tokens", or a `config.problem_type`."""
     config, kind = getattr(model, "config", None), getattr(model, "loss_type", None)
     known = config is not None and kind in (None, *OF_TOKENS, *OF_SAMPLES)
     if known and kind in OF_TOKENS:
@@ -151,7 +152,7 @@ def _mean(
     y: Tensor,
     items: Tensor | int | None,
 ) -> Tensor:
-    """The share of a part in the mean over a batch of which `items` labels count; the mean of the part if None."""
+    """A part's contribution to the mean over a batch with `items` counted labels; the mean of the part if None."""
     if items is None:
         return mixing.loss(preds, y, criterion, axes=axes)
     counted = y.ne(NOT_COUNTED)
@@ -173,7 +174,7 @@ def _mean(
 
 
 def _uneven(criterion: Criterion, labels: Tensor, counted: Tensor) -> bool:
-    """Whether a criterion of torch's has a mean that is not over the labels that the Trainer counts."""
+    """Whether one of torch's criteria averages over something other than the labels that the Trainer counts."""
     if function_of(criterion) not in BY_CLASS or labels.is_floating_point():
         return labels.is_floating_point() and not bool(counted.all())
     return setting(criterion, "weight") is not None or bool(
