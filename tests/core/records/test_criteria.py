@@ -357,7 +357,7 @@ def test_what_looks_at_values_is_refused(mix: mm.Mix) -> None:
     def criterion(preds: Tensor, y: Tensor) -> Tensor:
         return (preds.abs().sum(1) * y).mean() if preds.sum() > 0 else preds.square().mean()
 
-    with pytest.raises(TypeError, match=r"criterion criterion takes no reduction=.*sample by sample.*let it take"):
+    with pytest.raises(TypeError, match=r"criterion criterion takes no reduction=.*sample by sample.*let it accept"):
         mix.loss(torch.randn(SIZE, CLASSES), Y, criterion)
 
 
@@ -387,7 +387,7 @@ def test_one_number_has_no_losses_by_location() -> None:
 def test_the_one_loss_of_a_batch_has_no_losses_by_location() -> None:
     """Predictions (C,) of one sample are no batch, though torch takes them."""
     mix = mm.NoMix().draw(torch.empty(4, 3))
-    with pytest.raises(ValueError, match=r"losses of shape \(\).*must give a loss per sample \(B, ...\)"):
+    with pytest.raises(ValueError, match=r"losses of shape \(\).*must return a loss per sample \(B, ...\)"):
         mix.loss(torch.zeros(4), torch.rand(4), F.cross_entropy, axes="b *")
 
 

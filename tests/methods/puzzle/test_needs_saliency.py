@@ -76,7 +76,7 @@ def test_it_is_asked_for_at_every_draw(make: Callable[[], mm.Draws]) -> None:
 )
 def test_what_nobody_looks_at_is_refused(mixer: mm.Draws) -> None:
     x, saliency = batch()
-    with pytest.raises(TypeError, match=r"saliency is given, and .* does not use it; leave it out"):
+    with pytest.raises(TypeError, match=r"saliency is given, but .* does not use it; leave it out"):
         mixer(x, saliency=saliency)
 
 

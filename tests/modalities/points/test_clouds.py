@@ -906,5 +906,5 @@ def test_what_drops_points_is_refused(mixer: Any) -> None:
 def test_a_share_that_is_asked_for_is_not_replaced_in_silence() -> None:
     for make in (mm.OnPoints, mm.KeepEnds):
         for mixer in (mm.CutMix(adjust_lam=False), mm.OneOf([mm.FMix(), mm.CutMix(adjust_lam=False)])):
-            with pytest.raises(ValueError, match=f"{make.__name__} the one that comes of it.*adjust_lam=True"):
+            with pytest.raises(ValueError, match=f"{make.__name__} the one that results.*adjust_lam=True"):
                 make(mixer)

@@ -262,7 +262,7 @@ def test_a_model_must_take_embeddings_and_be_mixed_once() -> None:
     model = bert()
     mixing = mm.TokenMix(model, mm.FMix(axes="b * d"))
     hooks = len(model._forward_pre_hooks)
-    with pytest.raises(ValueError, match="mixed by another HiddenMix already"):
+    with pytest.raises(ValueError, match="already mixed by another HiddenMix"):
         mm.TokenMix(model, mm.FMix(axes="b * d"))
     assert len(model._forward_pre_hooks) == hooks
     mixing.remove()

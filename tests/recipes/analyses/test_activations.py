@@ -49,7 +49,7 @@ def test_the_page_has_means_of_layers_and_curves(smoke_runs: Path, tmp_path: Pat
     activations.main([str(smoke_runs), "--images", "30", "--layers", "layer1", "layer4", "--out", str(out)])
     text = out.read_text(encoding="utf-8")
     assert "| method | n | layer1 | layer4 |" in text
-    assert "not run are left out: manifold-mixup, patchup-soft, cutout, cutmix, patchup-hard." in text
+    assert "not run are omitted: manifold-mixup, patchup-soft, cutout, cutmix, patchup-hard." in text
     assert (tmp_path / "strong.png").read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "strong.csv").open(newline="") as file:
         rows = {(row["method"], row["seed"]): row for row in csv.DictReader(file)}

@@ -142,7 +142,7 @@ def test_the_page_has_every_vae(tmp_path: Path) -> None:
     assert f"`python -m recipes.analyses.mutual_information {' '.join(words)}`" in text
     assert "VAEs of 2 epochs on 1442 images of digits (a smoke test" in text
     assert "| I(Z; X) (nats): mixup below baseline (FMix, Table I) | 2 |" in text
-    assert "not run are left out: cutmix, fmix." in text
+    assert "not run are omitted: cutmix, fmix." in text
     with (tmp_path / "codes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["method"] + row["seed"] for row in rows] == ["mixup0", "mixup1", "baseline0", "baseline1"]
