@@ -73,6 +73,9 @@ class Settings:
         if self.figure and self.grid and options(self.grid) != options(FIGURES[self.figure].grid):
             usual = ", ".join(FIGURES[self.figure].grid)
             raise ValueError(f"grid={self.grid} must have the options of figure={self.figure!r}, which are {usual}")
+        over = FIGURES[self.figure].over if self.figure else ""
+        if over and self.grid and not any(("method", over) in cell for cell in cells(self.grid)):
+            raise ValueError(f"grid={self.grid} needs method={over}: figure={self.figure!r} has gains over it")
         if self.jobs < 1 or not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise ValueError(f"jobs={self.jobs} must be 1 or more, and seeds={self.seeds} different ones")
 

@@ -1,8 +1,8 @@
 """Every table and figure of the FMix and PatchUp papers: published values, cost, and how to run it.
 
     python -m recipes.experiments                                   # the list
-    python -m recipes.experiments --only fmix-table-2 cifar100      # only these tables, rows, papers or data python -m
-    recipes.experiments --run fmix-table-2/cifar10-preact18 --seeds 5 --data-root DIR
+    python -m recipes.experiments --only fmix-table-2 cifar100      # only these tables, rows, papers or data
+    python -m recipes.experiments --run fmix-table-2/cifar10-preact18 --seeds 5 --data-root DIR
 
 A row runs one recipe command for each method and seed, one after the other; finished runs are skipped, and one that was
 stopped is resumed. An analysis trains its networks first.

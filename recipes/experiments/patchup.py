@@ -169,9 +169,7 @@ def _robustness() -> Iterator[Row]:
             measure=f"claim of Figure {figure}",
             published={"claim": "soft PatchUp errs least on corrupted images, hard PatchUp comes second"},
             of=f"patchup-table-1/tiny-imagenet-{model}",
-            ours={"corruptions": f"{SMALL_NETWORKS}; 14 of the 15 corruptions, 500 test images"}
-            if figure == "4"
-            else {},
+            ours=OUR_FIGURE_4 if figure == "4" else {},
             notes=("Tiny-ImageNet-C must be in the data folder too",),
         )
     yield Row(

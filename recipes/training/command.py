@@ -21,7 +21,7 @@ SMOKE_EPOCHS = 2
 LARGEST = 3.4e38
 """About the largest number of float32, in which networks compute."""
 PRECISIONS = ("no", "bf16", "fp16")
-OF_FILES = ("data_root", "hub", "download", "words", "skip_broken", "noise")
+OF_FILES = ("data_root", "hub", "download", "cache", "words", "skip_broken", "noise")
 """Options for data that are read from a folder, or fetched."""
 AT_HAND = ("digits", "packed", "synthetic")
 """Data that are neither: they come with the recipes or with scikit-learn, or are made."""

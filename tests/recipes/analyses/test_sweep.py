@@ -134,6 +134,10 @@ def test_a_figure_has_its_claim_on_another_grid_of_its_options(tmp_path: Path, m
     ]
     with pytest.raises(ValueError, match=r"must have the options of figure='fmix-3-delta', which are decay_power=0.5,"):
         settings(tmp_path, figure="fmix-3-delta", grid=("alpha=1,2",))
+    few = ("method=mixup,fmix", "width+per_class+epochs=8+50+1")
+    with pytest.raises(ValueError, match="needs method=baseline: figure='scaling' has gains over it"):
+        settings(tmp_path, figure="scaling", grid=few)
+    settings(tmp_path, figure="scaling", grid=("method=baseline,fmix", few[1]))
 
 
 @pytest.mark.parametrize(

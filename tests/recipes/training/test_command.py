@@ -69,6 +69,8 @@ def test_what_each_method_reads() -> None:
         ("audio", "--data-root x", "data_root='x' is for data from a folder or the net, and --data is packed"),
         ("audio", "--download v0.01", "download='v0.01' is for data from a folder or the net, and --data is packed"),
         ("audio", "--words twelve", "words='twelve' is for data from a folder or the net, and --data is packed"),
+        ("audio", "--cache x", "cache='x' is for data from a folder or the net, and --data is packed"),
+        ("points", "--data synthetic --cache x", "cache='x' is for .*, and --data is synthetic"),
         ("text", "--hub", "hub=True is for data from a folder or the net, and --data is packed"),
         ("points", "--data-root x", "data_root='x' is for data from a folder or the net, and --data is packed"),
         ("points", "--data synthetic --data-root x", "data_root='x' is for .*, and --data is synthetic"),
