@@ -42,8 +42,8 @@ Ten thousand steps of each recipe's loop, on data that need no download, in batc
 process after every thousand steps, in MiB, including the checkpoints written in between. A loop that kept the values of
 a batch would grow by as many MiB as the batches hold. The networks are as small as possible; those for images and audio
 are a mean and one layer, since what matters over ten thousand steps is the memory of the loop and the data. Batches of
-text have many lengths, and oneDNN keeps the code it compiled for up to 1,024 shapes, which takes 3 MiB here; in these runs
-it keeps one (`ONEDNN_PRIMITIVE_CACHE_CAPACITY=1`), so that any growth is ours.
+text have many lengths, and oneDNN keeps the code it compiled for up to 1,024 shapes, which takes 3 MiB here; in these
+runs it keeps one (`ONEDNN_PRIMITIVE_CACHE_CAPACITY=1`), so that any growth is ours.
 """
 
 
