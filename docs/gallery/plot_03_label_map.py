@@ -108,9 +108,9 @@ logits = torch.randn(2, len(CLASSES), SIDE, SIDE)
 criterion = nn.CrossEntropyLoss(ignore_index=IGNORE)
 
 plain = F.cross_entropy(logits, mixed_maps, ignore_index=IGNORE)
-weighed = mix.loss(logits, label_maps, criterion, axes="b *")
-print(f"{plain:.5f} {weighed:.5f}")
-assert torch.isclose(plain, weighed)
+weighted = mix.loss(logits, label_maps, criterion, axes="b *")
+print(f"{plain:.5f} {weighted:.5f}")
+assert torch.isclose(plain, weighted)
 
 # %%
 # Ignored locations add nothing, and the mean does not count them. (The divisor is the criterion's own for the maps

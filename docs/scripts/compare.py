@@ -1,7 +1,7 @@
-"""What mixmodal and its relatives do when asked: `python docs/scripts/compare.py --out docs/results/peers.md`.
+"""What mixmodal and similar libraries do when asked: `python docs/scripts/compare.py --out docs/results/peers.md`.
 
 Each cell of the table is a probe that was run: "yes", what came out, or "no" with the first words of the error, which
-the page has as notes. The others are found where they can be imported, as after
+the page prints as notes. The other libraries are tried if they can be imported, as after
 `pip install --target PEERS --no-deps timm kornia kornia_rs openmixup gco-wrapper` with PEERS in PYTHONPATH.
 """
 
@@ -111,9 +111,9 @@ QUESTIONS: dict[str, tuple[str, Callable[[Method], object]] | None] = {
     "labels stay integers": None,
     "soft labels (B, K)": ("labels (B, K)", functools.partial(soft, values=SOFT)),
     "several tags a sample (B, K)": ("labels (B, K)", functools.partial(soft, values=TAGS)),
-    "labels weighed by their share, MixUp": ("MixUp", exact),
-    "labels weighed by their share, CutMix": ("CutMix", exact),
-    "labels weighed by their share, FMix": ("FMix", exact),
+    "labels weighted by their share, MixUp": ("MixUp", exact),
+    "labels weighted by their share, CutMix": ("CutMix", exact),
+    "labels weighted by their share, FMix": ("FMix", exact),
     "input unchanged, MixUp": ("MixUp", untouched),
     "input unchanged, CutMix": ("CutMix", untouched),
     "a share for each sample": ("each sample", several),
@@ -188,14 +188,14 @@ def page(out: Path) -> str:
 
 Made by `python docs/scripts/compare.py --out {out}` on {datetime.date.today()} with torch {torch.__version__} and NumPy
 {numpy.__version__} on a CPU. Each cell is a probe that was run: "yes", what came out, or "no" with the number of a
-note: the first words of the error, or what was wrong; where nothing was found to call, it says "not offered". What
-follows is in [Compared with other libraries](../guide/comparison.md).
+note: the first words of the error, or what was wrong; "not offered" where there is nothing to call. The conclusions
+are in [Compared with other libraries](../guide/comparison.md).
 
-Samples are planes of zeros and ones, so that a mixed batch tells where each location comes from. "On" a shape means
-that the shares of each location add up to one and that masks vary along every axis. torchvision is given batches with
-a third axis as `Video`, timm labels (B, K) with `multi_label=True`; kornia's CutMix has `use_correct_lambda=True`.
-openmixup's functions were loaded one by one from the files of its wheel, with `Tensor.cuda` made to stay on the CPU,
-but for the last row.
+Samples are planes of zeros and ones, so a mixed batch shows where each location comes from. "On" a shape means that
+the shares at each location add up to one and that masks vary along every axis. torchvision gets batches with a third
+axis as `Video`, and timm labels (B, K) with `multi_label=True`; kornia's CutMix has `use_correct_lambda=True`.
+openmixup's functions were loaded one by one from the files of its wheel, with `Tensor.cuda` patched to stay on the
+CPU, except in the last row.
 """
     table = [[name, *(columns[package][name] for package in found)] for name in ("version", "licence", *QUESTIONS)]
     notes = list(dict.fromkeys(cell[4:] for cells in table for cell in cells if cell.startswith("no: ")))
