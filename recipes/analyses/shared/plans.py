@@ -1,4 +1,4 @@
-"""What the papers vary and what they say of it, as grids of options of a recipe."""
+"""What the papers vary and what they say about it, as grids of a recipe's options."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 Options = tuple[tuple[str, str], ...]
 """Names and values of a cell of a grid."""
 Cell = Mapping[str, str]
-"""The same by name."""
+"""The same as a mapping."""
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,12 @@ class Plan:
     """A figure or table of a paper.
 
     Args:
-        grid: its options.
+        grid: the options it varies, as NAME=VALUE,VALUE,...
         words: further words of the command line.
         claim: what the paper says.
-        below: whether it says that the first of two cells has the lower score, by their options; None where it says
-            nothing that a difference could bear out.
-        over: the method whose score the plot subtracts from those of the others; the plot shows scores where it is
-            empty.
+        below: whether it says, given the options of two cells, that the first has the lower score; None where it says
+            nothing that a difference could confirm.
+        over: the method whose score the plot subtracts from those of the others; if empty, the plot shows scores.
     """
 
     grid: tuple[str, ...]
@@ -31,7 +30,7 @@ class Plan:
 
 
 def _in_turn(low: Cell, high: Cell) -> bool:
-    """Both methods in turn are ahead of others; MixUp of FMix on few images, and behind on many."""
+    """Alternating both methods beats the others; MixUp beats FMix on few images, and FMix MixUp on many."""
     size = int(low["per_class"])
     if low["per_class"] != high["per_class"]:
         return False
@@ -43,7 +42,7 @@ def _in_turn(low: Cell, high: Cell) -> bool:
 
 
 def _early(low: Cell, high: Cell) -> bool:
-    """A site is ahead of the next one, several are ahead of the first, and with a box at the input of blocks there."""
+    """A site beats the next one, several sites beat the first, and a box at the input beats blocks there."""
     place = {"layer3": 0, "layer2": 1, "layer1": 2, ALL: 3}
     if low["patchup_input"] != high["patchup_input"]:
         return low["sites"] == high["sites"] and high["patchup_input"] == "box"
@@ -51,13 +50,13 @@ def _early(low: Cell, high: Cell) -> bool:
 
 
 def _ahead(low: Cell, high: Cell) -> bool:
-    """Every method is ahead of the baseline."""
+    """Every method beats the baseline."""
     return low["method"] == BASELINE != high["method"] and {**low, "method": ""} == {**high, "method": ""}
 
 
 BASELINE = "baseline"
 FEW, MANY = 100, 5000
-"""Images of a class, well on either side of where the curves of the paper's figure cross."""
+"""Images per class, well to either side of where the curves of the paper's figure cross."""
 ALL = "input layer1 layer2"
 SITES = f"sites+patchup_input=layer1+box,layer2+box,layer3+box,{ALL}+box,{ALL}+blocks"
 FIGURES = {
@@ -78,43 +77,43 @@ FIGURES = {
             "per_class+epochs=50+20000,100+10000,250+4000,500+2000,1000+1000,2000+500,3000+333,4000+250,5000+200",
         ),
         "--evaluate-every 0",
-        "Harris et al. 2020, Figure 4: FMix and MixUp in turn are best for training sets of any size; MixUp is ahead "
-        "of FMix on small ones and behind on large ones. Sizes are ours; epochs are those of as many steps as 200 of "
+        "Harris et al. 2020, Figure 4: alternating FMix and MixUp is best for training sets of any size; MixUp is "
+        "ahead of FMix on small ones and behind on large ones. Sizes are ours; all take as many steps as 200 epochs of "
         "all 50,000 images",
         _in_turn,
     ),
     "scaling": Plan(
         (
             f"method={BASELINE},mixup,cutmix,fmix",
-            "width+per_class+epochs=8+50+98,8+500+10,8+5000+1,16+500+10,32+500+10",
+            "width+per_class+epochs=8+50+296,8+500+30,8+5000+3,16+500+30,32+500+30",
         ),
         "--evaluate-every 0",
         "Harris et al. 2020, Table II: on all 50,000 images, at width 64 and after 78,000 steps, MixUp gains 1.03 "
-        "points, CutMix 1.37 and FMix 1.51. Widths and sizes are ours, and so are the 790 steps, of batches of 64",
+        "points, CutMix 1.37 and FMix 1.51. Widths, sizes and the 2,370 steps with batches of 64 are ours",
         _ahead,
         BASELINE,
     ),
     "patchup-table-7": Plan(
         (SITES,),
         "--method patchup-hard",
-        "Faramarzi et al. 2022, Table 7: the error of hard PatchUp grows with the depth of a fixed site, is lowest "
-        "before a random one, and higher there with blocks at the input in place of a box",
+        "Faramarzi et al. 2022, Table 7: the error of hard PatchUp grows with the depth of a fixed site and is lowest "
+        "with a random one; there it is higher with blocks at the input in place of a box",
         _early,
     ),
     "patchup-gamma": Plan(
         ("method=patchup-soft,patchup-hard", "gamma=0.25,0.5,0.75,0.9"),
         "",
-        "Faramarzi et al. 2022: a share of 0.75 for soft and of 0.5 for hard PatchUp; the numbers are not printed",
+        "Faramarzi et al. 2022: they use a share of 0.75 for soft and 0.5 for hard PatchUp, and print no scores",
     ),
     "patchup-block": Plan(
         ("method=patchup-soft,patchup-hard", "block_size=3,5,7,9"),
         "",
-        "Faramarzi et al. 2022: blocks of 7 cells; the numbers are not printed",
+        "Faramarzi et al. 2022: they use blocks of 7 cells, and print no scores",
     ),
     "patchup-prob": Plan(
         ("method=patchup-soft,patchup-hard", "prob=0.3,0.5,0.7,0.9,1"),
         "",
-        "Faramarzi et al. 2022: all batches for soft and seven of ten for hard PatchUp; the numbers are not printed",
+        "Faramarzi et al. 2022: they mix all batches with soft PatchUp and 7 in 10 with hard, and print no scores",
     ),
 }
 SMOKE = Plan(("method=fmix", "alpha=0.5,1"), "--smoke --width 4 --device cpu --evaluate-every 0", "none")
