@@ -23,7 +23,8 @@ from recipes.reporting.intervals import Claim, csv_text
 
 PUBLISHED_BATCH = 100
 MIXED = ("stem", "layer1", "layer2")
-"""Where PatchUp acts: before the stem's output and the first two stages are passed on."""
+"""Layers of the claim: the outputs of the stem and the first two stages, where the paper says that PatchUp acts. Our
+sites are before the stem and the first two stages, so the output of `layer2` itself is not mixed."""
 PATCHUP, OTHERS = ("patchup-soft", "patchup-hard"), ("manifold-mixup", "cutout", "cutmix")
 PAIRS = [(other, patchup) for patchup in PATCHUP for other in OTHERS]
 PAIRS += [("manifold-mixup", other) for other in OTHERS[1:]]
@@ -34,33 +35,33 @@ MEASURES: dict[Measure, Callable[[Tensor], Tensor]] = {
     "signed-sum": lambda maps: maps.sum((2, 3)).double().sum(0),
     "published": lambda maps: maps[::PUBLISHED_BATCH].sum((2, 3)).double().sum(0),
 }
-"""Feature maps (B, C, H, W) of a batch of 100 images, or of the last ones, to a sum (C,), which is then divided by the
-number of all images."""
+"""From feature maps (B, C, H, W) of a batch of 100 images, or of the last ones, to a sum (C,), which is then divided by
+the number of all images."""
 WORDS: dict[Measure, str] = {
     "magnitude": "mean magnitude of a channel, over its map and all test images",
-    "signed-sum": "sum of a channel over its map, with its sign, a mean over all test images",
-    "published": "sum of a channel over its map, with its sign, of the first of every 100 test images, divided by the "
-    "number of all: a hundredth of the mean, as in the authors' code",
+    "signed-sum": "signed sum of a channel over its map, averaged over all test images",
+    "published": "signed sum of a channel over its map, of the first of every 100 test images, divided by the number "
+    "of all images: a hundredth of the mean, as in the authors' code",
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Measure the activations of trained networks by channel."""
+    """Measure the activations of trained networks per channel."""
 
     choice: tyro.conf.OmitArgPrefixes[Choice] = field(default_factory=Choice)
     """Which networks."""
     layers: tuple[str, ...] = ("stem", "layer1", "layer2", "layer3")
     """Modules whose outputs are measured."""
     measure: Measure = "magnitude"
-    """Mean magnitude; or the sum over the map with its sign; or that as the authors' code has it."""
+    """Mean magnitude; or the signed sum over the map; or that as the authors' code computes it."""
     out: Path | None = None
     """File for the page, in Markdown; a picture and a table of all runs go beside it."""
 
 
 @torch.no_grad()
 def activations(trained: Trained, layers: Sequence[str], measure: Measure = "magnitude") -> dict[str, Tensor]:
-    """What channels of some layers are, over the test images.
+    """Per-channel statistics of some layers over the test images.
 
     Args:
         trained: the network and the images.
@@ -93,7 +94,7 @@ def activations(trained: Trained, layers: Sequence[str], measure: Measure = "mag
 
 
 def curves(found: Mapping[str, Mapping[str, Sequence[Tensor]]], measure: Measure) -> Figure:
-    """Channels of each layer in descending order, a curve for each method, the mean over its runs."""
+    """Channels of each layer in descending order, a curve for each method, averaged over its runs."""
     figure = Figure(figsize=(3.4 * len(found) + 0.4, 3.2), layout="constrained")
     for axes, (layer, methods) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
         for method, runs in methods.items():
@@ -120,12 +121,12 @@ def page(settings: Settings, command: str) -> pages.Page:
     assert first is not None  # there is at least one
     where = [layer for layer in MIXED if layer in layers]
     caption = (
-        "Channels in descending order, a mean over the seeds. PatchUp's claim: soft and hard PatchUp have the "
+        "Channels in descending order, averaged over the seeds. PatchUp's claim: soft and hard PatchUp have the "
         "strongest features where they mix, Manifold Mixup the weakest."
     )
     body = text(
         title=f"Activations: {first.settings.data}, {first.settings.model}",
-        about=f"The {WORDS[settings.measure]}; in the table the mean over the channels of a layer.",
+        about=f"The {WORDS[settings.measure]}; the table has the mean over the channels of each layer.",
         made=made_by(command, first, runs),
         measured=measured,
         digits=4,

@@ -5,9 +5,9 @@ baseline and CutMix; in the worst case over all attacks there is little differen
 
     python -m recipes.analyses.attacks RUNS --figure fmix-1 --out docs/results/attacks-fmix.md
 
-Claim (Faramarzi et al. 2022): PatchUp is more robust to adversarial attacks. Figures 5 and 13 have it for FGSM, without
-numbers in print; here it is judged against the baseline and CutMix. Table 5: soft PatchUp and Manifold Mixup keep 0.19
-to 0.20 of the images of Tiny-ImageNet right, the baseline 0.17 to 0.18.
+Claim (Faramarzi et al. 2022): PatchUp is more robust to adversarial attacks. Figures 5 and 13 show it for FGSM, without
+printed numbers; here it is judged against the baseline and CutMix. Table 5: with soft PatchUp and Manifold Mixup 0.19
+to 0.20 of the images of Tiny-ImageNet stay right, with the baseline 0.17 to 0.18.
 
     python -m recipes.analyses.attacks RUNS --figure patchup-5 --out docs/results/attacks-patchup.md
 """
@@ -33,25 +33,25 @@ from recipes.reporting.intervals import Claim, Values
 
 WORST = "worst case"
 STEPS = 7
-"""Of the attacks of PatchUp's Table 5."""
+"""Steps of the attacks of PatchUp's Table 5."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Attack the test images and write what the networks still get right."""
+    """Attack the test images and report what the networks still get right."""
 
     choice: tyro.conf.OmitArgPrefixes[Choice] = field(default_factory=Choice)
-    """Which networks, and on what."""
+    """Which networks, and on which images."""
     figure: Literal["fmix-1", "patchup-5", "patchup-table-5"] = "fmix-1"
-    """Whose attacks: Figure 1 of the FMix paper, Figures 5 and 13 or Table 5 of the PatchUp paper."""
+    """Whose attacks to run: Figure 1 of the FMix paper, Figures 5 and 13 or Table 5 of the PatchUp paper."""
     attacks: tuple[str, ...] | None = None
-    """Some of the figure's attacks, such as "uniform noise"; all by default."""
+    """Only some of the figure's attacks, such as "uniform noise"; all by default."""
     epsilons: tuple[float, ...] | None = None
-    """Largest changes of a value in place of the figure's: pixels in [0, 1], or in standard deviations in patchup-5."""
+    """Largest changes of a value, replacing the figure's: pixels in [0, 1], or in standard deviations (patchup-5)."""
     batch_size: int = 250
     """Images that are attacked together."""
     seed: int = 0
-    """Of random starts and noise, which are the same for all networks."""
+    """Seed of random starts and noise, which are the same for all networks."""
     out: Path | None = None
     """File for the page, in Markdown; pictures and a table of all numbers are put beside it."""
 
@@ -60,22 +60,22 @@ class Settings:
             raise ValueError(f"epsilons={self.epsilons} must be at least one number of 0 or more")
         known = PLANS[self.figure].attacks
         if self.attacks is not None and not (self.attacks and {*self.attacks} <= known.keys()):
-            raise ValueError(f"attacks={self.attacks} must be of {', '.join(map(repr, known))}")
+            raise ValueError(f"attacks={self.attacks} must be among {', '.join(map(repr, known))}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size} must be 1 or more")
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a figure of a paper attacks with.
+    """The attacks of a figure of a paper.
 
     Args:
         attacks: by name.
         epsilons: sizes of the change.
         standardised: whether standardised images are attacked, rather than pixels in [0, 1].
         caption: what the paper claims.
-        claims: the same about methods, of the mean over the sizes above 0.
-        alike: an attack and two methods that the paper sees little difference between.
+        claims: the same as claims about methods, for the mean over the sizes above 0.
+        alike: an attack and two methods between which the paper sees little difference.
         notes: how the attacks are defined here.
     """
 
@@ -89,7 +89,7 @@ class Plan:
 
 
 def _of_linf_size(x: Tensor, found: Tensor, epsilon: float) -> Tensor:
-    """Cut to the Euclidean norm that a change of all values by `epsilon` has."""
+    """Cut to the Euclidean norm of a change of all values by `epsilon`."""
     return minimal.within_l2(x, found, epsilon * x[0].numel() ** 0.5)
 
 
@@ -107,13 +107,13 @@ FMIX_1 = Plan(
     },
     epsilons=(0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.1, 0.3, 0.5, 1),
     standardised=False,
-    caption="Harris et al. 2020, Figure 1: MixUp is more robust than baseline and CutMix to uniform noise and "
-    "DeepFool, and in the worst case over the attacks there is little difference",
+    caption="Harris et al. 2020, Figure 1: MixUp is more robust than the baseline and CutMix to uniform noise and "
+    "DeepFool; in the worst case over the attacks there is little difference",
     claims=_claims("FMix, Figure 1", ("uniform noise", "DeepFool"), (("baseline", "mixup"), ("cutmix", "mixup"))),
     notes="Pixels in [0, 1] are attacked in the maximum norm, with Foolbox's defaults: FGSM in one step; PGD in 40 "
     "steps of ε/30 from a random start; BIM in 10 of ε/5; one draw of noise; DeepFool in at most 50 steps among 10 "
-    "classes, what it changes cut to ε. All but the noise leave images alone that the network errs on already. The "
-    "worst case counts an image as right if no attack of that ε makes the network err.",
+    "classes, with its changes cut to ε. All but the noise spare images that the network already gets wrong. In the "
+    "worst case an image counts as right if no attack of that ε makes the network err.",
     alike=Claim(WORST, "baseline", "mixup", "FMix, Figure 1"),
 )
 PATCHUP = tuple((other, patchup) for other in ("baseline", "cutmix") for patchup in ("patchup-soft", "patchup-hard"))
@@ -125,7 +125,7 @@ PATCHUP_5 = Plan(
     "baseline and CutMix",
     claims=_claims("PatchUp, Figures 5 and 13", ("FGSM",), PATCHUP),
     notes="Standardised images are attacked, as in the authors' code: ε is in standard deviations, and values stay "
-    "between the least and the largest of their batch (`--batch-size`).",
+    "between the smallest and the largest of their batch (`--batch-size`).",
 )
 PATCHUP_TABLE_5 = Plan(
     attacks={
@@ -136,17 +136,17 @@ PATCHUP_TABLE_5 = Plan(
     },
     epsilons=(8 / 255,),
     standardised=False,
-    caption="Faramarzi et al. 2022, Table 5: 0.17 to 0.20 of the images of Tiny-ImageNet are still right, with "
-    "Manifold Mixup, MixUp and soft PatchUp more than with the baseline, with CutMix as many",
+    caption="Faramarzi et al. 2022, Table 5: 0.17 to 0.20 of the images of Tiny-ImageNet are still classified "
+    "correctly, more with Manifold Mixup, MixUp and soft PatchUp than with the baseline, and as many with CutMix",
     claims=_claims(
         "PatchUp, Table 5",
         ("DeepFool", "DDN", "CW", "PGD"),
         (("baseline", "patchup-soft"), ("baseline", "manifold-mixup"), ("cutmix", "patchup-soft")),
     ),
-    notes="The paper does not define its attacks further than 7 steps and ε = 8/255. Here pixels in [0, 1] are "
-    "attacked. DeepFool and PGD (step 2/255, random start) are in the maximum norm; DDN (first norm 1, γ 0.05) and "
-    "CW (9 weights from 0.001 on, Adam with 0.01) are in the Euclidean norm, and what they change is cut to ε·√d for "
-    "images of d values, the length of a change of all values by ε.",
+    notes="The paper defines its attacks only by 7 steps and ε = 8/255. Here pixels in [0, 1] are attacked. DeepFool "
+    "and PGD (step 2/255, random start) are in the maximum norm; DDN (first norm 1, γ 0.05) and CW (9 weights starting "
+    "at 0.001, Adam with a rate of 0.01) are in the Euclidean norm, and their changes are cut to ε·√d for images of d "
+    "values, which is the length of a change of all values by ε.",
 )
 PLANS = {"fmix-1": FMIX_1, "patchup-5": PATCHUP_5, "patchup-table-5": PATCHUP_TABLE_5}
 
@@ -171,7 +171,7 @@ def accuracies(trained: Trained, plan: Plan, epsilons: Sequence[float], batch_si
 
 
 def page(settings: Settings, command: str) -> pages.Page:
-    """Attack all networks; the page and what is beside it."""
+    """Attack all networks; returns the page and the files beside it."""
     plan = PLANS[settings.figure]
     names = settings.attacks or tuple(plan.attacks)
     plan = replace(plan, attacks={name: attack for name, attack in plan.attacks.items() if name in names})
@@ -184,7 +184,7 @@ def page(settings: Settings, command: str) -> pages.Page:
         start, runs = start or trained, runs + 1
         torch.manual_seed(settings.seed)
         for name, scores in accuracies(trained, plan, epsilons, settings.batch_size).items():
-            if name == WORST and settings.attacks is not None:  # that of some attacks is not that of the figure
+            if name == WORST and settings.attacks is not None:  # the figure's is over all of its attacks
                 continue
             for epsilon, score in zip(epsilons, scores, strict=True):
                 by_method = measured.setdefault(name, {}).setdefault(epsilon, {})
@@ -215,7 +215,7 @@ def means(measured: Mapping[str, Mapping[float, Values]]) -> dict[str, Values]:
 
 
 def alike(claim: Claim | None, measured: Mapping[str, Values]) -> list[str]:
-    """What the interval says of two methods that a paper sees little difference between; nothing if they were not run.
+    """What the interval says about two methods that a paper sees as alike; empty if they were not run.
 
     >>> values = {"worst case": {"baseline": {0: 1.0, 1: 2.0, 2: 4.0}, "mixup": {0: 1.5, 1: 1.0, 2: 4.5}}}
     >>> alike(Claim("worst case", "baseline", "mixup", "FMix"), values)[0].split(": ")[1]
@@ -235,7 +235,7 @@ def alike(claim: Claim | None, measured: Mapping[str, Values]) -> list[str]:
 
 
 def picture(measured: Mapping[str, Mapping[float, Values]]) -> Figure:
-    """Accuracy over the size of the change, a panel for each attack."""
+    """Accuracy against the size of the change, a panel for each attack."""
     panels: dict[str, dict[str, dict[float, conditions.Band]]] = {}
     for name, sizes in measured.items():
         for epsilon, by_method in sizes.items():
@@ -249,10 +249,10 @@ def picture(measured: Mapping[str, Mapping[float, Values]]) -> Figure:
 def text(settings: Settings, plan: Plan, measured: Mapping[str, Mapping[float, Values]], made: str, name: str) -> str:
     """The page."""
     sizes = list(next(iter(measured.values())))
-    whole = f", as a mean over ε of {', '.join(f'{size:g}' for size in sizes if size > 0)}" if len(sizes) > 1 else ""
+    whole = f", averaged over ε of {', '.join(f'{size:g}' for size in sizes if size > 0)}" if len(sizes) > 1 else ""
     page = writing.text(
         title=f"Accuracy under attack ({settings.figure})",
-        about=f"The percentage of test images that are still right{whole}. {plan.notes}",
+        about=f"The percentage of test images that are still classified correctly{whole}. {plan.notes}",
         made=made,
         measured=means(measured),
         digits=2,

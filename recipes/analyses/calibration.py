@@ -1,4 +1,4 @@
-"""Whether networks are as sure as they are right: `python -m recipes.analyses.calibration RUNS --out PAGE.md`.
+"""How well calibrated networks are: `python -m recipes.analyses.calibration RUNS --out PAGE.md`.
 
 Claim (Faramarzi et al. 2022, Table 1): soft PatchUp has the lowest negative log-likelihood of all methods; on
 Tiny-ImageNet with WRN-28-10 it is 1.46, hard PatchUp's 1.57, Puzzle Mix's 1.65, CutMix's 1.75, Manifold Mixup's 1.83,
@@ -47,12 +47,12 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Predictions in bins of confidence of equal width, of which the last alone holds its upper end.
+    """Predictions in bins of confidence of equal width, of which only the last includes its upper end.
 
     Args:
         count: predictions in each bin (bins,).
         confidence: their mean confidence in [0, 1], 0 in empty bins.
-        accuracy: the share of them that is right, 0 in empty bins.
+        accuracy: the share of them that is correct, 0 in empty bins.
     """
 
     count: Tensor
@@ -81,7 +81,7 @@ def reliability(probabilities: Tensor, y: Tensor, bins: int) -> Reliability:
 
 
 def ece(probabilities: Tensor, y: Tensor, bins: int) -> float:
-    """Expected calibration error in percent: the mean distance of confidence and accuracy in bins of equal width.
+    """Expected calibration error in percent: the mean gap between confidence and accuracy in bins of equal width.
 
     Args:
         probabilities: of the classes (N, C), C of at least 2.
@@ -133,14 +133,14 @@ def page(settings: Settings, command: str) -> pages.Page:
     assert first is not None  # there is at least one
     pooled = {method: reliability(*_joined(parts), settings.bins) for method, parts in seen.items()}
     caption = (
-        f"Accuracy over confidence in {settings.bins} bins, the predictions of all seeds together; points lie at the "
-        "mean confidence, on the dashed line where confidence is right and below it where networks are too sure. "
+        f"Accuracy against confidence in {settings.bins} bins, the predictions of all seeds pooled; points lie at the "
+        "mean confidence, on the dashed line where confidence is right and below it where networks are overconfident. "
         "PatchUp's claim: soft PatchUp has the lowest NLL of all methods."
     )
     body = text(
         title=f"Calibration: {first.settings.data}, {first.settings.model}",
-        about="Error, negative log-likelihood of the labels, and expected calibration error (the mean distance of "
-        f"confidence and accuracy in {settings.bins} bins of equal width) on the test images.",
+        about="Error, negative log-likelihood of the labels, and expected calibration error (the mean distance "
+        f"between confidence and accuracy in {settings.bins} bins of equal width) on the test images.",
         made=made_by(command, first, runs),
         measured=measured,
         digits=3,

@@ -1,12 +1,11 @@
-"""Errors on commonly corrupted test images, of networks of `recipes.images`.
+"""Errors on test images with common corruptions, of networks of `recipes.images`.
 
-Claim (Faramarzi et al. 2022, Figures 4 and 15): on Tiny-ImageNet-C, of the errors of fifteen corruptions, each summed
-over five severities, soft PatchUp has the lowest and hard PatchUp the second lowest.
+Claim (Faramarzi et al. 2022, Figures 4 and 15): on Tiny-ImageNet-C, soft PatchUp has the lowest errors on fifteen
+corruptions, each summed over five severities, and hard PatchUp the second lowest.
 
     python -m recipes.analyses.corruptions RUNS --frost DIR --out docs/results/corruptions.md
 
-makes the corruptions of 32 or 64 pixels itself, and with `--published DIR` reads CIFAR-10-C, CIFAR-100-C or
-Tiny-ImageNet-C.
+corrupts images of 32 or 64 pixels itself; with `--published DIR` it reads CIFAR-10-C, CIFAR-100-C or Tiny-ImageNet-C.
 """
 
 import tempfile
@@ -42,27 +41,27 @@ CLAIMS = tuple(
 
 @dataclass(frozen=True)
 class Settings:
-    """Corrupt the test images and write how often the networks err on them."""
+    """Corrupt the test images and report how often the networks err on them."""
 
     choice: tyro.conf.OmitArgPrefixes[Choice] = field(default_factory=Choice)
-    """Which networks, and on what."""
+    """Which networks, and on which images."""
     published: Path | None = None
     """Read CIFAR-10-C, CIFAR-100-C or Tiny-ImageNet-C from this folder or its parent, and make nothing."""
     frost: Path | None = None
-    """Folder with the pictures that frost is made of."""
+    """Folder with the pictures that frost is made from."""
     corruptions: tuple[str, ...] = CORRUPTIONS
     """Which of the fifteen."""
     seed: int = 0
-    """Of the draws, which are the same for all networks."""
+    """Seed of the draws, which are the same for all networks."""
     sets: Path | None = None
-    """Folder to keep the images in that are made, and to take them from; else they are made anew."""
+    """Folder in which corrupted images are kept and reused; without it they are made anew."""
     out: Path | None = None
     """File for the page, in Markdown; pictures and a table of all numbers are put beside it."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.corruptions if name not in CORRUPTIONS]
         if unknown or not self.corruptions:
-            raise ValueError(f"corruptions={self.corruptions} must be of {', '.join(CORRUPTIONS)}")
+            raise ValueError(f"corruptions={self.corruptions} must be among {', '.join(CORRUPTIONS)}")
         for name, value in (("frost", self.frost), ("sets", self.sets)):
             if self.published is not None and value is not None:
                 raise ValueError(f"published and {name} exclude each other: with published images none are made")
@@ -81,7 +80,8 @@ class Corrupted:
             return self.made(read(trained.data.test_x), f"{name} {severity}"), trained.data.test_y
         x, y = read_corrupted(self.settings.published, trained.settings.data, name, severity)
         if x.shape[1:] != trained.data.test_x.shape[1:]:
-            raise ValueError(f"{name} is published in {tuple(x.shape[1:])}, the images are {trained.data.test_x.shape}")
+            size = tuple(trained.data.test_x.shape[1:])
+            raise ValueError(f"{name} is published as {tuple(x.shape[1:])}, the images of the run are {size}")
         kept = torch.linspace(0, len(x) - 1, min(len(x), len(trained.data.test_y))).round().long()
         return read(x[kept]), y[kept]
 
@@ -107,7 +107,7 @@ def sums(errors: Mapping[str, Values], names: tuple[str, ...]) -> dict[str, Valu
 
 
 def page(settings: Settings, command: str) -> pages.Page:
-    """Score all networks; the page and what is beside it."""
+    """Score all networks; returns the page and the files beside it."""
     if settings.choice.smoke and settings.choice.runs is None:
         with tempfile.TemporaryDirectory() as temporary:
             return measured_page(made_for_smoke(settings, Path(temporary)), command)
@@ -115,7 +115,7 @@ def page(settings: Settings, command: str) -> pages.Page:
 
 
 def made_for_smoke(settings: Settings, root: Path) -> Settings:
-    """Settings with networks and pictures of frost that are made in a folder, of digits of 32 pixels and of noise."""
+    """Settings with networks of digits of 32 pixels and frost pictures of noise, all made in a folder."""
     digits = sets.load("digits")
     for split, x, y in (("train", read(digits.train_x), digits.train_y), ("test", read(digits.test_x), digits.test_y)):
         for label in range(3):
@@ -133,7 +133,7 @@ def made_for_smoke(settings: Settings, root: Path) -> Settings:
 
 
 def measured_page(settings: Settings, command: str) -> pages.Page:
-    """The page of networks that are there."""
+    """The page of networks that exist."""
     corrupted_sets = Corrupted(settings)
     errors: dict[str, dict[str, dict[int, float]]] = {}
     start, runs = None, 0
@@ -148,14 +148,14 @@ def measured_page(settings: Settings, command: str) -> pages.Page:
     measured = sums(errors, settings.corruptions)
     origin = (
         "They are made here, with the constants of CIFAR-10-C (32 pixels) and Tiny-ImageNet-C (64), every image once "
-        "and the same for all networks, and agree with the published ones in law, not bit for bit."
+        "and the same for all networks; they have the same distribution as the published ones, not the same bits."
         if settings.published is None
         else "They are the published ones."
     )
     assert start is not None  # there is at least one
     text = writing.text(
         title="Errors on corrupted images",
-        about=f"The percentage of corrupted test images that are not right, summed over five severities. {origin}",
+        about=f"The percentage of corrupted test images that are misclassified, summed over five severities. {origin}",
         made=writing.made_by(command, start, runs),
         measured=measured,
         digits=1,

@@ -2,7 +2,7 @@
 
 Claim (Faramarzi et al. 2022, Table 4): on CIFAR-100 with a PreAct-ResNet34, PatchUp has the lowest errors of six
 methods on every deformed test set but one. Soft PatchUp is best on sheared and shrunken images, hard PatchUp on rotated
-and on slightly enlarged ones; on the largest Manifold Mixup is ahead of it by 0.4 points.
+and slightly enlarged ones; on the largest, Manifold Mixup is ahead of it by 0.4 points.
 
     python -m recipes.analyses.deformations RUNS --out docs/results/deformations.md
 """
@@ -41,20 +41,20 @@ CLAIMS = tuple(
 
 @dataclass(frozen=True)
 class Settings:
-    """Deform the test images and write how often the networks err on them."""
+    """Deform the test images and report how often the networks err on them."""
 
     choice: tyro.conf.OmitArgPrefixes[Choice] = field(default_factory=Choice)
-    """Which networks, and on what."""
+    """Which networks, and on which images."""
     seed: int = 0
-    """Of the angles, which are the same for all networks."""
+    """Seed of the angles, which are the same for all networks."""
     sets: Path | None = None
-    """Folder to keep the deformed images in and to take them from; else they are made anew."""
+    """Folder in which deformed images are kept and reused; without it they are made anew."""
     out: Path | None = None
     """File for the page, in Markdown; pictures and a table of all numbers are put beside it."""
 
 
 def page(settings: Settings, command: str) -> pages.Page:
-    """Score all networks; the page and what is beside it."""
+    """Score all networks; returns the page and the files beside it."""
     seed = settings.seed
     sets = altered.Alterations(lambda x, name: deformed(x, name, seed=seed), folder=settings.sets, facts={"seed": seed})
     measured: dict[str, dict[str, dict[int, float]]] = {}
@@ -71,15 +71,15 @@ def page(settings: Settings, command: str) -> pages.Page:
     assert start is not None  # there is at least one
     text = writing.text(
         title="Errors on deformed images",
-        about="The percentage of test images that are not right. Every image is deformed once, as torchvision deforms "
-        "pictures of Pillow (nearest pixels, black from outside), and all networks see the same ones. Rotations and "
-        "horizontal shears are by uniform angles of so many degrees either way.",
+        about="The percentage of test images that are misclassified. Every image is deformed once, as torchvision "
+        "deforms Pillow images (nearest pixels, black outside), and all networks see the same ones. Rotations and "
+        "horizontal shears are by uniformly drawn angles of up to the given degrees in either direction.",
         made=writing.made_by(command, start, runs),
         measured=measured,
         digits=2,
         claims=CLAIMS,
         pictures={
-            ".png": "Faramarzi et al. 2022, Table 4: PatchUp has the lowest error on every set but the one of the "
+            ".png": "Faramarzi et al. 2022, Table 4: PatchUp has the lowest error on every set but that of the "
             "largest scale, where Manifold Mixup is ahead by 0.4 points. Bars are 95 % t-intervals over the seeds.",
             "-samples.png": "Some images of each set.",
         },

@@ -33,20 +33,20 @@ class Settings:
     choice: tyro.conf.OmitArgPrefixes[Choice] = field(default_factory=Choice)
     """Which networks."""
     layer: str = "layer2"
-    """Module whose output is looked at; layer2 has maps of 16 x 16 on images of 32 x 32, as the paper's sums have."""
+    """Module whose output is used; on images of 32 x 32, layer2 has maps of 16 x 16, as the paper's sums have."""
     batch_size: int = 100
-    """Images at once."""
+    """Images per batch."""
     out: Path | None = None
     """File for the page, in Markdown; a picture and a table of all runs go beside it."""
 
 
 def maps(net: nn.Module, layer: nn.Module, x: Tensor) -> Tensor:
-    """Grad-CAM maps of the predicted classes, each divided by its own maximum; zeros where nothing is above 0.
+    """Grad-CAM maps of the predicted classes, each divided by its own maximum; all zeros if nothing is above 0.
 
-    Channels are weighted by the mean gradient of the class's logit, and what is below 0 of their sum is cut off.
+    Channels are weighted by the mean gradient of the class's logit, and negative values of their sum are set to 0.
 
     Args:
-        net: maps `x` to logits (B, classes); in evaluation, so that samples do not depend on each other.
+        net: maps `x` to logits (B, classes); in evaluation mode, so that samples do not depend on each other.
         layer: a module of it with one output (B, C, H, W).
         x: input (B, ...).
 
@@ -109,8 +109,8 @@ def page(settings: Settings, command: str) -> pages.Page:
     body = text(
         title=f"Grad-CAM: {first.settings.data}, {first.settings.model}",
         about=f"The sum of the Grad-CAM map of the predicted class at the output of {settings.layer}, {cells} cells "
-        "scaled to a maximum of 1, a mean over the test images; maps that are 0 everywhere count as 0. Sums compare "
-        "between maps of one size alone: the paper's fit 256 cells.",
+        "scaled to a maximum of 1, averaged over the test images; maps that are 0 everywhere count as 0. Sums are "
+        "comparable only between maps of the same size: the paper's fit 256 cells.",
         made=made_by(command, first, runs),
         measured=measured,
         digits=2,

@@ -1,15 +1,15 @@
-"""What a VAE learns of images from mixed ones: `python -m recipes.analyses.mutual_information --out PAGE.md`.
+"""What a VAE learns about images from mixed ones: `python -m recipes.analyses.mutual_information --out PAGE.md`.
 
-A VAE "A" is trained on mixed images, a VAE "X" on plain ones. What the code Z of A tells of what X has learned is
+A VAE "A" is trained on mixed images, a VAE "X" on plain ones. What the code Z of A tells about what X has learned lies
 between I(Z; reconstructions by X) and I(Z; images), each the mean divergence of the code from the prior.
 
-Claim (Harris et al. 2020, Table I): on CIFAR-10 I(MixUp) < I(baseline) < I(CutMix) <= I(FMix), with 70.38, 78.05, 83.17
-and 83.67 nats above and 68.58, 74.40, 79.46 and 80.28 below; MixUp reconstructs worst (0.288 against 0.254 to 0.256).
-Theirs is
+Claim (Harris et al. 2020, Table I): on CIFAR-10 I(MixUp) < I(baseline) < I(CutMix) <= I(FMix), 70.38, 78.05, 83.17 and
+83.67 nats for the images and 68.58, 74.40, 79.46 and 80.28 for the reconstructions; MixUp reconstructs worst (0.288
+against 0.254 to 0.256). Their setup is
 
     python -m recipes.analyses.mutual_information --data cifar10 --data-root DIR --out PAGE.md
 
-but for the learning rate: theirs is 0.05, with which a new VAE diverges in three steps. Ours is 0.005.
+except for the learning rate: with theirs, 0.05, a new VAE diverges in three steps; ours is 0.005.
 """
 
 import tempfile
@@ -53,23 +53,23 @@ PAPER = engine.Training(
     milestones=(40, 80),
     evaluate_every=0,
 )
-"""Training in the FMix paper, but for the learning rate."""
+"""Training as in the FMix paper, except for the learning rate."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Train VAEs on mixed images with several seeds, and measure what their codes tell of images."""
+    """Train VAEs on mixed images with several seeds, and measure what their codes tell about images."""
 
     methods: tuple[str, ...] = ("baseline", "mixup", "cutmix", "fmix")
-    """Methods that mix the training images of a VAE; the baseline has to be among them."""
+    """Methods that mix the training images of a VAE; the baseline must be among them."""
     seeds: int = 5
-    """VAEs of each method."""
+    """Number of VAEs for each method."""
     data: str = "digits"
-    """See `python -m recipes.images --help`; images of less than 32 x 32 are enlarged if their side divides 32."""
+    """See `python -m recipes.images --help`; images smaller than 32 x 32 are enlarged if their side divides 32."""
     data_root: Path | None = None
     """Folder with the published files of the data."""
     per_class: int | None = None
-    """Train on so many images of each class; on all by default."""
+    """Number of training images of each class; all by default."""
     alpha: float = 1.0
     """Beta parameter of the share."""
     decay_power: float = 3.0
@@ -79,9 +79,9 @@ class Settings:
     noise: float = 0.0
     """Standard deviation of noise on reconstructions; the authors' code has 0.1."""
     images: int | None = None
-    """Measure with so many test images, the first ones; all by default."""
+    """Number of test images to measure with, the first ones; all by default."""
     runs: Path = Path("runs/vae")
-    """Folder of the VAEs; those that are there are not trained again."""
+    """Folder of the VAEs; those already there are not trained again."""
     out: Path | None = None
     """File for the page, in Markdown; a picture and a table of all runs go beside it."""
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(default_factory=lambda: PAPER)
@@ -90,7 +90,7 @@ class Settings:
     def __post_init__(self) -> None:
         for method in self.methods:
             if method not in CHOICES:
-                raise ValueError(f"methods: {method!r} does not mix images alone; choose {', '.join(CHOICES)}")
+                raise ValueError(f"methods: {method!r} does not mix only images; choose {', '.join(CHOICES)}")
         if PLAIN not in self.methods:
             raise ValueError(f"methods={self.methods} lack {PLAIN!r}, whose VAE gives the reconstructions: add it")
         for name, value, least in (("seeds", self.seeds, 1), ("images", self.images, 1), ("noise", self.noise, 0)):
@@ -99,13 +99,13 @@ class Settings:
 
 
 def information(encode: Callable[[Tensor], tuple[Tensor, Tensor]], batches: Iterable[Tensor]) -> float:
-    """What a code tells of its input, in nats: the mean divergence of q(z | x) from the prior N(0, I).
+    """What a code tells about its input, in nats: the mean divergence of q(z | x) from the prior N(0, I).
 
-    It is the mutual information of input and code if the codes of all inputs together are distributed like the prior,
-    and above it by their divergence from the prior else.
+    It is the mutual information of input and code if the codes of all inputs together are distributed like the prior;
+    otherwise it exceeds that by their divergence from the prior.
 
     Args:
-        encode: inputs (B, ...) to mean and log standard deviation (B, D) of the code.
+        encode: maps inputs (B, ...) to mean and log standard deviation (B, D) of the code.
         batches: inputs.
     """
     with torch.no_grad():
@@ -113,17 +113,17 @@ def information(encode: Callable[[Tensor], tuple[Tensor, Tensor]], batches: Iter
 
 
 def load(settings: Settings) -> sets.ImageSet:
-    """The images, of 32 x 32.
+    """The images, at 32 x 32.
 
     Raises:
-        ValueError: they have another size that does not divide this one.
+        ValueError: they are not square, or their side does not divide 32.
     """
     data = sets.load(settings.data, root=settings.data_root)
     if settings.per_class is not None:
         data = subset(data, settings.per_class)
     height, width = data.train_x.shape[2:]
     if height != width or SIDE % height:
-        raise ValueError(f"data={settings.data!r} has images of {height} x {width}, and the VAE is for {SIDE} x {SIDE}")
+        raise ValueError(f"data={settings.data!r} has images of {height} x {width}, but the VAE takes {SIDE} x {SIDE}")
     factor = SIDE // height
     train, test = (
         x.repeat_interleave(factor, 2).repeat_interleave(factor, 3) for x in map(read, (data.train_x, data.test_x))
@@ -133,7 +133,7 @@ def load(settings: Settings) -> sets.ImageSet:
 
 
 def trained(settings: Settings, data: sets.ImageSet, runs: Path, method: str, seed: int, command: str) -> VAE:
-    """A VAE in evaluation: one that is in its folder already, or one that is trained there.
+    """A VAE in evaluation mode: the one already in its folder, or one that is trained there.
 
     Raises:
         ValueError: the folder has one with other settings.
@@ -198,7 +198,7 @@ def reconstructions(data: sets.ImageSet, vaes: Mapping[str, VAE]) -> Figure:
 
 
 def page(settings: Settings, command: str) -> pages.Page:
-    """Train what is not there, measure, and make the page."""
+    """Train the missing VAEs, measure, and make the page."""
     data, training = load(settings), settings.training
     count = min(settings.seeds, SMOKE_SEEDS) if training.smoke else settings.seeds
     with tempfile.TemporaryDirectory() as temporary:
@@ -213,23 +213,24 @@ def page(settings: Settings, command: str) -> pages.Page:
     smoke = " (a smoke test, which says nothing about the methods)" if training.smoke else ""
     made = (
         f"Made by `{command}` at {records.environment()['git']} on "
-        f"{records.device_name(device_of(training.device))}: VAEs of {training.last} epochs on {len(data.train_x)} "
-        f"images of {data.name}{smoke}, measured on {len(data.test_x)} test images. X is the plain VAE of the same "
-        f"seed; the noise on reconstructions has a standard deviation of {settings.noise}."
+        f"{records.device_name(device_of(training.device))}: VAEs trained for {training.last} epochs on "
+        f"{len(data.train_x)} images of {data.name}{smoke}, measured on {len(data.test_x)} test images. X is the plain "
+        f"VAE of the same seed; the noise on reconstructions has a standard deviation of {settings.noise}."
     )
     body = text(
         title=f"Mutual information of images and VAE codes: {settings.data}",
-        about="What the code Z of a VAE trained on mixed images tells of plain test images, I(Z; X), and of their "
-        "reconstructions X̂ by a VAE trained on plain images: an upper and a lower value for what Z tells of the code "
-        "of that VAE. The squared error is that of reconstructions of standardised test images, from a random code.",
+        about="What the code Z of a VAE trained on mixed images tells about plain test images, I(Z; X), and about "
+        "their reconstructions X̂ by a VAE trained on plain images: an upper and a lower value for what Z tells about "
+        "the code of that VAE. The squared error is that of reconstructions of standardised test images, from a random "
+        "code.",
         made=made,
         measured=measured,
         digits=3,
         claims=CLAIMS,
         pictures={
             ".png": "Test images and their reconstructions by the VAEs of the first seed. FMix's claim: codes tell "
-            "less with MixUp than without mixing, more with CutMix, and at least as much with FMix; MixUp's "
-            "reconstructions are the worst."
+            "less with MixUp than without mixing, more with CutMix, and with FMix at least as much as with CutMix; "
+            "MixUp's reconstructions are the worst."
         },
         name=name_of(settings.out, "mutual-information"),
         judged=chain(measured),
@@ -238,7 +239,7 @@ def page(settings: Settings, command: str) -> pages.Page:
 
 
 def chain(measured: Mapping[str, Values]) -> list[str]:
-    """Whether the whole of I(MixUp) < I(baseline) < I(CutMix) <= I(FMix) holds, of either value; nothing if not run.
+    """Whether all of I(MixUp) < I(baseline) < I(CutMix) <= I(FMix) holds, for either value; empty if not run.
 
     It holds if its strict links do and the last one is not contradicted, and is contradicted if any of them is.
 
@@ -266,7 +267,7 @@ def _untrained(data: sets.ImageSet, seed: int) -> VAE:
 
 
 def _task(settings: Settings, data: sets.ImageSet, vae: VAE, method: str, how: engine.Training) -> engine.Task:
-    """Training on mixed images, each of which the VAE is to reconstruct as it was mixed."""
+    """Training on mixed images, which the VAE learns to reconstruct as they were mixed."""
     augment = Augment.of(data)
     mixing = methods.Method(method=method, alpha=settings.alpha, decay_power=settings.decay_power)
 
@@ -291,7 +292,7 @@ def _task(settings: Settings, data: sets.ImageSet, vae: VAE, method: str, how: e
 
 
 def jittered(x: Tensor) -> Tensor:
-    """Images (B, C, H, W) uint8 with brightness, contrast, saturation and hue changed by up to 0.05, each for itself.
+    """Images (B, C, H, W) uint8 with brightness, contrast, saturation and hue changed by up to 0.05, each separately.
 
     Raises:
         ImportError: torchvision is missing.
@@ -305,7 +306,7 @@ def jittered(x: Tensor) -> Tensor:
 
 
 def as_they_are(losses: Tensor, _: Tensor, *, reduction: str = "mean") -> Tensor:
-    """A criterion for a model that gives the losses of its samples (B,); labels play no part.
+    """A criterion for a model that returns the losses of its samples (B,); labels are ignored.
 
     >>> as_they_are(torch.tensor([1.0, 3.0]), torch.zeros(2))
     tensor(2.)

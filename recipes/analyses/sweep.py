@@ -1,20 +1,20 @@
-"""A recipe over a grid of its options and seeds, with a table and a plot; what is done already is not done again.
+"""Run a recipe over a grid of its options and seeds, with a table and a plot; finished runs are not repeated.
 
 Claim (Harris et al. 2020, Figure 3): with a PreAct-ResNet18 on CIFAR-10 accuracy hardly depends on FMix's alpha, and
-falls for a decay power below 2. Claim (Figure 4): FMix and MixUp in turn are best for training sets of any size.
+falls for a decay power below 2. Claim (Figure 4): alternating FMix and MixUp is best for training sets of any size.
 
     python -m recipes.analyses.sweep --figure fmix-3-alpha --words="--preset fmix-paper --data cifar10 --data-root DIR"
 
-Claim (Faramarzi et al. 2022, Table 7): hard PatchUp before a random one of the input and the first stages errs less
-than before any fixed one, and more the later that is; with blocks at the input it errs more than with a box there.
+Claim (Faramarzi et al. 2022, Table 7): hard PatchUp errs less at a random one of the input and the first stages than
+at any fixed site, and more the later that site is; with blocks at the input it errs more than with a box there.
 
-`--figure scaling` is ours: gains over the baseline from 500 images to 50,000 and from a width of 8 to one of 32.
+`--figure scaling` is ours: gains over the baseline for 500 to 50,000 images and widths of 8 to 32.
 
-`--figure fmix-4` changes epochs with the size of the training set: leave the schedule a cosine, which follows them, as
+`--figure fmix-4` changes epochs with the size of the training set: keep the cosine schedule, which follows them;
 milestones do not.
 
-Any other grid: `--grid NAME=VALUE,VALUE,...`, several of them, and NAME+NAME=VALUE+VALUE,... for options that change
-together. A value of several words has spaces: `--grid "sites=input,layer1,input layer1 layer2"`.
+Any other grid: `--grid` with one or more of NAME=VALUE,VALUE,..., and NAME+NAME=VALUE+VALUE,... for options that change
+together. A value may have several words, separated by spaces: `--grid "sites=input,layer1,input layer1 layer2"`.
 """
 
 import itertools
@@ -45,7 +45,7 @@ class Settings:
     recipe: str = "images"
     """Which one: images, audio, text or points."""
     figure: str | None = None
-    """A figure or table of a paper: its grid, or with `--grid` other values of the same options, and its claim."""
+    """A figure or table of a paper: its claim, and its grid unless `--grid` gives other values of its options."""
     grid: tuple[str, ...] = ()
     """NAME=VALUE,VALUE,... for each option that is varied."""
     words: str = ""
@@ -53,13 +53,13 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of every cell."""
     runs: Path = Path("runs/sweep")
-    """Folder of the runs; each is in one of its own that is named after its options and seed."""
+    """Folder of the runs; each has a subfolder named after its options and seed."""
     jobs: int = 1
     """Runs at a time."""
     launcher: str = sys.executable
-    """What starts a run, before `-m recipes.NAME`: a Python, or such as "srun python"."""
+    """What starts a run, before `-m recipes.NAME`: a Python, or for example "srun python"."""
     smoke: bool = False
-    """Two values, two seeds and a few batches, to check that it works."""
+    """Use two values, two seeds and a few batches, to check that it works."""
     out: Path | None = None
     """File for the page, in Markdown; a plot and a table of all numbers are put beside it."""
 
@@ -69,13 +69,13 @@ class Settings:
         if self.figure is not None and self.figure not in FIGURES:
             raise ValueError(f"figure={self.figure!r} is unknown; choose {', '.join(FIGURES)}")
         if bool(self.figure or self.grid) == self.smoke:
-            raise ValueError("give figure, grid or both, or else smoke, which say what is varied")
+            raise ValueError("give figure, grid or both to say what is varied, or else smoke")
         if self.figure and self.grid and options(self.grid) != options(FIGURES[self.figure].grid):
             usual = ", ".join(FIGURES[self.figure].grid)
             raise ValueError(f"grid={self.grid} must have the options of figure={self.figure!r}, which are {usual}")
         over = FIGURES[self.figure].over if self.figure else ""
         if over and self.grid and not any(("method", over) in cell for cell in cells(self.grid)):
-            raise ValueError(f"grid={self.grid} needs method={over}: figure={self.figure!r} has gains over it")
+            raise ValueError(f"grid={self.grid} needs method={over}: figure={self.figure!r} shows gains over it")
         if self.jobs < 1 or not self.seeds or len({*self.seeds}) < len(self.seeds):
             raise ValueError(f"jobs={self.jobs} must be 1 or more, and seeds={self.seeds} different ones")
 
@@ -84,7 +84,7 @@ def axis(text: str) -> list[Options]:
     """The options of each place on an axis of a grid.
 
     Raises:
-        ValueError: it is not NAME=VALUE,VALUE,... or has not as many values as names.
+        ValueError: it is not NAME=VALUE,VALUE,... or does not have as many values as names.
 
     >>> axis("alpha=0.2,1")
     [(('alpha', '0.2'),), (('alpha', '1'),)]
@@ -108,7 +108,7 @@ def cells(grid: Sequence[str]) -> list[Options]:
     """All cells of a grid.
 
     Raises:
-        ValueError: an axis is not one, or an option is on two of them.
+        ValueError: an axis is not valid, or an option is on two of them.
     """
     found = [tuple(itertools.chain(*places)) for places in itertools.product(*map(axis, grid))]
     names = [name for name, _ in found[0]]
@@ -118,12 +118,12 @@ def cells(grid: Sequence[str]) -> list[Options]:
 
 
 def options(grid: Sequence[str]) -> set[str]:
-    """Names of what is varied."""
+    """Names of the options that are varied."""
     return {name for name, _ in cells(grid)[0]}
 
 
 def command_of(settings: Settings, figure: Plan, cell: Options, seed: int) -> tuple[list[str], Path]:
-    """The words of a run after the name of its recipe, and its folder."""
+    """The words of a run's command line after the name of its recipe, and its folder."""
     options = [[f"--{name.replace('_', '-')}", *value.split(" ")] for name, value in cell]
     name = ",".join(f"{name}={value.replace(' ', '-')}" for name, value in (*cell, ("seed", str(seed))))
     out = settings.runs / name
@@ -132,7 +132,7 @@ def command_of(settings: Settings, figure: Plan, cell: Options, seed: int) -> tu
 
 
 def run(settings: Settings, words: Sequence[str], out: Path) -> dict[str, Any]:
-    """The result of a run, which is started, gone on with, or read where it is done.
+    """The result of a run, which is started, resumed, or read if it is finished.
 
     Raises:
         ValueError: there is another run in its folder, or it failed.
@@ -154,7 +154,7 @@ def run(settings: Settings, words: Sequence[str], out: Path) -> dict[str, Any]:
 
 
 def page(settings: Settings, command: str) -> pages.Page:
-    """Run the grid; the page and what is beside it."""
+    """Run the grid; returns the page and the files beside it."""
     figure = SMOKE if settings.smoke else FIGURES.get(settings.figure or "", Plan(settings.grid, "", "none"))
     figure = replace(figure, grid=settings.grid or figure.grid)
     seeds = settings.seeds[:2] if settings.smoke else settings.seeds
@@ -170,9 +170,9 @@ def page(settings: Settings, command: str) -> pages.Page:
     first = f"python -m recipes.{settings.recipe} {shlex.join(jobs[0][2])}"
     text = [
         f"# {settings.recipe} over {' and '.join(each.partition('=')[0] for each in figure.grid)}",
-        f"Made by `{command}`; each run by `{first}` with its options. "
+        f"Made by `{command}`; each run by a command like `{first}`. "
         f"Revisions: {', '.join(sorted({str(result['git']) for result in results}))}.",
-        f"The {results[0]['metric']} in percent, of the last epoch:",
+        f"The {results[0]['metric']} of the last epoch, in percent:",
         table(scores),
         f"![{measure} over the grid]({name}.png)",
         f"*Claim: {figure.claim}. Bands are 95 % t-intervals over the seeds.*",
@@ -184,7 +184,7 @@ def page(settings: Settings, command: str) -> pages.Page:
 
 
 def gains(scores: Mapping[Options, Mapping[int, float]], over: str) -> dict[Options, dict[int, float]]:
-    """What each cell's score is above that of the cell with the method `over`, seed by seed.
+    """By how much each cell's score exceeds that of the cell with the method `over`, seed by seed.
 
     >>> gains({(("method", "none"),): {0: 50.0}, (("method", "fmix"),): {0: 52.5}}, "none")
     {(('method', 'fmix'),): {0: 2.5}}
@@ -207,7 +207,7 @@ def table(scores: Mapping[Options, Mapping[int, float]]) -> str:
 
 
 def judged(figure: Plan, scores: Mapping[Options, Mapping[int, float]]) -> list[str]:
-    """Whether what a paper says of cells holds here, and how to read it."""
+    """Whether a paper's claims about cells hold here, and how to read the table."""
     below, source = figure.below, figure.claim.partition(":")[0]
     pairs = [
         Claim("score", name_of(low), name_of(high), source)
@@ -220,7 +220,7 @@ def judged(figure: Plan, scores: Mapping[Options, Mapping[int, float]]) -> list[
 
 
 def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], measure: str) -> Figure:
-    """Scores over the last axis of the grid, a curve for each place on the others."""
+    """Scores against the last axis of the grid, a curve for each place on the others."""
     marks = axis(grid[-1])
     size, firsts = len(marks[0]), {place[0][1] for place in marks}
     values: dict[str, dict[str, conditions.Band]] = {}
@@ -228,7 +228,7 @@ def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], mea
         found = intervals.interval(list(seeds.values()))
         curve = ", ".join(value for _, value in cell[:-size]) or measure
         last = [value for _, value in cell[-size:]]
-        at = last[0] if len(firsts) == len(marks) else ", ".join(last)  # one option tells the places, or all do
+        at = last[0] if len(firsts) == len(marks) else ", ".join(last)  # one option tells places apart, or all do
         values.setdefault(at, {})[curve] = found.mean, found.half
     name = marks[0][0][0]
     try:

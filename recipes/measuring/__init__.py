@@ -1,1 +1,1 @@
-"""Measurements that are no training runs: `python -m recipes.measuring.NAME --help`."""
+"""Measurements that are not training runs: `python -m recipes.measuring.NAME --help`."""

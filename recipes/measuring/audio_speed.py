@@ -35,7 +35,7 @@ class Settings:
 
 
 def clips_per_second(function: Callable[[], int], seconds: float = 3.0) -> float:
-    """Clips a second of a function that says how many it took, called once or for some seconds."""
+    """Clips a second of a function that returns how many it took, called once or for some seconds."""
     start = time.perf_counter()
     done = function()
     while time.perf_counter() - start < seconds:
@@ -81,7 +81,7 @@ def table(settings: Settings, command: str) -> str:
             "# Speed of the audio recipe",
             "",
             f"Made by `{command}` at {records.environment()['git']} on {records.device_name(torch.device('cpu'))}, in "
-            f"one process, with {data.name}; batches of {BATCH} clips of one second. The files were in memory before.",
+            f"one process, with {data.name}; batches of {BATCH} clips of one second. The files were already in memory.",
             "",
             "| | clips a second |",
             "|---|---|",

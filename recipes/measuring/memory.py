@@ -1,8 +1,8 @@
-"""What opening a large set costs: `python -m recipes.measuring.memory`.
+"""The cost of opening a large set: `python -m recipes.measuring.memory`.
 
-Peak memory and time until a loader has its first batch, at several sizes of folders of files that are made for it, of
-each modality; where there is a cache, when it is made and when it is there. A process of its own opens each. Pages of
-mapped files are counted apart from the memory that a process has for itself, since the system takes them back when
+Peak memory and time until a loader has its first batch, for folders of several sizes whose files are made for it, in
+each modality; where there is a cache, both when it is written and when it is found. Each is opened in a process of its
+own. Pages of mapped files are counted separately from a process's private memory, since the system takes them back when
 memory is scarce.
 """
 
@@ -38,12 +38,12 @@ from recipes.training import records
 BATCH = 16
 CLASSES = ("a", "b")
 MODULES = ("datasets", "filelock", "pyarrow.compute", "soundfile", "tokenizers", "torchvision.transforms")
-"""What opening imports, which is no part of the measure."""
+"""What opening imports, which is not measured."""
 WORDS = 100
-"""Of a text."""
+"""Words of a text."""
 STATUS = Path("/proc/self/status")
 PAUSE = 0.005
-"""Seconds between two looks at the memory."""
+"""Seconds between two readings of the memory."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Settings:
     """Measure and print a table."""
 
     times: tuple[int, ...] = (1, 10, 100)
-    """How many times as large as the smallest a set is."""
+    """Sizes of the sets, as multiples of the smallest."""
     samples: int = 100
-    """Training samples of the smallest; of texts there are ten times as many."""
+    """Training samples of the smallest set; ten times as many for text."""
     only: tuple[str, ...] = ("images", "audio", "points", "text")
     """Modalities to measure."""
     out: Path | None = None
@@ -80,8 +80,8 @@ class Kind:
         size: bytes of a sample in memory.
         many: samples of the smallest set, as a multiple of `Settings.samples`.
         make: writes training samples into a folder.
-        open: a folder and one for the cache to a loader of the training set.
-        kept: whether what is made is kept in the cache.
+        open: maps a folder and one for the cache to a loader of the training set.
+        kept: whether decoded samples are kept in the cache.
     """
 
     samples: str
@@ -94,11 +94,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Cost:
-    """What opening took until the first batch was there, beyond the modules.
+    """The cost of opening until the first batch, beyond that of the modules.
 
     Args:
-        memory: most bytes that the process had for itself.
-        mapped: bytes of files that are mapped into it in the end.
+        memory: peak of the process's private memory in bytes.
+        mapped: bytes of files mapped into it at the end.
         seconds: time.
     """
 
@@ -127,8 +127,8 @@ def cost(kind: Kind, root: Path, cache: Path) -> Cost:
 
 
 def _open(kind: Kind, root: Path, cache: Path, answer: Connection) -> None:
-    """Open a set and tell what it cost."""
-    warnings.simplefilter("ignore")  # that samples are equal
+    """Open a set and send what it cost."""
+    warnings.simplefilter("ignore")  # a warning that samples are equal
     torch.set_num_threads(1)
     done, seen = threading.Event(), [_memory("RssAnon")]
 
@@ -149,13 +149,13 @@ def _open(kind: Kind, root: Path, cache: Path, answer: Connection) -> None:
 
 
 def _memory(name: str) -> int:
-    """Memory of this process in bytes, by the name that Linux has for it."""
+    """Memory of this process in bytes, by Linux's name for it."""
     lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
     return int(lines[name].split()[0]) * 1024
 
 
 def _copies(first: Path, count: int) -> None:
-    """Other names for a file, so that a large set takes little of the disk."""
+    """Hard links to a file, so that a large set takes little disk space."""
     for number in range(1, count):
         os.link(first, first.with_name(f"{number}{first.suffix}"))
 
@@ -255,12 +255,12 @@ def table(settings: Settings, command: str) -> str:
             "",
             f"Made by `{command}` at {records.environment()['git']} on {records.device_name(torch.device('cpu'))}. A "
             f"set is opened in a process of its own up to the first batch of {BATCH} samples, without workers: the "
-            "most memory that it has for itself beyond Python and its modules, what it has mapped of files in the end, "
-            "and the time. Mapped pages are shared by all processes, and the system takes them back when memory is "
-            "scarce. What decoding makes is kept in a cache, which the first run writes and later ones find; images "
-            "are decoded in each epoch anew. The files of a set are names of one file, but for texts.",
+            "peak of its private memory beyond Python and its modules, the files it has mapped at the end, and the "
+            "time. Mapped pages are shared by all processes, and the system takes them back when memory is scarce. "
+            "Decoded samples are kept in a cache, which the first run writes and later ones find; images are decoded "
+            "anew in each epoch. Except for texts, the files of a set are hard links to one file.",
             "",
-            "| set | samples | MB if it were held | first run: MB | mapped MB | s | later: MB | mapped MB | s |",
+            "| set | samples | MB if held in memory | first run: MB | mapped MB | s | later: MB | mapped MB | s |",
             "|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",

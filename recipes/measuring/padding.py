@@ -1,7 +1,7 @@
 """What length buckets save: `python -m recipes.measuring.padding --data imdb --data-root DIR`.
 
-The share of pad tokens in an epoch, of batches of similar length and of random ones, and how many texts a second the
-text CNN is trained on with each.
+The share of pad tokens in an epoch, with batches of similar length and with random ones, and how many texts a second
+the text CNN trains on with each.
 """
 
 import time
@@ -84,7 +84,7 @@ def table(settings: Settings, command: str) -> str:
             f"Made by `{command}` at {records.environment()['git']} on {records.device_name(torch.device('cpu'))}. The "
             f"{len(ids)} training texts of {data.name} have {int(lengths.min())} to {int(lengths.max())} words, "
             f"{lengths.double().mean():.0f} on average; batches hold {settings.batch_size}. Texts a second are those "
-            "that the text CNN is trained on, forward and backward.",
+            "that the text CNN trains on, forward and backward.",
             "",
             "| batches | pad tokens in an epoch (%) | texts a second |",
             "|---|---|---|",

@@ -22,10 +22,10 @@ def check_variant(variant: str) -> None:
 
 
 def channels_last(net: nn.Module, width: int) -> nn.Module:
-    """The network with its channels last, which is faster on CPUs and GPUs; as it is unless 8 divides its width.
+    """The network with channels last, which is faster on CPUs and GPUs; unchanged unless 8 divides its width.
 
-    PyTorch 2.14 writes past its memory there, and ends the process, where a strided 1x1 convolution has fewer than 8
-    channels last and the CPU has no AVX-512.
+    On a CPU without AVX-512, a strided 1x1 convolution with fewer than 8 channels makes PyTorch 2.14 write past its
+    memory in this format and crash.
 
     >>> channels_last(nn.Conv2d(2, 4, 3), 4).weight.is_contiguous()
     True

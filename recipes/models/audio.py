@@ -1,10 +1,10 @@
-"""A network that hears waveforms."""
+"""A network for waveforms."""
 
 from torch import Tensor, nn
 
 
 class Listener(nn.Module):
-    """Makes spectrograms of waveforms and hands them to a network.
+    """Turns waveforms into spectrograms and passes them to a network.
 
     Args:
         front: maps waveforms (B, 1, T) to spectrograms (B, 1, mels, frames).

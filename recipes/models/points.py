@@ -17,9 +17,9 @@ class PointNet(nn.Module):
     ``layer4`` and ``layer5`` are linear to 512 and 256 with BN and ReLU; ``head`` is linear.
 
     Args:
-        channels: numbers of a point: its three coordinates, and whatever else it carries.
+        channels: values per point: its three coordinates, and anything else it carries.
         classes: number of outputs.
-        width: channels of ``layer1``; the other layers are in proportion. 64 in the paper.
+        width: channels of ``layer1``; the other layers scale in proportion. 64 in the paper.
 
     Raises:
         ValueError: an argument is below 1.
@@ -86,7 +86,7 @@ class VoxNet(nn.Module):
 
 
 class FromVoxels(nn.Module):
-    """Draws points from voxels, anew at each forward, and hands clouds to a network.
+    """Draws points from voxels, anew at each forward, and passes clouds to a network.
 
     Args:
         net: maps clouds (B, N, 3) to logits (B, C).

@@ -15,7 +15,7 @@ SHOWN, RATE, PAUSE = 4, 16_000, 8_000
 
 
 def spectrograms(shown: Sequence[Sample], y: Tensor, classes: Sequence[str]) -> Figure:
-    """What a mixer does at each of its sites: spectrograms at the input, channels at others; low frequencies below.
+    """What a mixer does at each of its sites: spectrograms at the input, channels at others; low frequencies lowest.
 
     Args:
         shown: a draw for each site, of maps (B, C, frequencies, frames), at the input scaled to [-1/2, 1/2].
@@ -71,6 +71,6 @@ def write_wav(file: Path, sample: Sample) -> None:
 
 
 def _upright(sample: Sample) -> Sample:
-    """The sample with its first grid axis turned, so that low frequencies are drawn below."""
+    """The sample with its first grid axis flipped, so that low frequencies are drawn at the bottom."""
     mix = replace(sample.mix.to("cpu"), mask=rows.mask_of(sample).flip(2), axes="b *")
     return Sample(sample.name, sample.before.flip(2), sample.after.flip(2), mix)

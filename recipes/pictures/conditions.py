@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 Band = tuple[float, float]
-"""A mean and half the width of its interval, which may be infinite and is not drawn then."""
+"""A mean and half the width of its interval, which is not drawn if infinite."""
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 MARKERS = "osD^vPX*<>"
 
@@ -20,8 +20,8 @@ def curves(
     """A panel for each group, a curve with its band for each method.
 
     Args:
-        panels: by title and method, values by what they are drawn over.
-        xlabel: what that is.
+        panels: by title and method, values by their place on the x-axis.
+        xlabel: what that axis shows.
         ylabel: what the values are.
         threshold: where a logarithmic axis with 0 becomes linear; None for a linear axis.
     """

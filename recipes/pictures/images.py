@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, and what its mixers do."""
+"""Pictures of what a run's mixers do to images and feature maps."""
 
 from collections.abc import Sequence
 

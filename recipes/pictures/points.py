@@ -14,7 +14,7 @@ OWN, PARTNER = "tab:blue", "tab:orange"
 
 
 def samples(shown: Sequence[Sample], y: Tensor, classes: Sequence[str]) -> Figure:
-    """What a mixer does at each of its sites: shapes at the input, seen from the side and above; else channels.
+    """What a mixer does at each of its sites: shapes at the input, seen from the side and above; channels at others.
 
     Args:
         shown: a draw for each site: clouds (B, N, 3) or voxels (B, 1, R, R, R) at the input.
@@ -32,7 +32,7 @@ def samples(shown: Sequence[Sample], y: Tensor, classes: Sequence[str]) -> Figur
 
 
 def _shapes(figure: Any, sample: Sample, y: Tensor, classes: Sequence[str]) -> None:
-    """A column for each of the first samples: what of itself is kept, what of the partner is taken, and the mix."""
+    """A column for each of the first samples: what it keeps of itself, what it takes from the partner, and the mix."""
     mix = sample.mix.to("cpu")
     before, after = sample.before.cpu(), sample.after.cpu()
     count = min(SHOWN, len(before))
@@ -51,7 +51,7 @@ def _shapes(figure: Any, sample: Sample, y: Tensor, classes: Sequence[str]) -> N
 
 
 def _sides(sample: Sample, place: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a sample which own and which of the partner's points or voxels are in the mix, and 1 where that is not own."""
+    """Which of a sample's own and of its partner's points or voxels are in the mix, and 1 where the mix is not own."""
     mix, before = sample.mix.to("cpu"), sample.before.cpu()
     if before.ndim == 5:
         keep = mask_of(sample)[place, 0] > 0.5
@@ -64,7 +64,7 @@ def _sides(sample: Sample, place: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _draw(axes: Any, shape: Tensor, group: Tensor, colours: Sequence[str], title: str) -> None:
-    """Points, or the middles of occupied voxels, of two colours."""
+    """Points, or the centres of occupied voxels, in two colours."""
     if shape.ndim == 4:
         occupied = shape[0] > 0
         points, group = occupied.nonzero().float(), group[occupied]
@@ -81,7 +81,7 @@ def _draw(axes: Any, shape: Tensor, group: Tensor, colours: Sequence[str], title
 
 
 def _channels(sample: Sample) -> list[Column]:
-    """A column for each of the first channels of the first sample: maps in 3-D by their middle, in 1-D as they are."""
+    """A column for each of the first channels of the first sample: 3-D maps by their middle slice, 1-D ones whole."""
     mix, mask = sample.mix.to("cpu"), mask_of(sample)[0]
     before, after = sample.before.cpu(), sample.after.cpu()
     there = before[int(mix.index[0])] if mix.partner else torch.zeros_like(before[0])

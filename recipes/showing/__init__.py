@@ -1,1 +1,1 @@
-"""What the demo shows: what methods do to samples of every modality, and that training with them helps."""
+"""The demo: what methods do to samples of every modality, and that training with them helps."""

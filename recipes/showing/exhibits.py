@@ -21,7 +21,7 @@ from recipes.showing.voxels import cells, chair, solid, table
 METHODS: dict[str, type[mm.Mixer]] = {"MixUp": mm.MixUp, "CutMix": mm.CutMix, "FMix": mm.FMix}
 SWAP = torch.tensor([1, 0])
 LAM = 0.6
-"""The own share that is asked for, so that there is much of both to see."""
+"""The own share that is asked for, so that much of both samples is visible."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def photographs() -> Section:
             mixed[0], f"Photographs mixed {label}"
         )
 
-    own, partner = seen(batch[0], "A temple with a curved roof"), seen(batch[1], "A red flower before leaves")
+    own, partner = seen(batch[0], "A temple with a curved roof"), seen(batch[1], "A red flower in front of leaves")
     code = "x, mix = METHOD(x)  # (B, C, H, W)\nloss = mix.loss(model(x), y)"
     about = "Two photographs of 256 × 256 pixels."
     return Section("Photographs", about, own, partner, names, exhibits(batch, names, code, show))
@@ -175,7 +175,7 @@ def sentences() -> Section:
     code = "x, mix = METHOD(embed(ids), valid=ids > 0)  # (B, T, D)\nloss = mix.loss(model(x, mix.valid), y)"
     made = exhibits(torch.zeros(2, length, 8), names, code, show, axes="b * d", valid=valid)
     about = (
-        "Two sentences of unequal length: their words are embedded, and the embeddings are mixed. Padding stays out."
+        "Two sentences of unequal length: their words are embedded, and the embeddings are mixed. Padding is left out."
     )
     return Section("Sentences", about, first, second, names, made, stacked=True)
 

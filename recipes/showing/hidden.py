@@ -24,7 +24,7 @@ ABOUT = (
 
 @torch.no_grad()
 def feature_maps() -> Section:
-    """The feature map of the highest contrast, for both photographs."""
+    """The feature map with the highest contrast, for both photographs."""
     batch, names = two_photographs()
     torch.manual_seed(0)
     net = resnet18(weights=None)

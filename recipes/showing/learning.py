@@ -19,9 +19,9 @@ WORDS = {"holds": "ahead", "contradicted": "behind", "open": "open"}
 
 ABOUT = """\
 40 % of the training labels are replaced at random, the test labels are clean, and the score is that of the last epoch.
-A network alone ends up learning the wrong labels by heart, which is much harder on mixed samples. So this demonstrates
-regularisation, on small data made noisy on purpose, where it matters most. What mixing gains on CIFAR-10 and other data
-as they are: docs/results/README.md. ± is half of the 95 % t-interval over the seeds; "ahead" and "behind" mean that the
+Without mixing, a network ends up memorising the wrong labels, which is much harder on mixed samples. So this shows
+regularisation on small data made noisy on purpose, where it matters most. For gains on CIFAR-10 and other unaltered
+data, see docs/results/README.md. ± is half of the 95 % t-interval over the seeds; "ahead" and "behind" mean that the
 whole interval is on that side of 0."""
 
 Job = tuple[str, str, int]
@@ -49,7 +49,7 @@ def train(task: Task, method: str, seed: int) -> float:
 
 @torch.no_grad()
 def accuracy(net: Reader, task: Task) -> float:
-    """Share of the test samples whose class is found, in percent."""
+    """Share of the test samples that are classified correctly, in percent."""
     net.eval()
     found = net(*net.embed(task.test_x)).argmax(1)
     return 100 * float((found == task.test_y).float().mean())
@@ -63,12 +63,12 @@ def run(job: Job, smoke: bool) -> float:
 
 
 def scores(seeds: int, *, smoke: bool, workers: int | None = None) -> Iterator[tuple[Job, float]]:
-    """The accuracy of every task, method and seed, in order, each as soon as it is there.
+    """The accuracy of every task, method and seed, in order, each as soon as it is known.
 
     Args:
         seeds: number of seeds.
         smoke: train an epoch on a hundred samples.
-        workers: number of processes; one for each core if None. With 1 all is trained in this process.
+        workers: number of processes; one for each core if None. With 1, this process trains them all.
     """
     jobs: list[Job] = [*product(TASKS, METHODS, range(seeds))]
     workers = min(workers or len(os.sched_getaffinity(0)), len(jobs))

@@ -1,4 +1,4 @@
-"""Pictures, sounds and sentences, each as a piece of a page and drawn into axes."""
+"""Pictures, sounds and sentences, each as part of a page and drawn into axes."""
 
 import base64
 import html
@@ -15,17 +15,17 @@ from torch import Tensor
 
 OWN, PARTNER = "#2f6fb3", "#e8833a"
 LINE = 34
-"""Characters of a line that is drawn."""
+"""Characters in a line that is drawn."""
 
 
 class Shown(ABC):
-    """Something to look at, with a text for those who cannot."""
+    """Something to look at, with a text for those who cannot see it."""
 
     alt: str
 
     @abstractmethod
     def page(self) -> str:
-        """It as HTML."""
+        """Return it as HTML."""
 
     @abstractmethod
     def draw(self, axes: Axes) -> None:
@@ -34,11 +34,11 @@ class Shown(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Picture(Shown):
-    """A picture (H, W), (H, W, 3) or (H, W, 4) in [0, 1], its first row above.
+    """A picture (H, W), (H, W, 3) or (H, W, 4) in [0, 1], its first row at the top.
 
     Args:
         image: the picture.
-        alt: what is on it.
+        alt: what it shows.
         sharp: draw its cells as squares, not blurred.
     """
 
@@ -97,9 +97,9 @@ class Sentence(Shown):
 
     Args:
         own: own words, "" where there is none.
-        partner: the partner's, as many.
+        partner: the partner's, equally many.
         shares: own share at each place, in [0, 1].
-        alt: what is to be seen.
+        alt: what it shows.
     """
 
     own: Sequence[str]
@@ -108,7 +108,7 @@ class Sentence(Shown):
     alt: str
 
     def places(self) -> list[list[tuple[str, str]]]:
-        """At each place its words, one or two, with whose they are: "own" or "partner"."""
+        """The words at each place, one or two, with whose they are: "own" or "partner"."""
         both = zip(self.own, self.partner, self.shares, strict=True)
         found = ([("own", own)] * (share > 0) + [("partner", other)] * (share < 1) for own, other, share in both)
         return [[(whose, word) for whose, word in place if word] for place in found]

@@ -1,4 +1,4 @@
-"""The sections as one page that needs nothing beside it, and as one picture."""
+"""The sections as one self-contained page, and as one picture."""
 
 import html
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ pre { margin: 0 0 .7rem; font-size: .82rem; white-space: pre-wrap; overflow-wrap
 .own { background: var(--own); color: #fff; } .partner { background: var(--partner); color: #111; font-style: italic; }
 """
 ABOUT = (
-    "Every method is a <em>mask</em>: the share of each location that a sample keeps of itself. The label is shared "
-    "out in the same way. These are draws of the library, each with the lines of a training step that change. In "
-    "training the share is drawn too; here 60 % is asked for, so that there is much of both to see. CutMix gets more "
-    "where its box is clipped at the border."
+    "Every method is a <em>mask</em>: how much of itself a sample keeps at each location. The label is divided in the "
+    "same way. These are draws of the library, each with the lines of a training step that change. In training the "
+    "share is drawn too; here it is set to 60 %, so that much of both samples is visible. With CutMix it is larger "
+    "where the box is clipped at the border."
 )
 KEY = (
     '<p>Words and voxels: <span class="own">the sample\'s own</span> and '
@@ -50,12 +50,12 @@ KEY = (
 
 
 def gathered() -> list[Section]:
-    """All sections, drawn anew, the same each time."""
+    """All sections, drawn anew but the same each time."""
     return [make() for make in SECTIONS]
 
 
 def page(sections: Sequence[Section]) -> str:
-    """HTML with everything in it."""
+    """The page as self-contained HTML."""
     body = "\n".join(_section(section) for section in sections)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -82,7 +82,7 @@ def picture(sections: Sequence[Section]) -> Figure:
 
 
 def write(folder: Path) -> tuple[Path, Path]:
-    """Write `see.html` and `see.png` into a folder, which is made if it is not there; returns their paths."""
+    """Write `see.html` and `see.png` into a folder, which is made if it is missing; returns their paths."""
     sections = gathered()
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / "see.html", folder / "see.png"

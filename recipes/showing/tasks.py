@@ -12,7 +12,7 @@ from recipes.data.packed import declarations
 from recipes.data.subsets import pick
 
 REPLACED = 0.4
-"""Share of the training labels that are drawn anew, from all classes alike."""
+"""Share of the training labels that are redrawn uniformly from all classes."""
 
 
 class Reader(nn.Module):
@@ -40,7 +40,7 @@ class DigitReader(Reader):
 
 
 class LetterReader(Reader):
-    """Embedded characters, two convolutions and a maximum, for texts of a number of languages."""
+    """Embedded characters, two convolutions and a maximum, for texts in several languages."""
 
     def __init__(self, characters: int, languages: int, width: int = 32) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class LetterReader(Reader):
         """Map embeddings (B, T, 16), of which some are real, to logits."""
         real = valid[:, None].float()
         states = F.max_pool1d(self.first(x.mT) * real, 2)
-        states = self.second(states) * F.max_pool1d(real, 2)  # which ReLU leaves at 0 or above, where padding is 0
+        states = self.second(states) * F.max_pool1d(real, 2)  # padding is 0, and ReLU leaves the rest at 0 or above
         logits: Tensor = self.head(states.amax(2))
         return logits
 
@@ -97,7 +97,7 @@ class Task:
 
 
 def noisy(labels: Tensor, classes: int, seed: int) -> Tensor:
-    """Draw 40 % of the labels (N,) anew from all classes, so that of ten classes 36 % are wrong; given ones stay.
+    """Redraw 40 % of the labels (N,) from all classes, so that of ten classes 36 % are wrong; `labels` is unchanged.
 
     >>> labels = torch.zeros(1000, dtype=torch.int64)
     >>> (noisy(labels, 10, seed=0) != labels).float().mean().round(decimals=1)
@@ -109,7 +109,7 @@ def noisy(labels: Tensor, classes: int, seed: int) -> Tensor:
 
 
 def digits() -> Task:
-    """Scikit-learn's 1,797 handwritten digits, enlarged to 16 x 16; 45 of each class are tested."""
+    """Scikit-learn's 1,797 handwritten digits, enlarged to 16 x 16; 45 of each class are for testing."""
     found = load_digits()
     x = F.interpolate(torch.tensor(found.images, dtype=torch.float32)[:, None] / 16, (16, 16), mode="bilinear")
     y = torch.tensor(found.target)
@@ -120,7 +120,7 @@ def digits() -> Task:
 
 
 def languages() -> Task:
-    """Pieces of the Declaration of Human Rights in ten languages; every fifth article is tested."""
+    """Pieces of the Declaration of Human Rights in ten languages; every fifth article is for testing."""
     found = declarations.load()
     count, of = len(found.languages), len(found.characters)
     parts = (found.train_x, found.train_y, found.test_x, found.test_y)

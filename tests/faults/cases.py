@@ -321,7 +321,7 @@ NUMBERS = {
         infinite_rate,
     ),
     "hidden": Case(
-        "Predictions that are not finite in evaluation alone",
+        "Predictions that are not finite only in evaluation",
         r"what the network predicts is not finite for 20 of 20 samples; lower --lr",
         hidden_by_the_score,
     ),
@@ -414,7 +414,7 @@ FOLDER = {
         put_back("metrics.jsonl"),
     ),
     "longer": Case(
-        "More epochs of a cosine, which ends with them",
+        "More epochs with a cosine schedule, which ends with them",
         r"epochs is 6 now and was 4 .*\(the cosine schedule ends with the last epoch, so that every rate",
         longer,
     ),
@@ -432,7 +432,7 @@ def shapes(*words: str) -> Callable[[Path], None]:
 
 SETTINGS = {
     "puzzlemix": Case(
-        "Puzzle Mix of clouds of points",
+        "Puzzle Mix of point clouds",
         r"PuzzleMix.* needs saliency, which OnPoints cannot give it",
         shapes("--method", "puzzlemix"),
     ),
@@ -442,7 +442,7 @@ SETTINGS = {
         shapes("--method", "manifold-mixup", "--sites"),
     ),
     "input alone": Case(
-        "DropBlock at the input alone",
+        "DropBlock at the input only",
         r"sites: DropBlock drops within a network",
         shapes("--method", "dropblock", "--sites", "input"),
     ),

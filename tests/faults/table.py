@@ -15,7 +15,7 @@ from tests.faults.cases import CASES, Case, outcome
 TEXT = """# Faults
 
 Each fault is provoked for real: files that cannot grow, a signal, a second process, allocations that fail. The run is a
-small network on noise that is stopped in the third of four epochs. Each row has the command's last words and its exit
+small network on noise that is stopped in the third of four epochs. Each row has the command's last message and its exit
 code; what is left half-written; and whether `--resume`, once the cause is gone, ends with the losses and the score of
 an undisturbed run, bit for bit.
 """

@@ -172,8 +172,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         b"\x80\x04}(C\x04data\x8e" + (2**40).to_bytes(8, "little") + b"few",
         "is not a CIFAR batch",
     ),
-    "labels within labels": (pickled(FEW, [[0], [0], [0], [0]]), "labels that are no numbers from 0 to 255"),
-    "labels beyond 64 bits": (pickled(FEW, [2**70, 0, 0, 0]), "labels that are no numbers from 0 to 255"),
+    "labels within labels": (pickled(FEW, [[0], [0], [0], [0]]), "labels that are not numbers from 0 to 255"),
+    "labels beyond 64 bits": (pickled(FEW, [2**70, 0, 0, 0]), "labels that are not numbers from 0 to 255"),
     "brackets": (b"\x80\x03" + b"(" * 10**6 + b"t" * 10**6, "is not a CIFAR batch"),
 }
 

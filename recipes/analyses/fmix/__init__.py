@@ -1,1 +1,1 @@
-"""What the FMix paper alone measures: `python -m recipes.analyses.fmix.NAME --help`."""
+"""Analyses that only the FMix paper has: `python -m recipes.analyses.fmix.NAME --help`."""

@@ -1,7 +1,7 @@
-"""Bengali.AI's graphemes by networks of their parts: `python -m recipes.analyses.fmix.graphemes RUNS --out PAGE.md`.
+"""Bengali.AI's graphemes, by networks for their parts: `python -m recipes.analyses.fmix.graphemes RUNS --out PAGE.md`.
 
 A grapheme has a root, a vowel and a consonant diacritic, and a network of `recipes.images --data bengali --target ...`
-tells one of them. RUNS holds runs of all three targets, at any depth. A grapheme is right if all three parts are.
+recognises one of them. RUNS holds runs of all three targets, at any depth. A grapheme is right if all three parts are.
 
 Claim (Harris et al. 2020, Table IV, SE-ResNeXt-50, five folds): 87.60 % of the graphemes are right without mixing,
 89.23 % with MixUp, 91.08 % with CutMix and 91.87 % with FMix.
@@ -42,7 +42,7 @@ class Settings:
 
 
 def all_right(guesses: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> float:
-    """Share of the samples of which every part is right, in percent.
+    """Share of the samples for which every part is right, in percent.
 
     Args:
         guesses: classes (N,) by part.
@@ -61,7 +61,7 @@ def combined(guesses: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> flo
 
     Args:
         guesses: classes (N,) of ``root``, ``vowel`` and ``consonant``.
-        labels: the true ones; classes that none of either has are left out.
+        labels: the true ones; classes that occur in neither are left out.
 
     Source: the score of https://www.kaggle.com/c/bengaliai-cv19.
 
@@ -83,7 +83,7 @@ def page(settings: Settings, command: str) -> pages.Page:
     labels: dict[str, Tensor] = {}
     first: dict[str, Trained] = {}
     for part in COLUMNS:
-        invented = choice.smoke and choice.runs is None  # networks of digits, which stand for those of each part
+        invented = choice.smoke and choice.runs is None  # networks of digits stand in for those of each part
         for each in networks(choice, like={} if invented else {"data": "bengali", "target": part}):
             first.setdefault(part, each)
             if not torch.equal(read(each.data.test_x), read(first["root"].data.test_x)):
@@ -106,7 +106,7 @@ def page(settings: Settings, command: str) -> pages.Page:
             measured[f"{part} (%)"][method][seed] = all_right({part: found[part]}, {part: labels[part]})
     body = text(
         title=f"Graphemes of Bengali.AI: {first['root'].settings.model}",
-        about="Share of the test graphemes of which root, vowel and consonant diacritic are all right; the score of "
+        about="Share of the test graphemes for which root, vowel and consonant diacritic are all right; the score of "
         "the competition, which is the mean recall of classes with the root counted twice; and the accuracy of each "
         "part. A seed stands for three networks, one for each part.",
         made=made_by(command, first["root"], len(COLUMNS) * len(guesses)),

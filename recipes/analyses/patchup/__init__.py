@@ -1,1 +1,1 @@
-"""What PatchUp is made of: `python -m recipes.analyses.patchup.NAME --help`."""
+"""Analyses of PatchUp itself: `python -m recipes.analyses.patchup.NAME --help`."""

@@ -4,10 +4,10 @@ Claim (Faramarzi et al. 2022, Table 6): on CIFAR-100 with a WRN-28-10 the valida
 both terms, 16.86 % with the first alone and 16.87 % with the second alone (soft PatchUp), and 16.02 %, 16.14 % and
 16.79 % (hard PatchUp).
 
-The first term weighs the losses of the kept and of the altered part by their shares; the second is the loss of the
-target that is blended by the same shares. A loss that is affine in its target, as cross entropy and the authors' binary
-cross entropy are, gives both the same value and the same gradient, so that their sum is twice either. Here that is
-measured, beside a loss that is not affine.
+The first term weights the losses of the kept and of the altered part by their shares; the second is the loss of the
+target blended by the same shares. With a loss that is affine in its target, as cross entropy and the authors' binary
+cross entropy are, both have the same value and the same gradient, so their sum is twice either. This is measured here,
+along with a loss that is not affine.
 """
 
 import copy
@@ -35,11 +35,11 @@ from recipes.training.losses import softmax_bce
 
 KINDS = ("patchup-soft", "patchup-hard")
 ROUNDING = 1e-9
-"""Differences below this share are those of float64."""
+"""Relative differences below this are rounding in float64."""
 
 
 def absolute(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """The absolute distance of probabilities and target, whose gradient is not affine in the target either.
+    """The absolute distance between probabilities and target, whose gradient is not affine in the target either.
 
     >>> absolute(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]))
     tensor(1.)
@@ -60,19 +60,19 @@ class Settings:
     """Compare the two terms on batches that PatchUp mixes in a network."""
 
     run: tyro.conf.Positional[Path | None] = None
-    """Folder of a finished run of recipes.images, whose network and training images are taken."""
+    """Folder of a finished run of recipes.images, whose network and training images are used."""
     data_root: Path | None = None
     """Folder of the data, if it is not where the run found it."""
     batches: int = 20
-    """Batches of each kind of PatchUp, at most those of the training set."""
+    """Batches for each kind of PatchUp, at most all of the training set."""
     batch_size: int = 100
     """Images in a batch."""
     seed: int = 0
-    """Of order, sites and blocks."""
+    """Seed of order, sites and blocks."""
     device: Literal["auto", "cpu"] = "auto"
-    """The accelerator if there is one, or the CPU."""
+    """Use the accelerator if there is one (auto), or always the CPU."""
     smoke: bool = False
-    """Two batches, to check that it works; of a network that is made for it where no run is given."""
+    """Use two batches, to check that it works; a network is trained for it if no run is given."""
     out: Path | None = None
     """File for the page, in Markdown."""
 
@@ -84,7 +84,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Compared:
-    """The terms of some batches: their means, and the largest share by which value and gradient differ."""
+    """The terms of some batches: their means, and the largest relative difference of value and gradient."""
 
     first: float
     second: float
@@ -99,7 +99,7 @@ def terms(preds: Tensor, y: Tensor, partner_y: Tensor, kept: Tensor, own: Tensor
         preds: logits (B, C).
         y: targets (B, C).
         partner_y: targets of the partners (B, C).
-        kept: share of the features that are as they were (B,).
+        kept: share of the features that are unchanged (B,).
         own: share of the own sample in the altered ones (B,), 0 with hard PatchUp.
         criterion: takes `reduction="none"`.
 
@@ -115,7 +115,7 @@ def terms(preds: Tensor, y: Tensor, partner_y: Tensor, kept: Tensor, own: Tensor
 
 
 def compare(trained: Trained, kind: str, settings: Settings) -> dict[str, Compared]:
-    """What the terms are, by loss, on batches that a kind of PatchUp mixes in a network in training."""
+    """The two terms, by loss, on batches that a kind of PatchUp mixes in a network in training mode."""
     torch.manual_seed(settings.seed)
     how, data = replace(trained.settings, mixing=methods.Method(method=kind)), trained.data
     net = copy.deepcopy(trained.net).double().train()
@@ -159,25 +159,25 @@ def page(settings: Settings, command: str) -> pages.Page:
             numbers = [f"{each.first:.6f}", f"{each.second:.6f}", f"{each.value:.1e}", f"{each.gradient:.1e}"]
             rows.append([name, kind, *numbers])
         same = all(max(found[kind][name].value, found[kind][name].gradient) < ROUNDING for kind in KINDS)
-        verdicts.append(f"* With {name} the terms {'are the same to rounding' if same else 'differ'}.")
+        verdicts.append(f"* With {name} the terms {'are the same up to rounding' if same else 'differ'}.")
     s = trained.settings
     text = [
         "# PatchUp's two loss terms",
-        "The first term weighs the losses of the kept and of the altered part of a batch by their shares; the second "
-        "is the loss of the target that is blended by the same shares (Faramarzi et al. 2022, Equations 6 and 9). The "
+        "The first term weights the losses of the kept and of the altered part of a batch by their shares; the second "
+        "is the loss of the target blended by the same shares (Faramarzi et al. 2022, Equations 6 and 9). The "
         "paper's Table 6 trains with either and with their sum, on CIFAR-100 with a WRN-28-10: 16.86 ± 0.67, "
         "16.87 ± 0.34 and 16.75 ± 0.29 % validation error (soft), 16.14 ± 0.23, 16.79 ± 0.46 and 16.02 ± 0.36 % "
         "(hard).",
         markdown_table(
             ["loss", "PatchUp", "first term", "second term", "values differ by", "gradients differ by"], rows
         ),
-        "Terms are means over the batches; differences are the largest of any batch, as shares of the second term and "
-        f"of the length of its gradient by all weights. {ROUNDING:g} counts as rounding.",
+        "Terms are means over the batches; differences are the largest of any batch, relative to the second term and "
+        f"to the norm of its gradient with respect to all weights. {ROUNDING:g} counts as rounding.",
         "\n".join(verdicts),
-        "Where the terms are the same, their sum is twice either, so that training with one term or the other is the "
-        "same in law, and training with both is training with twice the loss: another learning rate and weight decay. "
-        "Differences between the columns of Table 6 are then noise, or that factor. `mix.loss` is the mean of both "
-        "terms, and the recipes have the factor, `--mixed-weight 2`.",
+        "Where the terms are the same, their sum is twice either, so training with either term has the same "
+        "distribution of results, and training with both is training with twice the loss, which amounts to another "
+        "learning rate and weight decay. Differences between the columns of Table 6 are then noise, or due to that "
+        "factor. `mix.loss` is the mean of both terms, and the recipes offer the factor as `--mixed-weight 2`.",
         f"Made by `{command}` at {records.environment()['git']} on {records.device_name(trained.device)}: the network "
         f"of a run of {s.model} on {s.data} with {trained.method}, in training mode and float64.",
     ]
@@ -185,7 +185,7 @@ def page(settings: Settings, command: str) -> pages.Page:
 
 
 def _summed(rows: Sequence[Sequence[float]]) -> list[float]:
-    """Means of the terms, the largest of the differences."""
+    """Means of the terms, and the largest of the differences."""
     first, second, value, gradient = zip(*rows, strict=True)
     return [sum(first) / len(rows), sum(second) / len(rows), max(value), max(gradient)]
 

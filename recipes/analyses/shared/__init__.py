@@ -1,1 +1,1 @@
-"""What analyses have in common: trained networks, and the settings that choose them."""
+"""What the analyses share: trained networks, and the settings that select them."""

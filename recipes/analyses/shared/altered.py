@@ -1,4 +1,4 @@
-"""What networks make of altered test images: their errors, as a table, a picture and claims."""
+"""Altered test images, and the errors of networks on them."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -24,9 +24,9 @@ class Alterations:
     """Altered test images by name, made once and shared by all networks that have the same test images.
 
     Args:
-        make: test images (N, C, H, W) uint8 and a name to altered images of the same kind.
-        folder: where they are kept for later analyses, a file for each name; in memory alone if None.
-        facts: what else they follow from, such as the seed; it is kept in the files.
+        make: maps test images (N, C, H, W) uint8 and a name to altered images of the same kind.
+        folder: where to keep them for later analyses, one file per name; only in memory if None.
+        facts: anything else they depend on, such as the seed; stored in the files.
 
     >>> darker = Alterations(lambda x, name: x // int(name))
     >>> x = torch.full((1, 1, 1, 1), 8, dtype=torch.uint8)
@@ -49,9 +49,9 @@ class Alterations:
         """The images of `name`.
 
         Raises:
-            ValueError: other images were altered before: the networks are not tested on the same ones; or the file of
-                `name` is damaged or holds images that were altered from others, or otherwise.
-            OSError: they cannot be kept.
+            ValueError: different images were altered before, so the networks are not tested on the same ones; or the
+                file of `name` is damaged, or holds images that were altered from others or in another way.
+            OSError: they cannot be saved.
         """
         given, altered = self.made.get(name, (None, None))
         if given is None or altered is None:
@@ -61,7 +61,7 @@ class Alterations:
         return altered
 
     def _kept(self, x: Tensor, name: str) -> Tensor:
-        """The images of a file, which is made if it is not there."""
+        """The images of a file, which is written if it is missing."""
         if self.folder is None:
             return self.make(x, name)
         path = self.folder / f"{name.replace(' ', '-')}.safetensors"
@@ -78,7 +78,7 @@ class Alterations:
                 found = file.metadata() or {}
                 images: Tensor = file.get_tensor("images")
         except SafetensorError as error:
-            raise ValueError(f"sets: {path} is damaged ({error}): remove it, and it is made again") from error
+            raise ValueError(f"sets: {path} is damaged ({error}): remove it, and it will be made again") from error
         for key, value in wanted.items():
             if found.get(key) != value:
                 raise ValueError(
@@ -90,7 +90,7 @@ class Alterations:
 
 @torch.no_grad()
 def error(trained: Trained, x: Tensor, labels: Tensor, batch_size: int = 250) -> float:
-    """Percentage of images (N, C, H, W) uint8 that a network does not give their labels (N,)."""
+    """Percentage of images (N, C, H, W) uint8 that a network misclassifies, given their labels (N,)."""
     wrong = 0
     for some, y in ordered_loader(x, labels, batch_size=batch_size):
         logits = trained.net(trained.normalise(some.to(trained.device).float() / 255))
@@ -99,12 +99,12 @@ def error(trained: Trained, x: Tensor, labels: Tensor, batch_size: int = 250) ->
 
 
 def add(measured: dict[str, dict[str, dict[int, float]]], quantity: str, trained: Trained, value: float) -> None:
-    """Note what was measured of a network."""
+    """Record what was measured for a network."""
     measured.setdefault(quantity, {}).setdefault(trained.method, {})[trained.seed] = value
 
 
 def bands(measured: Mapping[str, Values]) -> dict[str, dict[str, Band]]:
-    """Mean and half of the interval, by quantity and method."""
+    """Mean and half-width of the interval, by quantity and method."""
     return {
         quantity: {
             method: (found.mean, found.half)

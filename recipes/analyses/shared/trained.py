@@ -25,13 +25,13 @@ SMOKE_METHODS, SMOKE_SEEDS, SMOKE_IMAGES = ("baseline", "mixup"), (0, 1), 20
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network and the images that it is tested on.
+    """A trained network and the images it is tested on.
 
     Args:
         folder: folder of the run.
         settings: settings of the run.
         result: content of its `result.json`.
-        net: the network, in evaluation, without any mixing.
+        net: the network, in evaluation mode, without mixing.
         data: its images: `test_x` (N, C, H, W) uint8, `test_y` (N,), `classes`, `mean` and `std` of each channel.
     """
 
@@ -53,11 +53,11 @@ class Trained:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return next(self.net.parameters()).device
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """What the network takes, for pixels (B, C, H, W) in [0, 1]; derivatives pass."""
+        """The network's input for pixels (B, C, H, W) in [0, 1]; differentiable."""
         mean, std = (pixels.new_tensor(values).view(-1, 1, 1) for values in (self.data.mean, self.data.std))
         return (pixels - mean) / std
 
@@ -83,17 +83,17 @@ def load(
         run: folder of the run.
         data_root: where the data are now; where the run found them if None.
         device: where to put the network.
-        like: another network, whose images are taken where those of the run are the same.
+        like: another network, whose images are reused if the run has the same ones.
 
     Raises:
-        ValueError: the folder holds no finished run of `recipes.images`, or one whose files do not fit each other.
-        FileNotFoundError: the images are not there.
+        ValueError: the folder holds no finished run of `recipes.images`, or one whose files do not match.
+        FileNotFoundError: the images are missing.
     """
     if not (run / "config.json").is_file():
         raise ValueError(f"run={str(run)!r} has no config.json: give the folder of a run of recipes.images")
     config = read_json(run / "config.json", ("recipe",))
     if config["recipe"] != "images":
-        raise ValueError(f"run={str(run)!r} is one of recipes.{config['recipe']}: give a run of recipes.images")
+        raise ValueError(f"run={str(run)!r} is a run of recipes.{config['recipe']}: give one of recipes.images")
     checkpoint = run / "checkpoint.safetensors"
     for path in (run / "result.json", checkpoint):
         if not path.is_file():
@@ -120,7 +120,7 @@ def load(
 
 @dataclass(frozen=True)
 class Choice:
-    """Which networks are analysed: the part of the command line that analyses share."""
+    """Which networks to analyse: the options that all analyses share."""
 
     runs: tyro.conf.Positional[Path | None] = None
     """Folder that holds finished runs of recipes.images, at any depth."""
@@ -129,27 +129,27 @@ class Choice:
     methods: tuple[str, ...] | None = None
     """Only networks of these methods; all by default."""
     images: int | None = None
-    """Analyse so many test images, the first ones; all by default."""
+    """Number of test images to analyse, the first ones; all by default."""
     device: Literal["auto", "cpu"] = "auto"
-    """The accelerator if there is one, or the CPU."""
+    """Use the accelerator if there is one (auto), or always the CPU."""
     smoke: bool = False
-    """A few images, to check that it works; of networks that are made for it where no runs are given."""
+    """Use a few images, to check that it works; networks are trained for it if no runs are given."""
 
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 1:
             raise ValueError(f"images={self.images} must be 1 or more")
         unknown = [name for name in self.methods or () if name not in METHODS]
         if unknown or self.methods == ():
-            raise ValueError(f"methods={self.methods} must be of {', '.join(METHODS)}")
+            raise ValueError(f"methods={self.methods} must be among {', '.join(METHODS)}")
 
 
 def networks(choice: Choice, *, like: Mapping[str, object] | None = None) -> Iterator[Trained]:
-    """The networks that are chosen, one at a time; unfinished runs are listed on stderr.
+    """The chosen networks, one at a time; unfinished runs are listed on stderr.
 
-    Methods come in the order of their table, each by seed.
+    Methods come in the order of their table, each sorted by seed.
 
     Args:
-        choice: which.
+        choice: which ones.
         like: only those with these settings, by name.
 
     Raises:
@@ -182,13 +182,13 @@ def networks(choice: Choice, *, like: Mapping[str, object] | None = None) -> Ite
 
 
 def _images_of(settings: images.Settings) -> tuple[object, ...]:
-    """What the images of a run follow from."""
+    """The settings that determine the images of a run."""
     names = ("data", "data_root", "hub", "side", "per_class", "validation", "score_on", "facts")
     return *(getattr(settings, name) for name in names), settings.validation and settings.training.seed
 
 
 def device_of(choice: Literal["auto", "cpu"]) -> torch.device:
-    """The accelerator if there is one and it is not refused, or the CPU."""
+    """The accelerator if there is one and `choice` allows it, else the CPU."""
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return torch.device("cpu") if choice == "cpu" or found is None else found
 
@@ -197,7 +197,7 @@ def module_of(net: nn.Module, name: str) -> nn.Module:
     """A module of a network by its name.
 
     Raises:
-        ValueError: it has none of that name.
+        ValueError: it has no module of that name.
     """
     modules: dict[str, nn.Module] = dict(net.named_modules())
     if name not in modules:
@@ -207,7 +207,7 @@ def module_of(net: nn.Module, name: str) -> nn.Module:
 
 
 def train_briefly(root: Path, *more: str) -> None:
-    """Make runs of some methods and seeds, a few steps each, on digits or as more words of the command line say."""
+    """Make runs of some methods and seeds, a few steps each, on digits unless `more` options say otherwise."""
     for method in SMOKE_METHODS:
         for seed in SMOKE_SEEDS:
             words = ["--smoke", "--device", "cpu", "--width", "4", "--out", str(root / f"{method}-{seed}")]

@@ -28,10 +28,10 @@ def text(
         made: how it was made.
         measured: values by quantity, for the table of methods; all have the same methods.
         digits: decimals of the tables.
-        claims: what the papers say of the quantities.
-        pictures: captions by what is added to `name`, such as ".png".
-        name: of the page and of the files beside it.
-        judged: what else was found of the claims, a paragraph each.
+        claims: what the papers say about the quantities.
+        pictures: captions by the suffix added to `name`, such as ".png".
+        name: name of the page and of the files beside it.
+        judged: further findings about the claims, a paragraph each.
     """
     there = {method for values in measured.values() for method in values}
     run = [claim for claim in claims if {claim.lower, claim.higher} <= there]

@@ -1,1 +1,1 @@
-"""Adversarial attacks on image classifiers in plain torch, and which of them each figure of the papers has."""
+"""Adversarial attacks on image classifiers in plain torch, and what a model still gets right under them."""

@@ -1,9 +1,9 @@
-"""Attacks that are given the size of what they may change, in the maximum norm.
+"""Attacks with a given bound on the change, in the maximum norm.
 
 Each takes a model (images to logits, in evaluation), images (B, C, H, W) in [0, 1], labels (B,) and `epsilon`, and
-gives images of the same shape in [0, 1], none of whose values is changed by more than `epsilon`. Nothing is learnt: the
-gradients of the model's parameters stay as they are. With `spare`, images that the model errs on already are left as
-they are, which saves their steps; Foolbox attacks them too.
+returns images of the same shape in [0, 1], none of whose values is changed by more than `epsilon`. The model does not
+learn: the gradients of its parameters are left alone. With `spare`, images that the model already gets wrong are left
+as they are, which saves their steps; Foolbox attacks them too.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -53,8 +53,8 @@ def pgd(
         y: labels (B,).
         epsilon: largest change of a value, 0 or more.
         steps: number of steps.
-        step_size: of each, `epsilon` / 30 if None, as in Foolbox.
-        spare: leave images that the model errs on already as they are.
+        step_size: size of each step, `epsilon` / 30 if None, as in Foolbox.
+        spare: leave images that the model already gets wrong as they are.
 
     Source: Madry et al. 2018, arXiv:1706.06083, Section 2.1.
     """
@@ -64,7 +64,7 @@ def pgd(
 
 
 def uniform_noise(x: Tensor, epsilon: float) -> Tensor:
-    """One draw of noise that is uniform in ± `epsilon`, which no model plays a part in.
+    """One draw of noise, uniform in ± `epsilon`; no model is involved.
 
     Foolbox scales the draw until its largest value is `epsilon`: by 1.0003 on average for images of 3 × 32 × 32.
     """
@@ -82,7 +82,7 @@ def iterated(
     step_size: float,
     spare: bool = False,
 ) -> Tensor:
-    """Steps along the sign of the loss's gradient, each brought back within `epsilon` of `x` and into [0, 1].
+    """Steps along the sign of the loss's gradient, each clipped to within `epsilon` of `x` and to [0, 1].
 
     Raises:
         ValueError: `epsilon` is negative.
@@ -104,7 +104,7 @@ def iterated(
 
 
 def fgsm_standardised(model: Model, x: Tensor, y: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:
-    """FGSM on standardised images, as PatchUp's code has it: values stay between the least and the largest of a batch.
+    """FGSM on standardised images, as in PatchUp's code: values stay between a batch's smallest and largest.
 
     Args:
         model: standardised images to logits.
@@ -119,7 +119,7 @@ def fgsm_standardised(model: Model, x: Tensor, y: Tensor, epsilons: Sequence[flo
 
 
 def loss_gradient(model: Model, x: Tensor, y: Tensor) -> Tensor:
-    """The gradient of the summed cross entropy by the images, of their shape."""
+    """The gradient of the summed cross entropy with respect to the images, of their shape."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), y, reduction="sum"), x)

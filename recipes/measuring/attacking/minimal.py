@@ -1,8 +1,8 @@
-"""Attacks that look for the smallest change that a model errs with, and how what they find is cut to a size.
+"""Attacks that look for the smallest change that makes a model err, and functions that cut changes to a size.
 
-Each takes a model (images to logits, in evaluation), images (B, C, H, W) in [0, 1] and labels (B,), and gives images
-of the same shape in [0, 1]; what the model errs on already stays as it is. A change that is larger than an `epsilon` is
-cut to it by `within_linf` or `within_l2`, and judged as it then is, as Foolbox does.
+Each takes a model (images to logits, in evaluation), images (B, C, H, W) in [0, 1] and labels (B,), and returns
+images of the same shape in [0, 1]; those that the model already gets wrong stay as they are. A change larger than an
+`epsilon` is cut to it by `within_linf` or `within_l2` and judged after that, as in Foolbox.
 """
 
 import math
@@ -42,15 +42,15 @@ def deepfool(
     candidates: int = 10,
     overshoot: float = 0.02,
 ) -> Tensor:
-    """DeepFool in the maximum norm: steps to the nearest of the boundaries, each taken for a plane.
+    """DeepFool in the maximum norm: steps to the nearest boundary, each boundary taken for a plane.
 
     Args:
         model: images to logits.
         x: images (B, C, H, W) in [0, 1].
         y: labels (B,).
-        steps: most steps.
-        candidates: how many of the likeliest classes are looked at, 2 or more.
-        overshoot: by which share of the change it goes beyond the boundary.
+        steps: maximum number of steps.
+        candidates: how many of the likeliest classes are considered, 2 or more.
+        overshoot: share of the change by which it goes beyond the boundary.
 
     Source: Moosavi-Dezfooli et al. 2016, arXiv:1511.04599, Algorithm 2 and Section 3 for other norms; constants as in
     Foolbox.
@@ -81,8 +81,8 @@ def ddn(
         x: images (B, C, H, W) in [0, 1].
         y: labels (B,).
         steps: number of steps.
-        init_epsilon: Euclidean norm of the change at first.
-        gamma: by which share the norm changes in a step.
+        init_epsilon: initial Euclidean norm of the change.
+        gamma: share by which the norm changes in a step.
 
     Source: Rony et al. 2019, arXiv:1811.09600, Algorithm 1; step sizes and constants as in Foolbox.
     """
@@ -113,8 +113,8 @@ def carlini_wagner(
 ) -> Tensor:
     """Carlini and Wagner's attack in the Euclidean norm: Adam on the change and a weighted margin.
 
-    Unlike Foolbox it never stops early, which there depends on the batch, and images that no error was found for stay
-    as they are; there they come out black.
+    Unlike Foolbox's, it never stops early, which there depends on the batch, and images for which no error was found
+    stay as they are; there they come out black.
 
     Args:
         model: images to logits.
@@ -123,7 +123,7 @@ def carlini_wagner(
         searches: number of weights of the margin that are tried for each image.
         steps: number of steps with each weight.
         lr: learning rate of Adam.
-        weight: the first weight; ten times as much next while the model does not err, else halved intervals.
+        weight: the first weight; the next is ten times as large until the model errs, then intervals are halved.
 
     Source: Carlini and Wagner 2017, arXiv:1608.04644, Section VI; constants as in Foolbox.
     """
@@ -154,7 +154,7 @@ def carlini_wagner(
 
 
 def _boundaries(model: Model, x: Tensor, y: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """How far candidates' logits are above the first's (B, K - 1), gradients (B, K - 1, ...), and what is wrong."""
+    """How far candidates' logits are above the first's (B, K - 1), gradients (B, K - 1, ...), and which are wrong."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         logits = model(x)

@@ -8,16 +8,16 @@ from torch import Tensor
 from recipes.measuring.attacking.bounded import Model
 
 Sized = Callable[[Model, Tensor, Tensor, Sequence[float]], Iterator[Tensor]]
-"""Model, images, labels and sizes to attacked images for each size."""
+"""Maps a model, images, labels and sizes to attacked images for each size."""
 
 
 def at_each(attack: Callable[[Model, Tensor, Tensor, float], Tensor]) -> Sized:
-    """An attack that is made anew for each size."""
+    """An attack that is run anew for each size."""
     return lambda model, x, y, epsilons: (attack(model, x, y, epsilon) for epsilon in epsilons)
 
 
 def cut_to(attack: Callable[[Model, Tensor, Tensor], Tensor], cut: Callable[[Tensor, Tensor, float], Tensor]) -> Sized:
-    """An attack that is made once, whose changes are cut to each size."""
+    """An attack that is run once, with its changes cut to each size."""
 
     def sized(model: Model, x: Tensor, y: Tensor, epsilons: Sequence[float]) -> Iterator[Tensor]:
         found = attack(model, x, y)
@@ -28,7 +28,7 @@ def cut_to(attack: Callable[[Model, Tensor, Tensor], Tensor], cut: Callable[[Ten
 
 @torch.no_grad()
 def right(attack: Sized, model: Model, x: Tensor, y: Tensor, epsilons: Sequence[float]) -> Tensor:
-    """Which images (B, C, H, W) a model gives their labels (B,) after an attack, (sizes, B) bool.
+    """Which images (B, C, H, W) a model still classifies as labelled (B,) after an attack, (sizes, B) bool.
 
     >>> noise = at_each(lambda model, x, y, epsilon: x + epsilon)
     >>> x = torch.tensor([[0.2, 0.5], [0.5, 0.2]])

@@ -1,4 +1,4 @@
-"""Networks of timm and torchvision: those of the papers, and any other by its name.
+"""Networks of timm and torchvision: those of the papers, and any other by name.
 
 Source: Huang et al. 2017, "Densely Connected Convolutional Networks"; He et al. 2016, "Deep Residual Learning"; Hu et
 al. 2018, "Squeeze-and-Excitation Networks"; Harris et al. 2020 (FMix) for the networks of its experiments.
@@ -23,13 +23,13 @@ PUBLISHED = {
     "resnet50": "torchvision:resnet50",
     "resnet101": "torchvision:resnet101",
 }
-"""Networks of the papers that a library has as they are."""
+"""Networks of the papers that a library provides unchanged."""
 STAGES = re.compile(r"(.+\.)?(layer|denseblock|stages\.)[0-9]+")
 """Names of stages, in the order of the network."""
 
 
 def densenet(depth: int = 190, *, channels: int = 3, classes: int = 10, width: int = 80) -> nn.Module:
-    """Make timm's DenseNet-BC as for small images: three dense blocks, and a stem of a 3x3 convolution alone.
+    """Make timm's DenseNet-BC for small images: three dense blocks, and a single 3x3 convolution as the stem.
 
     Args:
         depth: number of layers, 6n + 4 for n bottlenecks in each block.
@@ -71,7 +71,7 @@ def from_library(model: str, *, channels: int = 3, classes: int = 10) -> nn.Modu
         classes: number of outputs.
 
     Raises:
-        ValueError: there is no such library or network, or it cannot be made for so many channels and classes.
+        ValueError: there is no such library or network, or it cannot be made for these channels and classes.
         ImportError: the library is missing.
 
     >>> from_library("torchvision:resnet18", channels=1, classes=5).fc.out_features
@@ -87,12 +87,12 @@ def hub_state(model: str, channels: int) -> Mapping[str, Tensor]:
     """Fetch the weights that a library publishes for a network, by their names.
 
     Args:
-        model: ``"timm:NAME"``, where NAME may tell the weights by a tag, or ``"torchvision:NAME"``; or a name in
+        model: ``"timm:NAME"``, where NAME may select the weights by a tag, or ``"torchvision:NAME"``; or a name in
             ``PUBLISHED``.
-        channels: number of input channels, to which timm fits the first convolution.
+        channels: number of input channels, to which timm adapts the first convolution.
 
     Raises:
-        ValueError: the network is none of a library, or the library has no weights for it.
+        ValueError: the network is not from a library, or the library has no weights for it.
         ConnectionError: they cannot be fetched.
         ImportError: the library is missing.
     """
@@ -119,7 +119,7 @@ def stages(net: nn.Module) -> tuple[str, ...]:
         net: a network with modules named ``layer1``, ``denseblock1`` or ``stages.0`` and on, at any depth.
 
     Returns:
-        ``"input"`` and the first two stages, before which a method mixes; nothing where there are no two.
+        ``"input"`` and the first two stages, before which a method mixes; empty unless there are two.
 
     >>> stages(from_library("torchvision:resnet18"))
     ('input', 'layer1', 'layer2')
@@ -138,17 +138,17 @@ def narrowest(net: nn.Module) -> int:
 
 
 def check(net: nn.Module, model: str, shape: Sequence[int], classes: int, sites: Sequence[str] = ()) -> None:
-    """Try a copy of a network on two black images, in training.
+    """Try a copy of a network on two black images, in training mode.
 
     Args:
-        net: the network, which stays as it is.
-        model: what errors call it.
+        net: the network, which is not changed.
+        model: its name in errors.
         shape: (C, H, W) of an image.
         classes: number of its outputs.
-        sites: names of modules before which a method mixes, "input" for itself.
+        sites: names of modules before which a method mixes, "input" for the network itself.
 
     Raises:
-        ValueError: it does not make logits of such images, or what it has at a site is no map of their proportions.
+        ValueError: it does not make logits of such images, or its input at a site is not a map of their proportions.
     """
     seen: dict[str, tuple[int, ...]] = {}
     trial = copy.deepcopy(net).train()
@@ -169,13 +169,13 @@ def check(net: nn.Module, model: str, shape: Sequence[int], classes: int, sites:
 
 
 def _check_map(site: str, found: tuple[int, ...] | None, image: Sequence[int]) -> None:
-    """Refuse what is no map (B, C, H, W) of an image (C, H, W)."""
+    """Refuse what is not a map (B, C, H, W) of an image (C, H, W)."""
     if found is None:
-        raise ValueError(f"sites: {site!r} is given nothing when the network is called; name another module")
+        raise ValueError(f"sites: {site!r} gets no input when the network is called; name another module")
     _, height, width = image
     if len(found) != 4 or abs(found[2] / height - found[3] / width) * max(height, width) > 1:
         raise ValueError(
-            f"sites: {site!r} is given a tensor of shape {found}, which is no map (B, C, H, W) of images of shape "
+            f"sites: {site!r} gets a tensor of shape {found}, which is not a map (B, C, H, W) of images of shape "
             f"{tuple(image)}; name another module"
         )
 
@@ -183,7 +183,7 @@ def _check_map(site: str, found: tuple[int, ...] | None, image: Sequence[int]) -
 def _note(
     seen: dict[str, tuple[int, ...]], site: str, _: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
 ) -> None:
-    """Write down the shape of what a site is given at its first call."""
+    """Record the shape of the input of a site at its first call."""
     seen.setdefault(site, tuple(first_tensor((*args, *kwargs.values()), "the site").shape))
 
 
@@ -221,7 +221,7 @@ def _from_torchvision(name: str, channels: int, classes: int) -> nn.Module:
 
 
 def _of_channels(first: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A convolution like another one, for other input channels."""
+    """A convolution like another one, for another number of input channels."""
     return nn.Conv2d(
         channels,
         first.out_channels,
@@ -234,7 +234,7 @@ def _of_channels(first: nn.Conv2d, channels: int) -> nn.Conv2d:
 
 def _unknown(library: str, name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"its own list of models has the {len(names)} names"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"its own list of models has all {len(names)} names"
     return f"model={f'{library}:{name}'!r} is unknown to {library}: {hint}"
 
 

@@ -52,7 +52,7 @@ class Block(nn.Module):
 class Bottleneck(nn.Module):
     """A pre-activation bottleneck: ``o = relu(bn1(x))``, then convolutions of 1x1, 3x3 and 1x1, and the shortcut.
 
-    Inside there are a quarter of the ``outputs``. The 3x3 convolution has the stride, and each of the later two follows
+    Inside it has a quarter of the ``outputs``. The 3x3 convolution has the stride, and each of the later two follows
     a batch norm with ReLU. The shortcut is a 1x1 convolution of ``o`` where the shape changes, elsewhere ``x``.
     """
 
@@ -81,14 +81,14 @@ class Bottleneck(nn.Module):
 class PreActResNet(nn.Module):
     """A pre-activation ResNet: ``stem``, ``layer1`` to ``layer4``, global average pooling, ``head``.
 
-    The variants differ in the stem (3x3 convolution with BN and ReLU in ``"fmix"``, alone in ``"patchup"``) and in the
-    identity shortcut (see ``Block``). Neither has BN or ReLU after the last stage.
+    The variants differ in the stem (3x3 convolution, in ``"fmix"`` with BN and ReLU) and in the identity shortcut
+    (see ``Block``). Neither has BN or ReLU after the last stage.
 
     Args:
         blocks: number of blocks in each of the four stages.
         channels: number of input channels.
         classes: number of outputs.
-        width: channels of the first stage; the others have 2, 4 and 8 times as many, and stages of bottlenecks put out
+        width: channels of the first stage; the others have 2, 4 and 8 times as many, and stages of bottlenecks output
             4 times what they have inside.
         stem_stride: stride of the stem (2 on Tiny-ImageNet in PatchUp).
         variant: whose network.
@@ -148,7 +148,7 @@ def preact_resnet(
     stem_stride: int = 1,
     variant: Variant = "fmix",
 ) -> PreActResNet:
-    """Return the PreActResNet of ``depth`` 18 or 34, or of bottlenecks for 101 or 152, which ``"patchup"`` alone has.
+    """Return the PreActResNet of ``depth`` 18 or 34, or of bottlenecks for 101 or 152, which only ``"patchup"`` has.
 
     The other arguments are those of ``PreActResNet``.
 

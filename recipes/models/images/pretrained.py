@@ -1,4 +1,4 @@
-"""Weights to begin with: from a file, from a folder with one, or from where timm and torchvision keep their own."""
+"""Initial weights: from a file, from a folder with one, or from where timm and torchvision publish theirs."""
 
 import pickle
 from collections.abc import Mapping
@@ -16,24 +16,24 @@ from recipes.models.images.libraries import hub_state
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 HUB = "hub"
 WITHIN = ("state_dict", "model")
-"""Under what training scripts save the weights beside other things."""
+"""Keys under which training scripts save the weights along with other things."""
 SHOWN = 3
 MISREAD = (ValueError, TypeError, AttributeError)
-"""What a damaged pickle raises besides."""
+"""What else a damaged pickle raises."""
 
 
 def load(net: nn.Module, model: str, where: str, *, channels: int, classes: int) -> str:
-    """Give a network weights by their names; a classifier of another number of classes stays as it is.
+    """Load weights into a network by name; a classifier for another number of classes is left as it is.
 
     Args:
-        net: the network, which is changed in place; not at all if an error is raised.
+        net: the network, which is changed in place, or not at all if an error is raised.
         model: its name, for the hub.
-        where: a file of safetensors or of torch, a folder with one, or "hub" for the library's own.
+        where: a safetensors or torch file, a folder with one, or "hub" for the library's own.
         channels: number of input channels of the network.
         classes: number of its outputs.
 
     Returns:
-        What was loaded, and what stays as it is.
+        What was loaded, and what was left as it is.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -56,12 +56,12 @@ def load(net: nn.Module, model: str, where: str, *, channels: int, classes: int)
     said = f"weights from {source}"
     if fresh:
         had = len(state[fresh[0]])
-        said += f"; {', '.join(fresh)} begin anew, for {classes} classes and not {had}"
+        said += f"; {', '.join(fresh)} start afresh, for {classes} classes, not {had}"
     return said
 
 
 def read(path: Path) -> Mapping[str, Tensor]:
-    """Read the weights in a file of safetensors or of torch, of which no code is run.
+    """Read the weights in a safetensors or torch file, without running code from it.
 
     Raises:
         ValueError: it is damaged, or has no tensors by name.
@@ -74,7 +74,7 @@ def read(path: Path) -> Mapping[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, LookupError, *MISREAD) as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} cannot be read as weights ({said}): give a file of safetensors or torch") from error
+        raise ValueError(f"{path} cannot be read as weights ({said}): give a safetensors or torch file") from error
     for key in WITHIN:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
@@ -85,7 +85,7 @@ def read(path: Path) -> Mapping[str, Tensor]:
 
 
 def _file(path: Path) -> Path:
-    """The file of weights at or in a place."""
+    """The file of weights at a path, or in the folder there."""
     if path.is_file():
         return path
     found = files_in(path, *SUFFIXES)
@@ -99,13 +99,13 @@ def _file(path: Path) -> Path:
 
 
 def _differs_in_classes(own: Tensor, other: Tensor, classes: int) -> bool:
-    """Tell whether a tensor is one of a classifier for another number of classes."""
+    """Tell whether a tensor belongs to a classifier for another number of classes."""
     alike = own.ndim == other.ndim and own.shape[1:] == other.shape[1:]
     return alike and own.shape[:1] == (classes,) and own.shape != other.shape
 
 
 def _check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], fresh: list[str], source: str) -> None:
-    """Raise unless two sets of tensors have the same names and shapes, but for counters that old files lack."""
+    """Raise unless two sets of tensors have the same names and shapes, except for counters that old files lack."""
     lacks = [
         name for name in own if name not in state and name not in fresh and not name.endswith("num_batches_tracked")
     ]
@@ -114,7 +114,7 @@ def _check_fit(own: Mapping[str, Tensor], state: Mapping[str, Tensor], fresh: li
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]
-    faults = {"lacks": lacks, "has besides": [name for name in state if name not in own], "has": other}
+    faults = {"lacks": lacks, "also has": [name for name in state if name not in own], "has": other}
     said = [f"it {what} {_some(names)}" for what, names in faults.items() if names]
     if said:
         raise ValueError(f"pretrained: the weights from {source} do not fit the network: {'; '.join(said)}")

@@ -19,13 +19,13 @@ EXPANSION = 4
 WIDTH, WIDENING = 16, 200
 """Channels of the stem in the paper, and what is added to them up to the last block."""
 LAST_DROP = 0.5
-"""The probability of the last block; it rises from block to block in a line."""
+"""The drop probability of the last block; it rises linearly from block to block."""
 
 
 class ShakeDrop(nn.Module):
-    """Shake a residual branch in some batches, with draws of their own in the forward and the backward pass.
+    """Shake a residual branch in some batches, with separate draws in the forward and the backward pass.
 
-    In training the branch is as it is with probability `1 - drop_prob`, one draw a batch. Otherwise each sample is
+    In training the branch is unchanged with probability `1 - drop_prob`, one draw per batch. Otherwise each sample is
     scaled by a factor from U(-1, 1), and its gradient by one from U(0, 1). In evaluation the branch is scaled by the
     mean of its factor, `1 - drop_prob`.
 
@@ -61,7 +61,7 @@ class Bottleneck(nn.Module):
     """A pyramidal bottleneck: convolutions of 1x1, 3x3 and 1x1 between batch norms, ShakeDrop, and the shortcut.
 
     ReLU follows the second and the third of the four batch norms. The 3x3 convolution has the stride. The shortcut has
-    no weights: it is averaged in 2x2 windows where there is a stride, and zeros are its missing channels.
+    no weights: it is averaged in 2x2 windows where there is a stride, and its missing channels are zeros.
     """
 
     def __init__(self, inputs: int, inside: int, *, stride: int, drop_prob: float) -> None:

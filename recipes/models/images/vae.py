@@ -18,8 +18,8 @@ SIDE = 32
 class VAE(nn.Module):
     """A convolutional VAE of images of 32 x 32, with a prior N(0, I) and a Gaussian likelihood of standard deviation 1.
 
-    The encoder gives mean and *logarithm of the standard deviation* of the code; both start at 0, so that a new VAE
-    tells nothing of its input. ReLU comes before batch norm.
+    The encoder gives mean and *logarithm of the standard deviation* of the code; both start at 0, so that the code
+    of a new VAE says nothing about its input. ReLU comes before batch norm.
 
     Args:
         channels: of the images.
@@ -73,12 +73,12 @@ class VAE(nn.Module):
         return self.mean(features), self.log_std(features)
 
     def reconstruct(self, x: Tensor, *, noise: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
-        """Images made of a random code of each image.
+        """Reconstructions from a random code of each image.
 
         Args:
             x: images (B, channels, 32, 32).
-            noise: standard deviation of what is added to the mean of the likelihood.
-            generator: of the randomness; torch's global one if None.
+            noise: standard deviation of the noise added to the mean of the likelihood.
+            generator: source of randomness; torch's global generator if None.
         """
         made = self._decode(*self.encode(x), generator)
         return made + noise * _normal(made, generator) if noise else made
@@ -117,7 +117,7 @@ def _down(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def _up(inputs: int, outputs: int, side: int) -> tuple[nn.Module, ...]:
-    """Enlarge to `side`, which the convolution makes one smaller."""
+    """Enlarge to `side`; the convolution then makes it one smaller."""
     enlarge, convolve = nn.Upsample(side, mode="bilinear"), nn.Conv2d(inputs, outputs, 4, padding=1)
     return enlarge, convolve, nn.ReLU(), nn.BatchNorm2d(outputs)
 

@@ -3,7 +3,7 @@
 Source: Devlin et al. 2019 (BERT); Harris et al. 2020 (FMix), from their published code, for the mean over all hidden
 states (``pool="all"``).
 
-Deviation: only real tokens are pooled, where the authors' mean takes padding in.
+Deviation: only real tokens are pooled, where the authors' mean includes padding.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def load_bert(name_or_folder: str) -> tuple["PreTrainedModel", "PreTrainedTokeni
 
     Raises:
         ImportError: the package ``transformers``, or that of ``"minilm"``, is missing.
-        ConnectionError: the name is no folder here, and the hub cannot be reached or has no such model.
-        OSError, ValueError: what ``transformers`` says of a folder that holds no model.
+        ConnectionError: the name is not a folder here, and the hub cannot be reached or has no such model.
+        OSError, ValueError: what ``transformers`` raises for a folder that holds no model.
 
     >>> encoder, tokenizer = load_bert("minilm")
     >>> encoder.config.num_hidden_layers, tokenizer.tokenize("Mixing text")
@@ -53,7 +53,7 @@ def load_bert(name_or_folder: str) -> tuple["PreTrainedModel", "PreTrainedTokeni
         if Path(name).is_dir():
             raise
         raise ConnectionError(
-            f"{name!r} is no folder here and cannot be fetched from the Hugging Face hub: check the name and the "
+            f"{name!r} is not a folder here and cannot be fetched from the Hugging Face hub: check the name and the "
             "network, or give the folder of a saved model, or 'minilm'"
         ) from error
     if getattr(model, "pooler", None) is not None:
@@ -62,18 +62,18 @@ def load_bert(name_or_folder: str) -> tuple["PreTrainedModel", "PreTrainedTokeni
 
 
 def bert_ids(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], most: int) -> list[Tensor]:
-    """Turn texts into token ids; a long text loses its end, and keeps its special tokens.
+    """Turn texts into token ids; a long text loses its end but keeps its special tokens.
 
     Args:
         tokenizer: tokeniser of the encoder.
         texts: the texts.
-        most: tokens to keep of a text, special ones counted, unless the tokeniser's own limit is lower.
+        most: tokens to keep of a text, including special ones, unless the tokeniser's own limit is lower.
 
     Returns:
         The ids of each text, int64 (T,) with T <= ``most``.
 
     Raises:
-        ValueError: ``most`` leaves no room for a token beside the special ones.
+        ValueError: ``most`` leaves no room for a token besides the special ones.
 
     >>> bert_ids(load_bert("minilm")[1], ["a mix", "a mix of many texts"], 5)
     [tensor([ 101, 1037, 4666,  102]), tensor([ 101, 1037, 4666, 1997,  102])]
@@ -98,13 +98,13 @@ class MeanPool(nn.Module):
 class BertEncoder(nn.Module):
     """A pretrained encoder on token embeddings: ``body``, ``pool`` over real tokens, ``head``.
 
-    The embeddings are those of ``body.get_input_embeddings()``, before positions are added. Mixes at a layer inside go
-    with ``pool="last"``: states from before the mix, which ``"all"`` would pool too, are of the own text alone.
+    The embeddings are those of ``body.get_input_embeddings()``, before positions are added. To mix at a
+    layer inside, use ``pool="last"``: ``"all"`` would also pool states from before the mix, of the own text alone.
 
     Args:
         body: an encoder that takes ``inputs_embeds``, such as BERT, DistilBERT, RoBERTa or DeBERTa.
         classes: number of outputs.
-        pool: mean of the last hidden state, or of ``"all"``, the embeddings' and each layer's, as in the FMix paper.
+        pool: mean of the last hidden state, or of ``"all"``: the embeddings and each layer's, as in the FMix paper.
 
     Raises:
         ValueError: ``classes`` is below 1, or ``pool`` is unknown.
@@ -135,7 +135,7 @@ class BertEncoder(nn.Module):
         check_batch(embeddings, attention_mask, self.width_in)
         if embeddings.shape[1] > self.most:
             raise ValueError(
-                f"embeddings has {embeddings.shape[1]} tokens and the encoder takes {self.most} at most: cut the "
+                f"embeddings has {embeddings.shape[1]} tokens, but the encoder takes {self.most} at most: cut the "
                 f"texts, as in bert_ids(tokenizer, texts, {self.most})"
             )
         output = self.body(
@@ -157,7 +157,7 @@ def _minilm() -> str:
 
 
 def _most_tokens(body: "PreTrainedModel") -> int:
-    """Return for how many tokens an encoder has positions; RoBERTa's begin after that of its padding."""
+    """Return how many tokens an encoder has positions for; RoBERTa's begin after that of its padding."""
     tables = [table for name, table in body.named_modules() if name.endswith("position_embeddings")]
     skipped = [table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None]
     return int(body.config.max_position_embeddings) - max(skipped, default=0)

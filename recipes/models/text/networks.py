@@ -6,7 +6,7 @@ argument ``attention_mask`` of their own, so that ``HiddenMix(..., valid="attent
 Source: Harris et al. 2020 (FMix), from their published code.
 
 Deviation: padding is ignored, so that the logits of a text do not depend on the batch it is in. The authors' networks
-read padding as tokens of zeros; ``padding="published"`` does.
+read padding as tokens of zeros, and so does ``padding="published"``.
 """
 
 from typing import Literal, get_args
@@ -41,7 +41,7 @@ def check_batch(embeddings: Tensor, attention_mask: Tensor, width: int) -> None:
 
 
 def zeroed(x: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Return ``x`` (B, T, D) with zeros where the marks (B, T) are 0; as it is without marks.
+    """Return ``x`` (B, T, D) with zeros where the marks (B, T) are 0; unchanged without marks.
 
     >>> zeroed(torch.ones(1, 3, 1), torch.tensor([[1, 0, 1]])).flatten()
     tensor([1., 0., 1.])
@@ -59,7 +59,7 @@ def last_real(attention_mask: Tensor) -> Tensor:
 
 
 class Convolution(nn.Module):
-    """A convolution over 3 tokens with ReLU, and zeros where padding is."""
+    """A convolution over 3 tokens with ReLU, and zeros at padding."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Convolution(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    """A bidirectional LSTM layer from zero states, and zeros where padding is.
+    """A bidirectional LSTM layer from zero states, and zeros at padding.
 
     It ends each text at its last real token, or after one token where none is real; the lengths are read on the host.
     Padding before that is a step of the recurrence.

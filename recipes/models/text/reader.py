@@ -1,10 +1,10 @@
-"""From token ids to logits: a table that embeds them, and an encoder of what it gives."""
+"""From token ids to logits: a table that embeds them, and an encoder of the embeddings."""
 
 from torch import Tensor, nn
 
 
 class Reader(nn.Module):
-    """Embeds token ids and hands them to an encoder.
+    """Embeds token ids and passes them to an encoder.
 
     Args:
         embedding: maps ids (B, T) to embeddings (B, T, D).

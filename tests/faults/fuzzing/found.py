@@ -21,27 +21,28 @@ FOUND: list[tuple[str, str, str]] = [
     (
         "npz of a shape",
         "`TokenError`, `AttributeError`: a damaged header; an array that claims gigabytes took them; a sentence of "
-        "several lines, of names with line breaks",
+        "several lines, from names with line breaks",
         "one line; what a header claims is checked first",
     ),
     ("packed voxels", "`TokenError`: a header cut within a string", "one sentence"),
     (
         "PLY",
-        "`ValueError` without the file: a corner that is NaN; a corner of 1.5 was taken for 1 in silence; 100,000,000 "
-        "elements without a property, read without end from nothing",
+        "`ValueError` without the file: a corner that is NaN; a corner of 1.5 was silently taken for 1; 100,000,000 "
+        "elements without a property, read endlessly from nothing",
         "one sentence",
     ),
     (
         "CIFAR-10-C",
         "seven kinds of NumPy's errors without the file; labels that claim gigabytes (`MemoryError`); a crash (SIGFPE) "
-        "of NumPy: labels of a negative number; labels and images of different numbers, of which one file was named",
-        "one sentence; both files are mapped, once their headers agree with their sizes",
+        "of NumPy: a negative number of labels; labels and images of different numbers, for which only one file was "
+        "named",
+        "one sentence; both files are mapped once their headers agree with their sizes",
     ),
-    ("CIFAR's pickles", "a sentence of several lines, of names with line breaks", "one line"),
+    ("CIFAR's pickles", "a sentence of several lines, from names with line breaks", "one line"),
     (
         "SVHN",
-        "`UnboundLocalError` within SciPy: a damaged element; a crash (SIGSEGV) of SciPy: numbers of a type that there "
-        "is none of",
+        "`UnboundLocalError` within SciPy: a damaged element; a crash (SIGSEGV) of SciPy: numbers of a type that does "
+        "not exist",
         "one sentence; a reader of ours, without SciPy",
     ),
     (
@@ -52,7 +53,7 @@ FOUND: list[tuple[str, str, str]] = [
     ),
     (
         "Tiny-ImageNet",
-        "names in `wnids.txt` and in the annotations of images that led out of the folder",
+        "names in `wnids.txt` and of annotated images that led out of the folder",
         "one sentence; the list of clips of Speech Commands likewise",
     ),
     (
@@ -69,7 +70,7 @@ FOUND: list[tuple[str, str, str]] = [
         "ModelNet's zip",
         "`NotImplementedError`, `OSError` of a seek, `UnicodeDecodeError`: damaged members; a sentence of "
         "several lines",
-        "one sentence; nothing but meshes in their places is unpacked",
+        "one sentence; only meshes in their places are unpacked",
     ),
     (
         "jsonl",
@@ -85,7 +86,7 @@ FOUND: list[tuple[str, str, str]] = [
     ("checkpoint, analysed", "`SafetensorError`, `JSONDecodeError`", "one sentence"),
     (
         "checkpoint, resumed",
-        "`AttributeError`, `TypeError`: settings or mixers of another kind; a negative number of epochs went on",
+        "`AttributeError`, `TypeError`: settings or mixers of another kind; a negative number of epochs was accepted",
         "one sentence",
     ),
     ("batch that was not finite", "`SafetensorError`, `JSONDecodeError`", "one sentence"),
@@ -96,17 +97,17 @@ FOUND: list[tuple[str, str, str]] = [
     ),
     (
         "`alpha` of all mixers",
-        "`OverflowError`: 10³⁰ as a whole number; beside it, `lam` was NaN in silence for an alpha below 10⁻⁴⁵",
+        "`OverflowError`: 10³⁰ as an integer; also, `lam` was silently NaN for an alpha below 10⁻⁴⁵",
         "a share of 0, 1/2 or 1",
     ),
     (
         "`FMix`, `PuzzleMix`",
-        "`OverflowError`: 10³⁰ as a whole number for `decay_power`, `eta` or `t_eps`",
+        "`OverflowError`: 10³⁰ as an integer for `decay_power`, `eta` or `t_eps`",
         "taken as any number",
     ),
     (
         "`PatchUp`, and every error that shows what was given",
-        "a sentence of several lines, of a tensor in place of a number",
+        "a sentence of several lines, from a tensor in place of a number",
         "one line",
     ),
     (
@@ -115,10 +116,10 @@ FOUND: list[tuple[str, str, str]] = [
         "values, complex numbers",
         "named errors; truth values are 0 and 1",
     ),
-    ("`Mix.to`", "`RuntimeError` of torch: a device that there is none of", "a named error"),
+    ("`Mix.to`", "`RuntimeError` of torch: a device that does not exist", "a named error"),
     (
         "`Mix.loss`",
-        "`RuntimeError` of torch: a criterion that counts, and gives a whole number; `IndexError`: predictions of one "
+        "`RuntimeError` of torch: a criterion that counts, and returns an integer; `IndexError`: predictions of one "
         "sample, `(C,)`, with `axes=`",
         "counted as any other; a named error",
     ),
@@ -129,20 +130,20 @@ FOUND: list[tuple[str, str, str]] = [
     ),
     (
         "`settings_of` of a run's config",
-        "an error of the settings that does not say where they are from",
+        "an error in the settings that does not say where they come from",
         "one sentence",
     ),
-    ("`LengthBucketBatchSampler`", "an error of torch's for `drop_last=None`", "a named error"),
+    ("`LengthBucketBatchSampler`", "an error of torch for `drop_last=None`", "a named error"),
     ("`Cutout`", "`OverflowError`: a size of 10³⁰", "covers the grid"),
     ("`InPairs`", "`IndexError`: a batch without axes; `AttributeError`: an index that is a list", "named errors"),
     (
         "`KeepEnds`",
-        "`AttributeError`: `valid` that is not a tensor; with `valid` of one column all tokens were kept, in silence",
+        "`AttributeError`: `valid` that is not a tensor; with a one-column `valid`, all tokens were silently kept",
         "named errors",
     ),
     (
         "`PadCollate`",
-        "a `pad_id` of NaN made the ids fractions in silence; `IndexError`: no sample; errors of torch's collate "
+        "a `pad_id` of NaN silently made the ids fractions; `IndexError`: no sample; errors of torch's collate "
         "without the field; `RuntimeError`: values of several shapes for a token",
         "named errors",
     ),

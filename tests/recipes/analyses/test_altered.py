@@ -130,7 +130,7 @@ def test_the_smoke_run_has_all_corruptions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"corruptions": ("rain",)}, r"corruptions=\('rain',\) must be of gaussian_noise"),
+        ({"corruptions": ("rain",)}, r"corruptions=\('rain',\) must be among gaussian_noise"),
         ({"corruptions": ()}, r"corruptions=\(\) must be"),
         ({"published": Path("a"), "frost": Path("b")}, "published and frost exclude each other"),
         ({"published": Path("a"), "sets": Path("b")}, "published and sets exclude each other"),

@@ -88,7 +88,7 @@ def test_images_are_enlarged_or_refused(monkeypatch: pytest.MonkeyPatch) -> None
     odd = mutual_information.sets.load("digits")
     odd = replace(odd, train_x=odd.train_x[..., :7], test_x=odd.test_x[..., :7])
     monkeypatch.setattr(mutual_information.sets, "load", lambda *given, **more: odd)
-    with pytest.raises(ValueError, match="has images of 8 x 7, and the VAE is for 32 x 32"):
+    with pytest.raises(ValueError, match="has images of 8 x 7, but the VAE takes 32 x 32"):
         load(SMALL)
 
 
@@ -140,7 +140,7 @@ def test_the_page_has_every_vae(tmp_path: Path) -> None:
     mutual_information.main(words)
     text = out.read_text(encoding="utf-8")
     assert f"`python -m recipes.analyses.mutual_information {' '.join(words)}`" in text
-    assert "VAEs of 2 epochs on 1442 images of digits (a smoke test" in text
+    assert "VAEs trained for 2 epochs on 1442 images of digits (a smoke test" in text
     assert "| I(Z; X) (nats): mixup below baseline (FMix, Table I) | 2 |" in text
     assert "not run are omitted: cutmix, fmix." in text
     with (tmp_path / "codes.csv").open(newline="") as file:
@@ -178,7 +178,7 @@ def test_the_chain_holds_as_a_whole(means: tuple[float, ...], expected: str) -> 
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(ValueError, match="'puzzlemix' does not mix images alone; choose baseline, mixup"):
+    with pytest.raises(ValueError, match="'puzzlemix' does not mix only images; choose baseline, mixup"):
         Settings(methods=("baseline", "puzzlemix"))
     with pytest.raises(ValueError, match=r"methods=\('mixup',\) lack 'baseline'"):
         Settings(methods=("mixup",))

@@ -52,7 +52,7 @@ def test_a_classifier_of_other_classes_begins_anew(tmp_path: Path) -> None:
     other, net = network(classes=7), network()
     save_file(other.state_dict(), tmp_path / "a.safetensors")
     before = tensors(net)
-    assert load(net, tmp_path).endswith("; 3.weight, 3.bias begin anew, for 4 classes and not 7")
+    assert load(net, tmp_path).endswith("; 3.weight, 3.bias start afresh, for 4 classes, not 7")
     for name, value in net.state_dict().items():
         expected = before[name] if name.startswith("3.") else other.state_dict()[name]
         assert torch.equal(value, expected)
@@ -75,7 +75,7 @@ MISFITS: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
     "missing": (lambda state: state.pop("1.bias"), r"it lacks 1\.bias$"),
     "headless": (lambda state: [state.pop("3.weight"), state.pop("3.bias")], r"it lacks 3\.weight, 3\.bias$"),
     "unexpected": (lambda state: state.update({f"x{i}": torch.ones(1) for i in range(5)}),
-                   "it has besides x0, x1, x2 and 2 more$"),
+                   "it also has x0, x1, x2 and 2 more$"),
     "shape": (lambda state: state.update({"0.weight": torch.ones(6, 1, 3, 3)}),
               r"it has 0\.weight \(6, 1, 3, 3\), expected \(6, 3, 3, 3\)$"),
     "width": (lambda state: state.update({"1.weight": torch.ones(5)}), r"it has 1\.weight \(5,\), expected \(6,\)$"),
@@ -167,7 +167,7 @@ def test_the_hubs_weights_are_loaded_and_draw_nothing(monkeypatch: pytest.Monkey
     said = pretrained.load(net, "resnet50", "hub", channels=3, classes=CLASSES)
     assert torch.equal(torch.rand(()), expected)
     assert asked == [("resnet50", 3)]
-    assert said.startswith("weights from the hub, resnet50; 3.weight, 3.bias begin anew")
+    assert said.startswith("weights from the hub, resnet50; 3.weight, 3.bias start afresh")
 
 
 def test_a_run_begins_with_weights_and_goes_on_without_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +177,7 @@ def test_a_run_begins_with_weights_and_goes_on_without_them(tmp_path: Path, caps
     words = ["--smoke", "--device", "cpu", "--per-class", "10", "--method", "mixup"]
     words += ["--model", model, "--pretrained", str(file)]
     images.main([*words, "--out", str(tmp_path / "run")])
-    assert f"weights from {file}; fc.weight, fc.bias begin anew, for 10 classes and not 3" in capsys.readouterr().out
+    assert f"weights from {file}; fc.weight, fc.bias start afresh, for 10 classes, not 3" in capsys.readouterr().out
     assert json.loads((tmp_path / "run/config.json").read_text())["pretrained"] == str(file)
     file.unlink()
     images.main([*words, "--resume", "--out", str(tmp_path / "run")])

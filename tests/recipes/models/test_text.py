@@ -398,7 +398,7 @@ def test_a_text_is_cut_and_keeps_its_special_tokens() -> None:
 def test_an_encoder_takes_all_its_positions_and_no_more(name: str) -> None:
     encoder, most = bert(name), MOST[name]
     assert encoder(torch.randn(1, most, 16), torch.ones(1, most)).isfinite().all()
-    message = rf"embeddings has {most + 1} tokens and the encoder takes {most} at most: .* texts, {most}\)"
+    message = rf"embeddings has {most + 1} tokens, but the encoder takes {most} at most: .* texts, {most}\)"
     with pytest.raises(ValueError, match=message):
         encoder(torch.randn(1, most + 1, 16), torch.ones(1, most + 1))
 
@@ -437,7 +437,7 @@ def test_wrong_shapes_are_named(build: Callable[[], Any]) -> None:
 def test_a_name_that_is_neither_folder_nor_on_the_hub(tmp_path: Path) -> None:
     """The name is none that the hub allows, so nothing is asked over the network."""
     missing = str(tmp_path / "missing")
-    with pytest.raises(ConnectionError, match=r"missing' is no folder here .* give the folder .* or 'minilm'"):
+    with pytest.raises(ConnectionError, match=r"missing' is not a folder here .* give the folder .* or 'minilm'"):
         load_bert(missing)
 
 

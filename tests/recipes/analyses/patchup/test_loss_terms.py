@@ -57,7 +57,7 @@ def test_the_page_says_which_are_the_same(smoke_runs: Path, tmp_path: Path) -> N
     assert f"Made by `python -m recipes.analyses.patchup.loss_terms {' '.join(words)}`" in text
     assert len(re.findall(r"^\| .* \| patchup-(?:soft|hard) \|", text, re.MULTILINE)) == 2 * len(CRITERIA)
     assert re.findall(r"^\* With (.*) the terms (.*)\.$", text, re.MULTILINE) == [
-        (name, "are the same to rounding" if name in AFFINE else "differ") for name in CRITERIA
+        (name, "are the same up to rounding" if name in AFFINE else "differ") for name in CRITERIA
     ]
 
 

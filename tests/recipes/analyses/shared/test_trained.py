@@ -95,7 +95,7 @@ def test_the_folder_of_the_data_can_be_another(run: Path) -> None:
         ("config.json", None, r"run='.*/run' has no config.json: give the folder of a run of recipes.images"),
         ("result.json", None, r"run='.*/run' has no result.json: finish it with --resume"),
         ("checkpoint.safetensors", None, r"run='.*/run' has no checkpoint.safetensors: finish it with --resume"),
-        ("config.json", {"recipe": "audio"}, r"is one of recipes.audio: give a run of recipes.images"),
+        ("config.json", {"recipe": "audio"}, r"is a run of recipes.audio: give one of recipes.images"),
         ("config.json", {"width": 8}, r"its checkpoint does not fit its settings: .*size mismatch"),
         ("result.json", {"epochs": 3}, r"its checkpoint is of epoch 2 and its result of epoch 3"),
     ],
@@ -125,7 +125,7 @@ def test_only_some_methods(smoke_runs: Path) -> None:
     with pytest.raises(ValueError, match=r"no finished runs of methods=\('fmix',\)"):
         list(networks(Choice(smoke_runs, methods=("fmix",))))
     for wrong in (("rain",), ()):
-        with pytest.raises(ValueError, match=r"methods=\(.*\) must be of baseline, mixup"):
+        with pytest.raises(ValueError, match=r"methods=\(.*\) must be among baseline, mixup"):
             Choice(smoke_runs, methods=wrong)
 
 
