@@ -11,20 +11,20 @@ from pathlib import Path
 
 PIECE = 2**20
 SECONDS = 60
-"""Without a byte."""
+"""Longest wait for the next byte."""
 
 
 def fetch(url: str, path: Path, *, digest: str | None = None) -> None:
-    """Fetch a file, which is checked against its length and, where one is known, its hash.
+    """Fetch a file and check its length and, if it is known, its hash.
 
     Args:
         url: over https; a redirection to anything else is refused.
-        path: where it is written; call it within `temporary`, so that nothing is left of half a file.
+        path: where it is written; call it within `temporary`, so that no partial file is left behind.
         digest: its SHA-256 in hexadecimal.
 
     Raises:
         ConnectionError: it cannot be fetched, or breaks off.
-        ValueError: it is another file than was published, or does not come over https.
+        ValueError: it is not the published file, or does not come over https.
     """
     found = sha256()
     try:
@@ -44,12 +44,12 @@ def fetch(url: str, path: Path, *, digest: str | None = None) -> None:
     if promised is not None and size != int(promised):
         raise ConnectionError(f"{url} broke off after {size:,} of {int(promised):,} bytes: try again")
     if digest is not None and found.hexdigest() != digest:
-        raise ValueError(f"{url} gave a file with the SHA-256 {found.hexdigest()}, published is {digest}: try again")
+        raise ValueError(f"{url} gave a file with the SHA-256 {found.hexdigest()}, expected {digest}: try again")
 
 
 @contextmanager
 def temporary(target: Path) -> Iterator[Path]:
-    """A path beside ``target`` of which nothing is left in the end."""
+    """A temporary path beside ``target``, removed at the end."""
     path = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
         yield path

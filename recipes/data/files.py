@@ -19,7 +19,7 @@ Examples = tuple[Samples, Tensor]
 
 UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error)
 UTF8 = "utf-8-sig"
-"""UTF-8 with or without a byte order mark before the text, which is no part of it."""
+"""UTF-8, with or without a byte order mark, which is not part of the text."""
 OTHER = {
     "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
     "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
@@ -28,12 +28,12 @@ OTHER = {
 
 
 class Bounded:
-    """A file of which no more than some bytes are read, so that what unpacks to gigabytes does not fill the memory.
+    """A file that is read up to a limit, so that one that unpacks to gigabytes does not fill the memory.
 
     Args:
-        file: what is read.
-        most: number of bytes up to which it is read.
-        at_once: number of bytes that are read at once at most.
+        file: the file to read.
+        most: most bytes to read in total.
+        at_once: most bytes to read at once.
         name: of the file, for errors.
     """
 
@@ -44,7 +44,7 @@ class Bounded:
         """Read up to `size` bytes, all if negative.
 
         Raises:
-            ValueError: there are more bytes than are read, or these are too many at once.
+            ValueError: the file has more bytes than the limit, or too many are read at once.
         """
         found = self.file.read(self.at_once + 1 if size < 0 else min(size, self.at_once + 1))
         if len(found) > self.at_once or self.file.tell() > self.most:
@@ -73,16 +73,16 @@ def unzipped(path: Path, most: int) -> bytes:
 
 
 def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: int) -> Iterator[tuple[str, bytes]]:
-    """Yield name and contents of members of a tar archive, plain or gzipped; nothing is written to the disk.
+    """Yield the name and contents of members of a tar archive, plain or gzipped; nothing is written to disk.
 
     Args:
         path: the archive.
-        wanted: tells by its name whether a member is read.
+        wanted: tells from a member's name whether to read it.
         most_each: number of bytes that a member may have.
         most: number of bytes that the archive may unpack to.
 
     Raises:
-        ValueError: it is damaged or larger, or a member that is wanted is larger, or a link.
+        ValueError: the archive is damaged or larger, or a wanted member is larger or a link.
     """
     try:
         with path.open("rb") as raw:
@@ -110,7 +110,7 @@ def members(path: Path, wanted: Callable[[str], bool], *, most_each: int, most: 
 
 
 def in_one_line(said: object, most: int = 200) -> str:
-    r"""What an error says, or a name in a file, in one line of `most` characters at most.
+    r"""The message of an error, or a name in a file, in one line of at most `most` characters.
 
     >>> in_one_line("damaged\n  \u2028header")
     'damaged header'
@@ -119,47 +119,47 @@ def in_one_line(said: object, most: int = 200) -> str:
 
 
 def listed(bases: tuple[Path, ...]) -> str:
-    """Name the places that were looked at."""
+    """Name the places that were searched."""
     return " or ".join(str(base) for base in bases)
 
 
 def is_hidden(path: Path) -> bool:
-    """Tell whether a file is one that systems put beside the others, such as ``._x.png``."""
+    """Tell whether a file is hidden, like those that operating systems add, such as ``._x.png``."""
     return path.name.startswith(".")
 
 
 def files_in(folder: Path, *suffixes: str) -> list[Path]:
-    """List the files in a folder with one of some suffixes, upper case or lower, sorted; none if it is not there.
+    """List the files in a folder that have one of the suffixes, in any case, sorted; none if there is no folder.
 
-    Hidden ones are left out.
+    Hidden files are left out.
     """
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in found if path.suffix.lower() in suffixes and not is_hidden(path))
 
 
 def check_encoding(start: bytes, file: str) -> None:
-    """Raise unless the first bytes of ``file`` can be those of UTF-8.
+    """Raise if the first bytes of ``file`` are the mark of an encoding other than UTF-8.
 
     Raises:
-        ValueError: they are the mark of another encoding.
+        ValueError: they are.
     """
     for name, marks in OTHER.items():
         if start.startswith(marks):
-            raise ValueError(f"{file} is {name}, expected UTF-8: convert it, as with iconv -f {name} -t UTF-8")
+            raise ValueError(f"{file} is {name}, expected UTF-8: convert it, for example with iconv -f {name} -t UTF-8")
 
 
 def check_text(text: str, place: str) -> None:
-    """Raise if a text has a zero byte, which no text has, and every one in UTF-16 without its mark.
+    """Raise if a text has a zero byte: no valid text has one, but any in UTF-16 without its mark does.
 
     Raises:
-        ValueError: it has.
+        ValueError: it has one.
     """
     if "\0" in text:
-        raise ValueError(f"{place} has a zero byte, as damaged files and UTF-16 have: fetch it again, or convert it")
+        raise ValueError(f"{place} has a zero byte, as damaged files and UTF-16 do: fetch it again, or convert it")
 
 
 def text_of(raw: bytes, file: str) -> str:
-    r"""Decode the content of a text file in UTF-8, without the byte order mark that it may have.
+    r"""Decode the content of a text file in UTF-8, without its byte order mark if it has one.
 
     Raises:
         ValueError: it is in another encoding, or damaged.
@@ -171,13 +171,13 @@ def text_of(raw: bytes, file: str) -> str:
     try:
         text = raw.decode(UTF8)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is no UTF-8 ({error}): fetch it again") from error
+        raise ValueError(f"{file} is not UTF-8 ({error}): fetch it again") from error
     check_text(text, file)
     return text
 
 
 def csv_rows(path: Path) -> Iterator[list[str]]:
-    """Read the rows of a table with commas, in UTF-8.
+    """Read the rows of a comma-separated table in UTF-8.
 
     Raises:
         ValueError: it is in another encoding, or damaged.

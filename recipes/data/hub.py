@@ -4,7 +4,7 @@ from typing import Any
 
 
 def fetch(repo: str, config: str | None) -> Any:
-    """Fetch a repository of the hub, or read a local folder of the same form, as a ``datasets.DatasetDict``.
+    """Fetch a repository from the hub, or read a local folder of the same form, as a ``datasets.DatasetDict``.
 
     Args:
         repo: the repository or folder.

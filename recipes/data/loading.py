@@ -1,4 +1,4 @@
-"""Whole batches by index, in an order that follows from seed and epoch alone, read in workers where that is work."""
+"""Whole batches by index, in an order that depends on seed and epoch alone, read by workers where that pays off."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ KEPT = (
     *("num_workers", "collate_fn", "pin_memory", "timeout", "worker_init_fn", "multiprocessing_context", "generator"),
     *("prefetch_factor", "persistent_workers", "pin_memory_device", "in_order"),
 )
-"""What a loader keeps where its batches are dealt out."""
+"""Settings that a loader keeps when its batches are dealt out."""
 MOST_WORKERS = 8
-"""Of each process, where none are asked for."""
+"""Most workers of each process if no number is asked for."""
 
 
 class Columns(Dataset[tuple[Tensor, ...]]):
-    """Samples of one number N, with what belongs to each, read a batch at a time.
+    """N samples and what belongs to each, such as its label, read a batch at a time.
 
-    Where there is a seed and they are random, number n is sample n % N as it is in epoch n // N.
+    With a seed and random samples, number n is sample n % N as it is in epoch n // N.
     """
 
     def __init__(self, *columns: Samples, seed: int | None = None) -> None:
@@ -70,10 +70,10 @@ class Pairs(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Shuffled(Sampler[int]):
-    """Samples in an order that is drawn anew for every epoch, from the seed and the epoch alone.
+    """Samples in an order that is drawn for each epoch, from the seed and the epoch alone.
 
-    With weights (size,) samples are drawn with replacement, as often as their weights say. Where they count on, they go
-    on from size in epoch 1, so that their numbers tell the epoch too, in whichever process they are read.
+    With weights (size,), samples are drawn with replacement, in proportion to their weights. With `counts_on`, numbers
+    in epoch e start at e * size, so that they also tell the epoch, in whichever process they are read.
     """
 
     def __init__(self, size: int, *, seed: int, weights: Tensor | None = None, counts_on: bool = False) -> None:
@@ -84,7 +84,7 @@ class Shuffled(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Give the samples the order of this epoch."""
+        """Use the order of this epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ class Shuffled(Sampler[int]):
 class ShuffledBatches(BatchSampler):
     """Batches of `Shuffled` samples; the last may be short.
 
-    The sampler keeps the epoch, since it is there that Accelerate sets it, however it wraps the batches.
+    The sampler keeps the epoch, because Accelerate sets it there, however it wraps the batches.
 
     >>> batches = ShuffledBatches(5, 2, seed=0)
     >>> first = list(batches)
@@ -117,23 +117,23 @@ class ShuffledBatches(BatchSampler):
         super().__init__(Shuffled(size, seed=seed, **how), batch_size, drop_last=False)
 
     def set_epoch(self, epoch: int) -> None:
-        """Give the batches the order of this epoch."""
+        """Use the order of this epoch."""
         self.sampler.set_epoch(epoch)
 
 
 class Dealt(BatchSampler):
-    """The batches of a batch sampler for several processes, in turn: no sample is lost or repeated.
+    """The batches of a batch sampler, dealt to several processes in turn: no sample is lost or repeated.
 
-    Each round of a batch for every process is shared out evenly, the last ones too. If those would leave a process less
-    than two samples, which batch norm needs, they become two rounds of half their size. The attribute `batch_size` is
-    None, which is how Accelerate is told that sizes differ; the epoch is that of the given sampler.
+    Each round, with a batch for every process, is shared out evenly, including the last. If that would leave a process
+    fewer than two samples, which batch norm needs, the last two rounds are merged and split in half. The attribute
+    `batch_size` is None, which tells Accelerate that sizes differ; the epoch is that of the given sampler.
 
     Args:
         batches: batches of one process.
         processes: number of processes.
 
     Raises:
-        ValueError: fewer samples than processes, or batches of one sample that do not come out even.
+        ValueError: there are fewer samples than processes, or batches of one sample that cannot be shared out evenly.
 
     >>> list(Dealt(BatchSampler(range(8), 3, drop_last=False), 2))
     [[0, 1], [2, 3], [4, 5], [6, 7]]
@@ -145,11 +145,11 @@ class Dealt(BatchSampler):
         self.batch_size = None  # type: ignore[assignment]
         samples = len(batches.sampler)  # type: ignore[arg-type]
         if samples < processes:
-            raise ValueError(f"{samples} samples are fewer than the {processes} processes: start fewer of them")
+            raise ValueError(f"{samples} samples are fewer than the {processes} processes: start fewer processes")
         if batches.batch_size == 1 and samples % processes:
             raise ValueError(
-                f"batch_size=1 with {samples} samples does not give each of {processes} processes as many batches: set "
-                f"--batch-size to 2 or more"
+                f"batch_size=1 with {samples} samples does not give each of {processes} processes the same number of "
+                f"batches: set --batch-size to 2 or more"
             )
 
     def __len__(self) -> int:
@@ -168,7 +168,7 @@ class Dealt(BatchSampler):
 
 
 def dealt(loader: DataLoader[Any], processes: int) -> DataLoader[Any]:
-    """A loader for the batches of several processes, which Accelerate deals out; the same loader for one."""
+    """A loader whose batches Accelerate deals out to several processes; for one, the same loader."""
     if processes == 1:
         return loader
     kept = {name: getattr(loader, name) for name in KEPT}
@@ -178,9 +178,9 @@ def dealt(loader: DataLoader[Any], processes: int) -> DataLoader[Any]:
 def shuffled_loader(
     *columns: Samples, batch_size: int, seed: int, weights: Tensor | None = None, workers: int | None = None
 ) -> DataLoader[tuple[Tensor, ...]]:
-    """A loader of shuffled batches, which workers read if there are some; `workers_for` tells how many None is.
+    """A loader of shuffled batches, read by workers if there are any; `workers_for` says how many None means.
 
-    What is random in a sample follows from the seed, the epoch and its number, so that workers change nothing.
+    What is random in a sample depends on the seed, the epoch and its number, so workers change nothing.
     """
     data = Columns(*columns, seed=seed)
     batches = ShuffledBatches(len(data), batch_size, seed=seed, weights=weights, counts_on=data.seed is not None)
@@ -194,7 +194,7 @@ def ordered_loader(*columns: Samples, batch_size: int, workers: int | None = Non
 
 
 def workers_for(columns: Sequence[Samples], asked: int | None) -> int:
-    """How many workers read samples: as many as are asked for, or as many as this process has cores, if they decode.
+    """How many workers read samples: as many as asked for, or one per core of this process, up to 8, if they decode.
 
     >>> workers_for([torch.zeros(3)], None)
     0
@@ -208,5 +208,5 @@ def workers_for(columns: Sequence[Samples], asked: int | None) -> int:
 
 
 def as_is(batch: Any) -> Any:
-    """The batch, which needs no collating."""
+    """The batch unchanged, which needs no collating."""
     return batch

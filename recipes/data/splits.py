@@ -1,4 +1,4 @@
-"""Which samples of your own data are for training, and which for testing: the same for sounds, texts and shapes."""
+"""Split your own data into training and test samples, in the same way for sounds, texts and shapes."""
 
 import hashlib
 import re
@@ -17,15 +17,15 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Split:
-    """How your own data is split; by hash if nothing is given, so that samples that are added move no others."""
+    """How your own data is split; by default by hash, so that adding samples moves no others."""
 
     test_list: Path | None = None
-    """File that names the test samples of your own data, one a line, or with `--group` the test groups."""
+    """File that names the test samples of your own data, one per line, or with `--group` the test groups."""
     group: str | None = None
-    """What stays on one side of the split, such as a speaker: a regular expression that finds it in the names of
-    files, by its first parentheses if it has some, as in '([^/]*)_nohash_'; of a table the name of a column."""
+    """What must stay on one side of the split, such as a speaker: a regular expression that finds it in file names,
+    by its first parentheses if it has any, as in '([^/]*)_nohash_'; for a table, the name of a column."""
     test_share: float | None = None
-    """Share of the groups, or of the samples, that are tested, chosen by hash; 0.2 by default."""
+    """Share of the groups, or of the samples, to test on, chosen by hash; 0.2 by default."""
 
     def __post_init__(self) -> None:
         if self.test_share is not None and not 0 < self.test_share < 1:
@@ -41,11 +41,11 @@ class Entry:
     """A sample, before it is read.
 
     Args:
-        name: what errors call it.
+        name: its name in errors.
         classes: names of its classes.
-        content: a hash of what it holds, or the text itself.
-        group: what stays on one side with it, if anything does.
-        side: ``"train"`` or ``"test"`` where its place tells.
+        content: a hash of its content, or the text itself.
+        group: its group, which stays on one side, if it has one.
+        side: ``"train"`` or ``"test"`` if its folder or file determines it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Entry:
 
 
 def refuse_unread(settings: Any, names: Iterable[str], data: str) -> None:
-    """Raise unless settings that a set does not read are all left at None.
+    """Raise unless all settings that a set does not read are None.
 
     Raises:
         ValueError: one is given.
@@ -67,7 +67,7 @@ def refuse_unread(settings: Any, names: Iterable[str], data: str) -> None:
 
 
 def refuse_split(split: Split, data: str) -> None:
-    """Raise where a split is given for a set that has its own.
+    """Raise if a split is given for a set that has its own.
 
     Raises:
         ValueError: it is.
@@ -76,7 +76,7 @@ def refuse_split(split: Split, data: str) -> None:
 
 
 def files_by_class(root: Path, suffixes: Sequence[str], group: str | None = None) -> list[tuple[Entry, Path]]:
-    """List the files of a folder with a folder for each class, sorted, however deep they lie in it.
+    """List the files of a folder with a subfolder for each class, sorted, at any depth.
 
     The layout is ``CLASS/FILE``, or ``train/CLASS/FILE`` and ``test/CLASS/FILE``, or ``CLASS/train/FILE`` and
     ``CLASS/test/FILE``. Hidden files and folders are left out, and so are files with other suffixes.
@@ -84,16 +84,17 @@ def files_by_class(root: Path, suffixes: Sequence[str], group: str | None = None
     Args:
         root: the folder.
         suffixes: of files, in lower case, with the dot.
-        group: regular expression for the group in the names of files under ``root``, without ``train`` and ``test``.
+        group: regular expression for the group in file names relative to ``root``, without ``train`` and ``test``.
 
     Raises:
         FileNotFoundError: there is no folder, or no such file in it.
-        ValueError: a file lies beside the folders of the others, or a name has no group.
+        ValueError: a file does not fit the layout of the others, ``group`` is not a regular expression, or a name has
+            no group.
     """
     kinds = ", ".join(suffixes)
     wanted = f"expected --data-root DIR with DIR/CLASS/FILE, or the same in DIR/train and DIR/test, with files {kinds}"
     if not root.is_dir():
-        raise FileNotFoundError(f"{root} is no folder: {wanted}")
+        raise FileNotFoundError(f"{root} is not a folder: {wanted}")
     tops = _folders(root)
     names = {path.name for path in tops}
     outer = names >= {*SIDES}
@@ -110,7 +111,7 @@ def files_by_class(root: Path, suffixes: Sequence[str], group: str | None = None
     within = {path for *_, path in listed}
     beside = next((path for path in _under(root, suffixes) if path not in within), None)
     if beside is not None:
-        raise ValueError(f"{beside} lies beside the folders of the others: move it, {wanted}")
+        raise ValueError(f"{beside} does not fit the layout of the other files: move it, {wanted}")
     found = []
     for side, folder, path in listed:
         name = path.relative_to(root).as_posix()
@@ -126,8 +127,8 @@ def files_by_class(root: Path, suffixes: Sequence[str], group: str | None = None
 def held_out(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
     """Tell which samples are for testing.
 
-    By the side that their places tell, or the list, or the hash of the group, without groups of the content, so that
-    equal samples stay together. Samples that are on both sides are named in a warning.
+    Decided by their folders or files, by the list, or by the hash of the group, or of the content if there are no
+    groups, so that equal samples stay together. A warning names samples that are on both sides.
 
     Args:
         entries: all samples.
@@ -135,8 +136,8 @@ def held_out(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
         source: folder or file of the samples, for errors.
 
     Raises:
-        ValueError: a side is empty, a group is on both, a class is tested that no training sample has, the list names
-            what is not there, or options contradict each other.
+        ValueError: a side is empty, a group is on both, a test sample has a class that no training sample has, the list
+            names something that is not there, or options contradict each other.
 
     >>> held_out([Entry("a", ("x",), "1", "ann"), Entry("b", ("x",), "2", "bob")], Split(test_share=0.5), "here")
     [True, False]
@@ -145,7 +146,7 @@ def held_out(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
         for name in ("test_list", "test_share"):
             if getattr(split, name) is not None:
                 raise ValueError(
-                    f"{name}={str(getattr(split, name))!r} is not for {source}, which is split: leave it out"
+                    f"{name}={str(getattr(split, name))!r} is not for {source}, which is already split: leave it out"
                 )
         tests = [entry.side == "test" for entry in entries]
     elif split.test_list is not None:
@@ -159,7 +160,7 @@ def held_out(entries: Sequence[Entry], split: Split, source: str) -> list[bool]:
 
 
 def share_of(key: str) -> float:
-    """A number in [0, 1) that follows from a text alone, and is as good as random.
+    """A number in [0, 1) that depends on a text alone, and is as good as random.
 
     >>> 0.0 <= share_of("ann") < 1.0
     True
@@ -183,7 +184,7 @@ def _group_of(name: str, pattern: str) -> str:
     try:
         match = re.search(pattern, name)
     except re.error as error:
-        raise ValueError(f"group={pattern!r} is no regular expression ({error}): mend it") from error
+        raise ValueError(f"group={pattern!r} is not a regular expression ({error}): correct it") from error
     found = None if match is None else match[1 if match.re.groups else 0]
     if not found:
         raise ValueError(f"group={pattern!r} finds nothing in {name!r}: give one that matches every name")
@@ -191,23 +192,23 @@ def _group_of(name: str, pattern: str) -> str:
 
 
 def _listed(entries: Sequence[Entry], file: Path, source: str) -> list[bool]:
-    """Tell which samples a list names, by their groups if they have some."""
+    """Tell which samples a list names, by their groups if they have any."""
     if not file.is_file():
-        raise FileNotFoundError(f"test_list={str(file)!r} is not a file: give one that names test samples, one a line")
+        raise FileNotFoundError(f"test_list={str(file)!r} is not a file: give one naming test samples, one per line")
     units = [entry.name if entry.group is None else entry.group for entry in entries]
     known, named = {*units}, set()
     for number, line in enumerate(text_of(file.read_bytes(), f"{file}").splitlines(), 1):
         if line.strip() and line.strip() not in known:
             raise ValueError(
                 f"{file} line {number} names {line.strip()!r:.80}, which {source} lacks: expected names like "
-                f"{units[0]!r}, one a line"
+                f"{units[0]!r}, one per line"
             )
         named.add(line.strip())
     return [unit in named for unit in units]
 
 
 def _check(entries: Sequence[Entry], tests: Sequence[bool], source: str) -> None:
-    """Raise unless both sides have samples, of other groups, and every class that is tested is trained."""
+    """Raise unless both sides have samples, no group is on both, and every test class has training samples."""
     if all(tests) or not any(tests):
         lacking = "training" if all(tests) else "test"
         raise ValueError(
@@ -232,16 +233,16 @@ def _check(entries: Sequence[Entry], tests: Sequence[bool], source: str) -> None
 
 
 def _tell_repeated(entries: Sequence[Entry], tests: Sequence[bool]) -> None:
-    """Name test samples that are among the training samples too."""
+    """Warn about test samples that are also training samples."""
     both = _shared([entry.content for entry in entries], tests)
     if both:
         some = "; ".join(f"{entries[test].name} is {entries[train].name}" for train, test in both[:SHOWN])
         more = "; and others" if len(both) > SHOWN else ""
-        warnings.warn(f"{len(both):,} test samples are training samples too: {some}{more}", stacklevel=4)
+        warnings.warn(f"{len(both):,} test samples are also training samples: {some}{more}", stacklevel=4)
 
 
 def _shared(keys: Sequence[str | None], tests: Sequence[bool]) -> list[tuple[int, int]]:
-    """For each test sample with the key of a training sample, the places of that and its own."""
+    """For each test sample with the key of a training sample, the indices of the training and the test sample."""
     train = {key: index for index, (key, test) in enumerate(zip(keys, tests, strict=True)) if not test}
     return [
         (train[key], index)

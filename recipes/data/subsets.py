@@ -1,4 +1,4 @@
-"""Some samples of every class, drawn from a seed alone."""
+"""Some samples of every class, drawn by a seed alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -62,7 +62,7 @@ def pick(labels: Tensor, per_class: Sequence[int], seed: int) -> Tensor:
 
 
 def shuffled(labels: Tensor, classes: int, seed: int) -> list[Tensor]:
-    """Return the indices of the samples of every class, in an order that follows from ``seed`` alone."""
+    """Return the indices of the samples of every class, in an order that depends on ``seed`` alone."""
     generator = torch.Generator().manual_seed(seed)
     members = ((labels == label).nonzero().squeeze(1) for label in range(classes))
     return [each[torch.randperm(len(each), generator=generator)] for each in members]

@@ -1,1 +1,1 @@
-"""Sets of spoken words: decoding and its cache, splits, and the changes of waveforms in training."""
+"""Sets of spoken words: decoding and its cache, splits, and changes to waveforms in training."""

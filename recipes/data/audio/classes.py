@@ -1,4 +1,4 @@
-"""One's own clips: a folder of sound files for each class, at any sampling rate."""
+"""Your own clips: a folder of sound files for each class, at any sampling rate."""
 
 import warnings
 from pathlib import Path
@@ -30,7 +30,7 @@ def load(
 
     Raises:
         FileNotFoundError: there is no folder, or no clip in it.
-        ValueError: ``seconds`` is out of range, clips cannot be read, or they cannot be split so.
+        ValueError: ``seconds`` is out of range, clips cannot be read, or they cannot be split this way.
         ImportError: an optional package is missing.
     """
     if not 0 < seconds <= LONGEST:
@@ -53,14 +53,14 @@ def load(
 
 
 def _tell_cut(root: Path, names: list[str], seconds: float) -> None:
-    """Tell in a warning how many clips are longer, by their headers."""
+    """Warn how many clips are longer, by their headers."""
     import soundfile
 
     lengths = []
     for name in names:
         try:
             lengths.append((soundfile.info(root / name).duration, name))
-        except soundfile.LibsndfileError:  # a header that `containers.sound_of` mends
+        except soundfile.LibsndfileError:  # a header that `containers.sound_of` repairs
             continue
     longer = [pair for pair in lengths if pair[0] > seconds + 1 / RATE]
     if longer:

@@ -1,13 +1,13 @@
-"""What the headers of sound files say of the length of their data, against the bytes that are there."""
+"""Compare the length of the data in the headers of sound files with the bytes that are there."""
 
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 WAVES = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<"}
-"""First bytes of the kinds of WAV, and the order of bytes in their numbers."""
+"""First bytes of the kinds of WAV, and the byte order of their numbers."""
 STREAMED = {2**32 - 1, 2**31, 2**31 - 2**12, 2**31 - 2**8}
-"""Sizes that stand for an unknown one: those that ffmpeg, arecord, SoX and aplay write into a pipe."""
+"""Sizes that stand for an unknown one, as ffmpeg, arecord, SoX and aplay write into a pipe."""
 W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 
@@ -17,9 +17,9 @@ class Chunk:
     """A part of a file.
 
     Args:
-        name: of four letters.
+        name: its four letters.
         start: of its content, in bytes from the start of the file.
-        size: of its content in bytes, as its header says, which may be more than there are.
+        size: of its content in bytes according to its header, which may be more than there are.
     """
 
     name: bytes
@@ -28,12 +28,12 @@ class Chunk:
 
 
 def sound_of(raw: bytes) -> bytes:
-    """Check that the sound data of a file are all there, and return a WAV file with its format and data alone.
+    """Check that the sound data of a file are all there, and return a WAV file with only its format and data.
 
-    The size of the data is what the header of their own part says. The size of the whole file, which stands in the
-    first bytes of a WAV file, plays no part: programs leave it at zero, do not count parts that they add, or cut off
-    what comes after the data. So do other parts of the file. Data whose writer could not know their size, because it
-    wrote into a pipe, are all that follow. Other kinds of files are returned as they are.
+    The size of the data is the one in the header of their own chunk. The size of the whole file, in the first bytes of
+    a WAV file, is ignored: programs leave it at zero, do not count chunks that they add, or cut off what comes after
+    the data. Other chunks are ignored too. If the writer could not know the size, because it wrote into a pipe, the
+    data are all that follows. Other kinds of files are returned as they are.
 
     Args:
         raw: the content of a file.
@@ -54,7 +54,7 @@ def sound_of(raw: bytes) -> bytes:
 
 
 def _wave(raw: bytes, order: str) -> bytes:
-    """A WAV file with the parts of another that its sound needs."""
+    """A WAV file with only the chunks of another that its sound needs."""
     parts: dict[bytes, Chunk] = {}
     for chunk in _chunks(raw, order):
         parts.setdefault(chunk.name, chunk)
@@ -62,10 +62,10 @@ def _wave(raw: bytes, order: str) -> bytes:
             break
     if b"fmt " not in parts or b"data" not in parts:
         missing = " and ".join(name.decode().strip() for name in (b"fmt ", b"data") if name not in parts)
-        raise ValueError(f"is no sound file (it has no {missing} chunk, or is cut off before it)")
+        raise ValueError(f"is not a sound file (it has no {missing} chunk, or is cut off before it)")
     data = parts.pop(b"data")
     there, size = len(raw) - data.start, data.size
-    if size == 2**32 - 1 and b"ds64" in parts:  # the form for more than 4 GB has it there
+    if size == 2**32 - 1 and b"ds64" in parts:  # where files of more than 4 GB have it
         size = int.from_bytes(raw[parts[b"ds64"].start + 8 :][:8], "little")
     size = there if size in STREAMED else size
     if size > there:
@@ -79,12 +79,12 @@ def _wave(raw: bytes, order: str) -> bytes:
 
 
 def _part(name: bytes, content: bytes, order: str) -> bytes:
-    """A part of a WAV file, filled up to an even number of bytes."""
+    """A chunk of a WAV file, padded to an even number of bytes."""
     return name + struct.pack(f"{order}I", len(content)) + content + bytes(len(content) % 2)
 
 
 def _chunks(raw: bytes, order: str) -> Iterator[Chunk]:
-    """The parts of a WAV or AIFF file; after one of odd size comes a zero, which some programs leave out."""
+    """The chunks of a WAV or AIFF file; after one of odd size comes a zero byte, which some programs leave out."""
     at = 12
     while at + 8 <= len(raw):
         chunk = Chunk(raw[at : at + 4], at + 8, struct.unpack_from(f"{order}I", raw, at + 4)[0])
@@ -94,7 +94,7 @@ def _chunks(raw: bytes, order: str) -> Iterator[Chunk]:
 
 
 def _promised(raw: bytes) -> int:
-    """Where the data of an AIFF, AU or W64 file end, as its header says; 0 for others, and where it is unknown."""
+    """Where the data of an AIFF, AU or W64 file end according to its header; 0 for others, or if it is unknown."""
     if raw[:4] == b"FORM" and raw[8:12] in (b"AIFF", b"AIFC"):
         return next((chunk.start + chunk.size for chunk in _chunks(raw, ">") if chunk.name == b"SSND"), 0)
     if raw[:4] in (b".snd", b"dns.") and len(raw) >= 12:

@@ -1,4 +1,4 @@
-"""Sound files of one length, decoded once and kept."""
+"""Sound files of one length, decoded once and cached."""
 
 import io
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from recipes.data.disk.lazy import Samples
 
 RATE = SAMPLES = 16_000
 MOST, AT_ONCE = 2**27, 2**16
-"""Samples of a file at most, in all channels; 46 minutes at 48 kHz. And how many are read at once, of each channel."""
+"""Most samples of a file, in all channels (46 minutes at 48 kHz), and how many of each channel are read at once."""
 UNKNOWN = 2**63 - 1
-"""Number of samples of a file that does not tell it, such as FLAC that was written into a pipe."""
+"""Number of samples of a file that does not state it, such as FLAC that was written into a pipe."""
 FORM = 3
-"""Of what the cache holds: another number where clips are decoded otherwise."""
+"""Version of what is cached: change it when clips are decoded differently."""
 
 
 def decode(raw: bytes) -> Tensor:
-    """Decode a sound file into a mono wave int16 (T,) at 16 kHz; what resampling takes beyond full scale is cut to it.
+    """Decode a sound file into a mono wave int16 (T,) at 16 kHz; resampled values beyond full scale are clipped.
 
     Raises:
-        ValueError: it cannot be read, is truncated, has no samples, some that are not finite or more than 2^27, or is
+        ValueError: it cannot be read, is truncated, has no samples, more than 2^27 or some that are not finite, or is
             at a rate at which no sound is recorded.
         ImportError: an optional package is missing.
     """
@@ -42,7 +42,7 @@ def decode(raw: bytes) -> Tensor:
             rate, promised = file.samplerate, file.frames
             samples = _read(file)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"is no sound file ({error.error_string.rstrip('.')})") from error
+        raise ValueError(f"is not a sound file ({error.error_string.rstrip('.')})") from error
     if len(samples) < promised:
         raise ValueError(f"is truncated ({len(samples):,} of {promised:,} samples)")
     wave = torch.from_numpy(samples).mean(1)
@@ -55,9 +55,9 @@ def decode(raw: bytes) -> Tensor:
 
 
 def _read(file: Any) -> np.ndarray[Any, Any]:
-    """Samples (T, channels) float32 up to the end of a sound file, whatever number of them its header claims."""
+    """Samples (T, channels) float32 up to the end of a sound file, however many its header claims."""
     if file.frames == UNKNOWN:
-        raise ValueError("does not tell how many samples it has: convert it, as with sox a.flac b.flac")
+        raise ValueError("does not state how many samples it has: convert it, for example with sox a.flac b.flac")
     parts = [np.zeros((0, file.channels), np.float32)]
     left = min(file.frames, MOST // file.channels + 1)
     while left and len(part := file.read(min(left, AT_ONCE), dtype="float32", always_2d=True)):
@@ -71,7 +71,7 @@ def _read(file: Any) -> np.ndarray[Any, Any]:
 def cached(
     folder: Path, names: list[str], cache: Path | None, samples: int = SAMPLES
 ) -> tuple[Samples, dict[str, str]]:
-    """Decode clips, or take them from the file that holds just these, of which a clip is read when it is needed."""
+    """Decode clips, or read them on demand from the cache file that holds exactly these."""
     if cache is None:
         return decoded(folder, names, samples)
     import pyarrow as pa
@@ -87,7 +87,7 @@ def cached(
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of a file; none if it is not there."""
+    """Size and time of a file; -1 for both if it is not there."""
     stat = path.stat() if path.is_file() else None
     return (stat.st_size, stat.st_mtime_ns) if stat else (-1, -1)
 
@@ -107,7 +107,7 @@ def _rows(folder: Path, names: list[str], samples: int) -> Iterator[dict[str, An
         try:
             found = decode((folder / name).read_bytes())[:samples]
         except FileNotFoundError:
-            reason = "is in a list and not there"
+            reason = "is in a list but not there"
         except ValueError as error:
             reason = str(error)
         else:

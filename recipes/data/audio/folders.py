@@ -1,4 +1,4 @@
-"""The folder of Speech Commands: where it lies, its clips, and its lists."""
+"""The folder of Speech Commands: where it is, its clips, and its lists."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ PUBLISHED = {
     "v0.01": "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
     "v0.02": "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
 }
-"""SHA-256 of the archives, as TensorFlow Datasets publishes them and torchaudio has them."""
+"""SHA-256 of the archives, as in TensorFlow Datasets and torchaudio."""
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 FOLDERS = ("speech_commands", "speech_commands_v0.02", "speech_commands_v0.01")
 
@@ -33,7 +33,7 @@ def clips(folder: Path, words: Sequence[str]) -> list[str]:
 
 
 def names_in(file: Path, words: Sequence[str]) -> set[str] | None:
-    """Read the clips of some words that a list names; None if the list is not there."""
+    """Read which clips of some words a list names; None if the list is not there."""
     if not file.is_file():
         return None
     lines = text_of(file.read_bytes(), f"{file}").split()

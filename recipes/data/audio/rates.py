@@ -1,4 +1,4 @@
-"""Waveforms at another rate."""
+"""Resample waveforms."""
 
 import math
 
@@ -13,14 +13,14 @@ ROLLOFF = 0.99
 RATES = (1_000, 768_000)
 """Rates between which sound is recorded."""
 BLOCK = 2**22
-"""Numbers that are held at once."""
+"""Numbers that are held in memory at once."""
 
 
 def to_rate(wave: Tensor, rate: int, wanted: int) -> Tensor:
     """Resample a waveform by a sinc under a Hann window, which cuts off at half the lower of the two rates.
 
-    Time and memory depend on the length of the waveform and on the ratio of the rates, and not on what they have in
-    common: the filter is worked out for the places between two samples that occur.
+    Time and memory depend on the length of the waveform and on the ratio of the rates, not on their common divisor: the
+    filter is computed only for the places between two samples that occur.
 
     Args:
         wave: floating (T,).
@@ -31,7 +31,7 @@ def to_rate(wave: Tensor, rate: int, wanted: int) -> Tensor:
         (ceil(T * wanted / rate),).
 
     Raises:
-        ValueError: ``rate`` is none at which sound is recorded.
+        ValueError: ``rate`` is not one at which sound is recorded.
 
     >>> to_rate(torch.ones(4000), 8000, 16000).shape
     torch.Size([8000])

@@ -1,7 +1,7 @@
-"""Speech Commands, of which each clip is one spoken word, and sung tones in its form, which need no download.
+"""Speech Commands, in which each clip is one spoken word, and sung tones in its form, which need no download.
 
-Source: Warden 2018, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition". The split by hash is the
-rule of the README of the set, version 0.02.
+Source: Warden 2018, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition". The split by hash follows
+the README of the set, version 0.02.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ from recipes.data.files import Examples, files_in, members
 
 NOISE = "_background_noise_"
 IN_ARCHIVE = re.compile(r"(\./)?([^./][^/]*/)?[^./][^/]*")
-"""Names of files in the archive: at most a folder deep, none hidden."""
+"""Names of files in the archive: at most one folder deep, none hidden."""
 LISTS = {"validation": "validation_list.txt", "testing": "testing_list.txt"}
 HARMONICS = 4
 BUCKETS = 2**27 - 1
-"""The largest number of clips of a class that the rule of the split by hash reckons with."""
+"""The largest number of clips of a class that the rule of the split by hash allows for."""
 
 Words = Literal["ten", "twelve", "thirty-five"]
 
 
 @dataclass(frozen=True, eq=False)
 class SpeechSet:
-    """A labelled set of clips of one length, held in memory or in a cache, of which a clip is read when it is needed.
+    """A labelled set of clips of one length, held in memory, or in a cache and read on demand.
 
     Args:
         name: name of the set.
@@ -84,23 +84,23 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     """Load Speech Commands, version 0.01 or 0.02, from its folder.
 
     Clips are made mono by the mean of their channels, resampled to 16 kHz, padded with zeros on the right or cut to one
-    second, and rounded to int16. Whether one is whole is told by the size of its data, as ``containers.sound_of`` says.
-    A silent clip is as good as any. Folders that begin with ``_`` are no words. A clip is of the split that
-    ``validation_list.txt`` or ``testing_list.txt`` names it in; where a list is not there, the split follows from the
-    hash of the speaker, as ``split_of`` says.
+    second, and rounded to int16. The size of its data shows whether one is complete, see ``containers.sound_of``.
+    Silent clips are valid. Folders that begin with ``_`` are not words. A clip is in the split whose list,
+    ``validation_list.txt`` or ``testing_list.txt``, names it; if a list is not there, the hash of the speaker
+    determines the split, see ``split_of``.
 
     Args:
-        root: the folder with a folder for each word, or its parent, or that of ``download``.
+        root: the folder with a folder for each word, or its parent, or the one passed to ``download``.
         words: ``"ten"`` for the commands yes, no, up, down, left, right, on, off, stop and go; ``"twelve"`` for
             unknown, which is every other word, then silence, of which each split has a clip of zeros for every ten
             others, and then the ten; ``"thirty-five"`` for all words that are there, sorted; version 0.01 has 30.
-        cache: folder for the decoded clips, in a file whose name follows from the names, sizes and times of the clips;
-            clips are decoded at every call if None. Processes that start at once may share it.
+        cache: folder for the decoded clips, in a file whose name depends on the names, sizes and times of the clips;
+            clips are decoded at every call if None. Processes that start at the same time may share it.
         skip_broken: leave out clips that cannot be read rather than raise; ``SpeechSet.broken`` names them.
 
     Raises:
         FileNotFoundError: the set or the folder of a word is not there.
-        ValueError: clips cannot be read, or are in a list and not there; a split has no clip, or unknown no word.
+        ValueError: clips cannot be read, or are in a list but not there; a split has no clip, or unknown no word.
         ImportError: an optional package is missing.
     """
     if words not in ("ten", "twelve", "thirty-five"):
@@ -111,7 +111,7 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
     if missing:
         raise FileNotFoundError(f"{folder} has no folder {', '.join(missing)}: unpack {URL} again")
     if words == "twelve" and len(found) == len(COMMANDS):
-        raise ValueError(f"words='twelve' needs other words for the class unknown, and {folder} has the ten alone")
+        raise ValueError(f"words='twelve' needs other words for the class unknown, but {folder} only has the ten")
     chosen = COMMANDS if words == "ten" else found
     classes = {"ten": COMMANDS, "twelve": ("unknown", "silence", *COMMANDS), "thirty-five": found}[words]
     lists = {split: names_in(folder / file, chosen) for split, file in LISTS.items()}
@@ -130,7 +130,7 @@ def load(root: Path | None, *, words: Words, cache: Path | None = None, skip_bro
 
 
 def background(root: Path | None) -> Tensor:
-    """Read the recordings of noise of Speech Commands, one after the other, cut into clips of one second.
+    """Read the noise recordings of Speech Commands, one after the other, cut into clips of one second.
 
     Args:
         root: see ``load``.
@@ -160,18 +160,18 @@ def background(root: Path | None) -> Tensor:
 
 
 def download(root: Path, version: Literal["v0.01", "v0.02"]) -> Path:
-    """Fetch Speech Commands, check its hash and unpack it, unless it is there already.
+    """Fetch Speech Commands, check its hash and unpack it, unless it is already there.
 
     Args:
         root: folder for the unpacked set; it is made if it is not there.
         version: of the set.
 
     Returns:
-        The folder of the set, which is there as a whole or not at all.
+        The folder of the set, which is never there in part.
 
     Raises:
         ConnectionError: the archive cannot be fetched, or breaks off.
-        ValueError: the archive is another one than was published.
+        ValueError: the archive is not the published one.
     """
     target = root / "SpeechCommands" / f"speech_commands_{version}"
     if target.is_dir():
@@ -193,8 +193,8 @@ def synthetic(*, classes: int = 10, per_class: int = 100, seed: int = 0) -> Spee
     """Make a set of sung tones, whose class is the interval that they glide by.
 
     The intervals are even steps from an octave down to an octave up. A tone has four harmonics in random phases,
-    vibrato, a random pitch from 200 to 400 Hz in its middle, a random loudness, and noise. All of it follows from
-    ``seed``: the global random state is neither used nor changed.
+    vibrato, a random pitch from 200 to 400 Hz in its middle, a random loudness, and noise. All of it depends on
+    ``seed`` alone: the global random state is neither used nor changed.
 
     Args:
         classes: number of intervals, 2 or more.
@@ -225,7 +225,7 @@ def without_broken(folder: Path, names: list[str], broken: Mapping[str, str], sk
     """The names of clips that could be read.
 
     Raises:
-        ValueError: some could not, and they are not to be left out.
+        ValueError: some could not, and ``skip_broken`` is not set.
     """
     if broken and not skip_broken:
         some = "; ".join(f"{name} {reason}" for name, reason in list(broken.items())[:3])
@@ -237,7 +237,7 @@ def without_broken(folder: Path, names: list[str], broken: Mapping[str, str], sk
 
 
 def balanced_weights(labels: Tensor) -> Tensor:
-    """Weigh every sample by one over the size of its class, for torch's ``WeightedRandomSampler``.
+    """Weight every sample by one over the size of its class, for torch's ``WeightedRandomSampler``.
 
     Args:
         labels: int64 (N,).
@@ -252,9 +252,9 @@ def balanced_weights(labels: Tensor) -> Tensor:
 
 
 def split_of(name: str) -> str:
-    """Tell the split of a clip by the hash of what comes before ``_nohash_`` in its name, which is the speaker.
+    """Tell the split of a clip by the hash of the speaker, which is what comes before ``_nohash_`` in its name.
 
-    A tenth of the speakers is for validation and a tenth for testing, whichever clips are added later.
+    A tenth of the speakers is for validation and a tenth for testing; adding clips later moves no others.
 
     >>> split_of("yes/0a7c2a8d_nohash_0.wav") == split_of("no/0a7c2a8d_nohash_3.wav")
     True
@@ -266,7 +266,7 @@ def split_of(name: str) -> str:
 
 
 def _split(name: str, lists: Mapping[str, set[str] | None]) -> str:
-    """Tell the split of a clip, by the lists or, where one is not there, by hash."""
+    """Tell the split of a clip, by the lists or, if one is not there, by hash."""
     for split, names in lists.items():
         if name in names if names is not None else split_of(name) == split:
             return split
@@ -274,7 +274,7 @@ def _split(name: str, lists: Mapping[str, set[str] | None]) -> str:
 
 
 def _label(word: str, classes: tuple[str, ...]) -> int:
-    """Number a word; other words than the classes are the unknown, number 0."""
+    """Number a word; words other than the classes are unknown, number 0."""
     return classes.index(word) if word in classes else 0
 
 

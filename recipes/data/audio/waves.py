@@ -23,13 +23,13 @@ NOISE = 0.45
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What is changed in each clip of a batch; a step that is not taken has its neutral value.
+    """What is changed in each clip of a batch; a skipped step has its neutral value.
 
     Args:
         gain: factor of the samples, (B,); 1 changes nothing.
         length: factor of the length, which changes pitch and speed, (B,); 1 changes nothing.
         rate: speed at equal pitch, (B,); 1 changes nothing.
-        shift: frames that the clip starts later, int64 (B,); 0 changes nothing.
+        shift: frames by which the clip starts later, int64 (B,); 0 changes nothing.
         share: of background noise, (B,); 0 changes nothing.
         chunk: which background clip, int64 (B,).
     """
@@ -46,11 +46,11 @@ class Change:
 class TrainWaves:
     """Turn a batch of int16 waveforms into log-mel spectrograms, changed at random in training.
 
-    The steps are those of the FMix code, each taken with probability 1/2 for each clip on its own: gain U(0.7, 1.1);
-    resampling by linear interpolation to 1 + U(-0.2, 0.2) times the length, then padded with zeros or cut to the old
-    one; a stretch of the spectrogram by a phase vocoder at the rate 1 + U(-0.2, 0.2); a shift by -8 to 8 frames, with
-    zeros for what is missing; and with `noise` a share U(0, 0.45) of the spectrum of a background clip, which the FMix
-    code leaves out. Randomness is torch's global generator.
+    The steps are those of the FMix code, each taken with probability 1/2, independently for each clip: gain U(0.7,
+    1.1); resampling by linear interpolation to 1 + U(-0.2, 0.2) times the length, then padding with zeros or cutting to
+    the old one; a stretch of the spectrogram by a phase vocoder at the rate 1 + U(-0.2, 0.2); a shift by -8 to 8
+    frames, with zeros for what is missing; and with `noise` a share U(0, 0.45) of the spectrum of a background clip,
+    which the FMix code leaves out. Randomness comes from torch's global generator.
 
     Args:
         mel: makes the spectrograms; it moves to the device of the waveforms.
@@ -118,7 +118,7 @@ class TrainWaves:
 
 
 def magnitude(stft: Tensor) -> Tensor:
-    """The absolute values of complex numbers, several times as fast as `abs`, which takes care of overflow.
+    """The absolute values of complex numbers, several times as fast as `abs`, which guards against overflow.
 
     >>> magnitude(torch.tensor([3.0 + 4.0j]))
     tensor([5.])
@@ -152,8 +152,8 @@ def interpolation(position: Tensor, size: int) -> Tensor:
     """Matrices that interpolate linearly along the last axis of what is multiplied by them.
 
     Args:
-        position: where to take values, in steps of the last axis, (B, out); outside [0, size) there is zero.
-        size: of the last axis of x; after its end comes zero.
+        position: where to take values, in steps of the last axis, (B, out); values outside [0, size) are zero.
+        size: of the last axis of x; values after its end are zero.
 
     Returns:
         (B, size, out).
@@ -167,10 +167,10 @@ def interpolation(position: Tensor, size: int) -> Tensor:
 
 
 def phase_vocoder(stft: Tensor, rates: Tensor, frames: int) -> Tensor:
-    """Each spectrogram played at a rate of its own, at its pitch.
+    """Each spectrogram played at its own rate, without a change of pitch.
 
-    Magnitudes are interpolated between frames; phases advance by as much as they do from one frame to the next where
-    the clip is at the time. The advance is known up to whole turns, of which the result does not depend.
+    Magnitudes are interpolated between frames; phases advance by as much as they do from one frame to the next at the
+    current place in the clip. The advance is known up to whole turns, on which the result does not depend.
 
     Args:
         stft: complex (B, frequencies, frames of the clip).
@@ -200,7 +200,7 @@ def frames_of(stft: Tensor, frame: Tensor) -> Tensor:
 
     Args:
         stft: (B, frequencies, frames of the clip).
-        frame: numbers of the frames to take, int64 (B, out); outside the clip there is zero.
+        frame: numbers of the frames to take, int64 (B, out); frames outside the clip are zero.
 
     Returns:
         (B, frequencies, out).

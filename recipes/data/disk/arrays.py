@@ -1,4 +1,4 @@
-"""Arrays in NumPy's own form; nothing that their headers claim is believed before it is there."""
+"""Arrays in NumPy's own format; what their headers claim is checked against what is there."""
 
 import math
 import os
@@ -15,19 +15,19 @@ from recipes.data.files import in_one_line
 Array = np.ndarray[Any, Any]
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 NUMBERS = "biufc"
-"""Kinds of types that are truth values or numbers."""
+"""Kinds of types that are booleans or numbers."""
 DAMAGED = (
     *(ValueError, TypeError, SyntaxError, tokenize.TokenError, LookupError, AttributeError, RecursionError),
     *(OverflowError, MemoryError, EOFError, OSError, RuntimeError, BadZipFile, zlib.error),
 )
-"""What NumPy and zip archives raise for arrays that are damaged."""
+"""What NumPy and zip archives raise for damaged arrays."""
 
 
 def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read the header of an array: its shape, whether columns come first, and its type.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it has none that can be read.
     """
     try:
         shape, by_columns, dtype = HEADERS[np.lib.format.read_magic(file)](file)  # type: ignore[arg-type]
@@ -41,10 +41,10 @@ def read_array(file: IO[bytes], *, most: int) -> Array:
 
     Args:
         file: open at its start; it ends with the array.
-        most: bytes of its numbers at most.
+        most: most bytes of its numbers.
 
     Raises:
-        ValueError: it claims more than it has or more than ``most``, or holds other things than numbers.
+        ValueError: it claims more than it has or more than ``most``, or holds anything but numbers.
     """
     shape, by_columns, dtype = header_of(file)
     size = _size(shape, dtype)
@@ -57,10 +57,10 @@ def read_array(file: IO[bytes], *, most: int) -> Array:
 
 
 def mapped(path: Path) -> Array:
-    """An array of numbers in a file of its own, of which parts are read when they are used.
+    """An array of numbers in a file of its own, parts of which are read when they are used.
 
     Raises:
-        ValueError: the file is damaged, claims another size than it has, or holds other things than numbers.
+        ValueError: the file is damaged, claims another size than it has, or holds anything but numbers.
     """
     try:
         with path.open("rb") as file:
@@ -78,7 +78,7 @@ def _size(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Bytes that an array claims.
 
     Raises:
-        ValueError: it holds other things than numbers, or fewer than none.
+        ValueError: it holds anything but numbers, or claims a negative size.
     """
     if dtype.kind not in NUMBERS or min(shape, default=0) < 0:
         raise ValueError(f"it claims {in_one_line(dtype, 50)} {shape}, expected numbers")

@@ -1,6 +1,6 @@
-"""What is made of files once and kept: rows in one Arrow file, which is mapped into memory and read where it is needed.
+"""A cache of what is made from files: rows in one Arrow file, which is memory-mapped and read on demand.
 
-The file has its name when it is whole, one process makes it while others wait, and the system gives its memory back.
+The file gets its name once complete, one process makes it while others wait, and the system can reclaim its memory.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ from recipes.data.files import in_one_line
 AT_ONCE = 512
 """Rows that are written at once."""
 DTYPES = {"bool": torch.bool, "int16": torch.int16, "float": torch.float32}
-"""What tensors can be kept of, by Arrow's names."""
+"""Types of tensors that can be cached, by Arrow's names."""
 
 Row = Mapping[str, Any]
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A place to write a file, which gets its name when it is whole and on the disk.
+    """A place to write a file, which gets its name when it is complete and on disk.
 
-    It lies in a folder beside `path` of which nothing is left in the end; what a killed process left there is removed
-    when the file is next written.
+    It is in a folder beside `path` that is removed at the end; what a killed process left there is removed when the
+    file is next written.
 
     Raises:
         OSError: it cannot be written.
@@ -61,18 +61,18 @@ def kept(
     rows: Callable[[], Iterable[Row]],
     count: int | None = None,
 ) -> Any:
-    """The rows of a table, made at the first call and read from its file at others.
+    """The rows of a table, made at the first call and read from its file at later ones.
 
     Args:
         cache: folder for the file; it is made if it is not there.
         title: of the file and the progress bar.
-        what: all that the rows follow from, which names the file; it must be fit for JSON.
-        columns: kind of each column, of ``pyarrow``; arrays of fixed or varying length have flat lists.
+        what: all that the rows depend on, which determines the file's name; it must be valid in JSON.
+        columns: ``pyarrow`` type of each column; arrays of fixed or varying length are flat lists.
         rows: makes the rows, each with a value for each column: an array for a list, else a text or a number.
         count: number of rows, if it is known.
 
     Returns:
-        a ``datasets.Dataset``, of which nothing is in memory that is not looked at.
+        a ``datasets.Dataset``, which holds in memory only what is looked at.
 
     Raises:
         ValueError: the file is damaged.
@@ -117,7 +117,7 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Texts(Sequence[str]):
-    """A column of texts, of which one is read when it is needed."""
+    """A column of texts, each of which is read on demand."""
 
     data: Any = field(repr=False)
     name: str = "text"
@@ -134,13 +134,13 @@ class Texts(Sequence[str]):
 
     @property
     def file(self) -> str:
-        """Name of the file, which tells what is in it."""
+        """Name of the file, which identifies what is in it."""
         return Path(self.data.cache_files[0]["filename"]).name
 
 
 @dataclass(frozen=True, eq=False)
 class Ragged(Sequence[Tensor]):
-    """A column of whole numbers (T,) int64, of any length T, which are read when they are needed."""
+    """A column of whole numbers (T,) int64, of any length T, which are read on demand."""
 
     data: Any = field(repr=False)
     name: str = "ids"
@@ -166,7 +166,7 @@ class Ragged(Sequence[Tensor]):
 
 
 def lazy(data: Any, name: str, row: tuple[int, ...], index: Tensor) -> Lazy:
-    """Some rows of a column, each an array of a shape."""
+    """Some rows of a column, each an array of shape `row`."""
     dtype = DTYPES[str(data.data.schema.field(name).type.value_type)]
     return Lazy(Column(data, name, row), index, row, dtype)
 
@@ -192,7 +192,7 @@ def _write(path: Path, schema: Any, rows: Iterable[Row]) -> None:
 
 
 def _check(path: Path, schema: Any, count: int | None) -> None:
-    """Raise unless a file has the rows that it should; where each begins and ends is checked before one is looked at.
+    """Raise unless a file has the rows that it should; where each begins and ends is checked before any is read.
 
     Raises:
         ValueError, OSError, pyarrow.ArrowException: it is damaged.

@@ -1,4 +1,4 @@
-"""Samples that lie on a disk and are read where they are needed, however many there are."""
+"""Samples that stay on disk and are read on demand, however many there are."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,23 +10,23 @@ from torch import Tensor
 from tqdm import tqdm
 
 AT_ONCE = 2**26
-"""Bytes that are read at once where all samples are gone through."""
+"""Bytes that are read at once when all samples are gone through."""
 
 
 class Reader(Protocol):
-    """Reads samples by their numbers; workers of a loader are sent it, so that what it keeps must be small."""
+    """Reads samples by their numbers; it is sent to the workers of a loader, so what it holds must be small."""
 
     @property
     def decodes(self) -> bool:
-        """Whether reading is work that is worth the start of a worker."""
+        """Whether reading takes enough work to make starting a worker worthwhile."""
 
     def __call__(self, numbers: Sequence[int], draws: Sequence[int] | None) -> Tensor:
-        """Samples (n, ...), one or more; what is random in each follows from its draw, and without draws nothing is."""
+        """Samples (n, ...), one or more; what is random in each depends on its draw, and without draws nothing is."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lazy:
-    """Samples (N, ...) of one shape. They are chosen from like a tensor, which reads nothing, and then read.
+    """Samples (N, ...) of one shape. Indexing them like a tensor reads nothing; `read` does.
 
     Args:
         reader: reads them.
@@ -65,15 +65,15 @@ class Lazy:
         return len(self.index)
 
     def __getitem__(self, which: Tensor | slice) -> "Lazy":
-        """Some of the samples, by numbers int64 (n,), by marks bool (N,) or by a slice."""
+        """Some of the samples, by numbers int64 (n,), by flags bool (N,) or by a slice."""
         return replace(self, index=self.index[which])
 
     def with_zeros(self, count: int) -> "Lazy":
-        """The samples, and then so many of zeros."""
+        """The samples, followed by that many of zeros."""
         return replace(self, index=torch.cat([self.index, self.index.new_full((count,), -1)]))
 
     def read(self, draws: Sequence[int] | None = None) -> Tensor:
-        """Read the samples (N, ...), changed at random by the draws, one for each, if they are random."""
+        """Read the samples (N, ...); random ones are changed by the draws, one for each."""
         draws = draws if self.random else None
         real = self.index >= 0
         if len(real) and real.all():
@@ -94,7 +94,7 @@ Samples = Tensor | Lazy
 
 
 def read(samples: Samples, draws: Sequence[int] | None = None) -> Tensor:
-    """Samples as a tensor, read if they must be."""
+    """Samples as a tensor, read if necessary."""
     return samples.read(draws) if isinstance(samples, Lazy) else samples
 
 
@@ -104,7 +104,7 @@ def parts(samples: Samples) -> Iterator[Tensor]:
 
 
 def held(samples: Lazy, title: str) -> Tensor:
-    """Read all samples into memory, with a progress bar of that title where somebody looks."""
+    """Read all samples into memory, with a progress bar of this title in a terminal."""
     found, done = torch.empty(samples.shape, dtype=samples.dtype), 0
     with tqdm(total=len(samples), desc=title, leave=False, disable=None) as bar:
         for part in samples.parts():
@@ -115,7 +115,7 @@ def held(samples: Lazy, title: str) -> Tensor:
 
 
 def draw_of(seed: int, epoch: int, number: int) -> int:
-    """A seed of 63 bits for what is random in a sample in an epoch, the same whichever process asks for it.
+    """A seed of 63 bits for what is random in a sample in an epoch, the same in every process.
 
     >>> draw_of(0, 1, 2) == draw_of(0, 1, 2), draw_of(0, 1, 2) == draw_of(0, 2, 1)
     (True, False)

@@ -1,6 +1,6 @@
-"""Arrays of numbers in files of MATLAB's version 5; nothing that their headers claim is believed before it is there.
+"""Arrays of numbers in MATLAB's files of version 5; what their headers claim is checked against what is there.
 
-SciPy's own reader looks up types of numbers by what a file claims, and a damaged file ends the process.
+SciPy's own reader looks up types of numbers by what a file claims, and a damaged file crashes the process.
 
 Source: MathWorks, "MAT-File Format", the chapter on level 5.
 """
@@ -17,32 +17,32 @@ from recipes.data.disk.arrays import Array
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """Types of the numbers of an element."""
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
-"""Types of an array, whose numbers may lie there in a smaller one."""
+"""Types of an array, whose numbers may be stored in a smaller one."""
 TEXT, SIZES, FLAGS, MATRIX, PACKED = 1, 5, 6, 14, 15
 COMPLEX = 8
 ORDERS = {b"\0\1IM": "<", b"\1\0MI": ">"}
-"""The version and the order of bytes, at the end of the header."""
+"""The version and the byte order, at the end of the header."""
 HEADER = 128
 MOST_AXES = 32
 
 
 def read_mat(path: Path, *, most: int) -> dict[str, Array]:
-    """Read the arrays of numbers in a file; other variables, such as texts and structures, are passed over.
+    """Read the arrays of numbers in a file; other variables, such as texts and structures, are skipped.
 
     Args:
         path: of the file.
-        most: bytes that all variables may unpack to.
+        most: most bytes that all variables may unpack to.
 
     Returns:
         arrays by the names of their variables.
 
     Raises:
-        ValueError: it is not a file of version 5, cut off, damaged, or unpacks to more.
+        ValueError: it is not a file of version 5, is cut off or damaged, or unpacks to more.
     """
     raw = memoryview(path.read_bytes())
     order = ORDERS.get(bytes(raw[HEADER - 4 : HEADER]))
     if order is None:
-        raise ValueError("it is no MAT-file of version 5")
+        raise ValueError("it is not a MAT-file of version 5")
     found: dict[str, Array] = {}
     left = most
     for kind, content in _elements(raw[HEADER:], order):
@@ -59,7 +59,7 @@ def read_mat(path: Path, *, most: int) -> dict[str, Array]:
 
 
 def _elements(raw: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """The elements that follow one another, each with its type; those of four bytes or fewer lie in their own tag."""
+    """The elements one after the other, each with its type; those of four bytes or fewer are in their own tag."""
     at = 0
     while at < len(raw):
         tag = raw[at : at + 8]
@@ -81,7 +81,7 @@ def _elements(raw: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 
 
 def _unpacked(raw: memoryview, most: int) -> memoryview | None:
-    """The bytes of a packed element; None for more than `most`."""
+    """The bytes of a packed element; None if there are more than `most`."""
     unpacker = zlib.decompressobj()
     try:
         content = unpacker.decompress(raw, most + 1)

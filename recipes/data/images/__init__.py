@@ -1,1 +1,1 @@
-"""Image sets: published files, folders, the hub, facts of each set, and the augmentation of batches."""
+"""Image sets: published files, folders, the hub, facts about each set, and the augmentation of batches."""

@@ -15,7 +15,7 @@ class Augment:
 
     Every image is padded with black, cut back to its size at its own uniform offset, and mirrored with probability
     1/2 where ``flip`` is set: torchvision's ``RandomCrop``, ``RandomHorizontalFlip``, ``ToTensor`` and ``Normalize``,
-    but for the whole batch at once and without waiting for the device. Randomness is torch's global generator.
+    but for the whole batch at once and without waiting for the device. Randomness comes from torch's global generator.
 
     Args:
         mean: mean of each channel, for pixels in [0, 1].
@@ -57,17 +57,17 @@ class Augment:
             ValueError: ``x`` is not of rank 4 with one channel for each mean.
         """
         if x.dtype != torch.uint8:
-            raise TypeError(f"x is {x.dtype}, expected uint8 images: normalisation belongs to Augment")
+            raise TypeError(f"x is {x.dtype}, expected uint8 images: Augment normalises them itself")
         if x.ndim != 4 or x.shape[1] != len(self.mean):
             raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, {len(self.mean)}, H, W)")
         return self._normalised(self._moved(x) if train else x)
 
     def batch(self, batch: tuple[Tensor, Tensor], train: bool) -> tuple[Tensor, Tensor]:
-        """Map a batch of images and labels, see `Augment.__call__`; labels stay."""
+        """Map a batch of images and labels, see `Augment.__call__`; labels are unchanged."""
         return self(batch[0], train), batch[1]
 
     def _normalised(self, x: Tensor) -> Tensor:
-        """Scale to [0, 1] and standardise each channel, with numbers rather than tensors that would be copied over."""
+        """Scale to [0, 1] and standardise each channel, by numbers: tensors would have to be copied to the device."""
         planes = zip(x.unbind(1), self.mean, self.std, strict=True)
         return torch.stack([(plane.float() / 255 - mean) / std for plane, mean, std in planes], dim=1)
 

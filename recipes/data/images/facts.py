@@ -1,4 +1,4 @@
-"""What is known of each public image set before its files are read.
+"""Facts about each public image set, known before its files are read.
 
 Mean, standard deviation, padding and flip are those of the FMix code, and of the PatchUp code for SVHN. ``PATCHUP``
 has those of the PatchUp code for all of its sets, and ``PATCHUP_SPLITS`` their splits.
@@ -30,7 +30,7 @@ class HubSource:
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of a set; ``url`` is where it comes from. ``classes`` is empty where the files themselves name them."""
+    """Facts about a set; ``url`` is where it comes from. ``classes`` is empty if the files themselves name them."""
 
     classes: tuple[str, ...]
     mean: tuple[float, ...]
@@ -112,4 +112,4 @@ PATCHUP = {
     "tiny-imagenet": replace(FACTS["tiny-imagenet"], mean=HALF, std=HALF, pad=4),
 }
 PATCHUP_SPLITS = {"cifar10": (5_000, 500), "cifar100": (500, 50), "svhn": (7_325, 733)}
-"""Limit and validation images of a class that PatchUp gives ``split_off``; it does not split Tiny-ImageNet."""
+"""``per_class_limit`` and ``validation`` of ``split_off`` in PatchUp, which does not split Tiny-ImageNet."""

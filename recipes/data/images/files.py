@@ -25,10 +25,10 @@ from recipes.data.files import Examples, in_one_line, listed, members, unzipped
 
 PIXELS = 3 * 32 * 32
 TOO_LARGE = (MemoryError, OverflowError, RecursionError)
-"""What a damaged pickle raises that claims sizes which it does not have."""
+"""What a damaged pickle raises if it claims sizes that it does not have."""
 MOST = 2**28
-"""Bytes that a published file unpacks to at most; the largest, of SVHN, has 225 MB, and CIFAR-100's 155 MB: its
-archive has less than twice as many as this."""
+"""Most bytes that a published file may unpack to; the largest, SVHN's, has 225 MB, and CIFAR-100's 155 MB: its archive
+has less than twice as many as this."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def decode_pickle(raw: bytes, file: str, images: int, *, labels: bytes) -> Examp
     if not isinstance(pixels, _Pixels) or not isinstance(targets, list):
         raise ValueError(f"{file} is not a CIFAR batch or is truncated (it has no array and list): fetch it again")
     if any(type(label) is not int or not 0 <= label < 256 for label in targets):
-        raise ValueError(f"{file} has labels that are no numbers from 0 to 255: fetch it again")
+        raise ValueError(f"{file} has labels that are not numbers from 0 to 255: fetch it again")
     if pixels.shape != (images, PIXELS) or len(targets) != images:
         raise ValueError(
             f"{file} has pixels {pixels.shape} and labels {(len(targets),)}, expected {(images, PIXELS)} and "
@@ -97,11 +97,11 @@ class _Dtype:
         self.code = code
 
     def __setstate__(self, state: object) -> None:
-        """Bytes have no order of bytes."""
+        """Ignore the state: bytes have no byte order."""
 
 
 class _Pixels:
-    """An array of bytes in a pickle, which has what is there and takes memory for nothing that is only claimed."""
+    """An array of bytes in a pickle, which takes memory for what is there, not for what is claimed."""
 
     shape: tuple[int, ...] = (0,)
     raw = b""
@@ -113,7 +113,7 @@ class _Pixels:
         """Take the contents.
 
         Raises:
-            ValueError: they are no bytes, or not as many as the shape claims.
+            ValueError: they are not bytes, or not as many as the shape claims.
         """
         _, shape, dtype, by_columns, raw = state
         if dtype.code not in ("u1", b"u1") or by_columns or math.prod(shape) != len(raw):
@@ -125,14 +125,14 @@ class ArrayUnpickler(pickle.Unpickler):
     """An unpickler that builds Python's plain types and arrays of bytes, and refuses to import anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for one of numpy's three array constructors."""
+        """Return the stand-in for one of numpy's three array constructors."""
         if (module, name) == ("numpy", "dtype"):
             return _Dtype
         if (module, name) == ("numpy", "ndarray"):
             return _Pixels
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
             return _Pixels
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which an image file has no use for")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image file needs")
 
 
 def decode_idx(raw: bytes, file: str, shape: tuple[int, ...]) -> Tensor:
@@ -196,7 +196,7 @@ def read_cifar(bases: tuple[Path, ...], layouts: tuple[CifarLayout, ...]) -> tup
 
     Raises:
         FileNotFoundError: no layout is there.
-        ValueError: a file is missing from a layout that is there, is truncated, or is of another form.
+        ValueError: a file is missing from a layout that is there, is truncated, or has another form.
     """
     for layout in layouts:
         inside = (base / name for base in bases for name in (layout.folder, layout.archive))
@@ -215,7 +215,7 @@ def read_idx(bases: tuple[Path, ...], layout: IdxLayout) -> tuple[Examples, Exam
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: a file is truncated or of another form.
+        ValueError: a file is truncated or has another form.
     """
 
     def split(base: Path, images: str, labels: str, count: int) -> Examples:
@@ -241,7 +241,7 @@ def read_svhn(bases: tuple[Path, ...], layout: Mapping[str, int]) -> tuple[Examp
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: a file is truncated or of another form.
+        ValueError: a file is truncated or has another form.
     """
     base = next((base for base in bases if any((base / name).is_file() for name in layout)), None)
     if base is None:
@@ -251,16 +251,16 @@ def read_svhn(bases: tuple[Path, ...], layout: Mapping[str, int]) -> tuple[Examp
 
 
 def _read_mat(path: Path, images: int) -> Examples:
-    """Decode one MATLAB file of SVHN: images ``X`` (32, 32, 3, N), labels ``y`` (N, 1) from 1 to 10, which means 0."""
+    """Decode one MATLAB file of SVHN: images ``X`` (32, 32, 3, N), labels ``y`` (N, 1) from 1 to 10, where 10 is 0."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} lacks {path.name}")
     try:
         content = read_mat(path, most=MOST)
     except ValueError as error:
-        raise ValueError(f"{path} is no SVHN file or is truncated ({error}): fetch it again") from error
+        raise ValueError(f"{path} is not an SVHN file or is truncated ({error}): fetch it again") from error
     if not {"X", "y"} <= content.keys():
         raise ValueError(
-            f"{path} is no SVHN file or is truncated (it has {in_one_line(', '.join(content)) or 'no array'}, "
+            f"{path} is not an SVHN file or is truncated (it has {in_one_line(', '.join(content)) or 'no array'}, "
             f"expected X and y): fetch it again"
         )
     pixels, labels = content["X"], content["y"]
@@ -296,7 +296,7 @@ def _read_layout(place: Path, layout: CifarLayout) -> tuple[Examples, Examples]:
 
 
 def _contents(place: Path, names: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and contents of those of ``names`` that are in the folder or archive ``place``."""
+    """Yield the name and the contents of those of ``names`` that are in the folder or archive ``place``."""
     if place.is_dir():
         yield from ((name, (place / name).read_bytes()) for name in names if (place / name).is_file())
         return
@@ -305,7 +305,7 @@ def _contents(place: Path, names: Mapping[str, int]) -> Iterator[tuple[str, byte
 
 
 def _read_maybe_gzipped(base: Path, name: str) -> tuple[bytes, str]:
-    """Return contents and path of ``base / name``, or of its gzipped form."""
+    """Return the contents and the path of ``base / name``, or of its gzipped form."""
     plain, zipped = base / name, base / f"{name}.gz"
     if plain.is_file():
         return plain.read_bytes(), f"{plain}"

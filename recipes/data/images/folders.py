@@ -39,7 +39,7 @@ TINY_IMAGENET = TinyLayout("tiny-imagenet-200", classes=200, per_class=500, test
 def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Examples, Examples, tuple[str, ...]]:
     """Read Tiny-ImageNet from the first of ``bases`` that is its unpacked folder or holds it.
 
-    Labels count the sorted WordNet ids, as on the hub; ``words.txt`` names them, by its first synonym.
+    Labels number the sorted WordNet ids, as on the hub; classes are named by their first synonym in ``words.txt``.
 
     Returns:
         training and test examples, images (N, 3, H, W) uint8 and labels (N,) int64, and the names of the classes.
@@ -81,14 +81,14 @@ def read_tiny_imagenet(bases: tuple[Path, ...], layout: TinyLayout) -> tuple[Exa
 def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple[str, ...]]:
     """Read ``root/train/CLASS/*`` and ``root/test/CLASS/*``, or ``root/val`` where ``test`` has no class.
 
-    Labels count the sorted names of the folders in ``train``. Images become RGB as they are seen: see
+    Labels number the sorted names of the folders in ``train``. Images become RGB as a viewer shows them: see
     ``recipes.data.images.pixels`` for orientation, transparency, 16 bits and animations. Hidden files and folders, and
-    those with other suffixes, are left out.
+    files with other suffixes, are left out.
 
     Args:
         root: folder with the two splits.
-        side: resize the shorter side of every image to so many pixels and cut out the square in the middle, which is
-            torchvision's ``Resize`` and ``CenterCrop``; by default images stay as they are, and must have one size.
+        side: resize the shorter side of every image to this many pixels and cut out the square in the middle, as
+            torchvision's ``Resize`` and ``CenterCrop`` do; by default images stay as they are and must have one size.
 
     Returns:
         as from ``read_tiny_imagenet``.
@@ -116,7 +116,7 @@ def read_folder(root: Path, side: int | None) -> tuple[Examples, Examples, tuple
 
 
 def read_images(folder: Path) -> Examples:
-    """Read ``folder/CLASS/*``, which have one size; labels count the sorted names of the folders.
+    """Read ``folder/CLASS/*``, which must have one size; labels number the sorted names of the folders.
 
     Raises:
         ValueError: there is no class, a class has no image, images differ in size, or an image is damaged.
@@ -150,12 +150,12 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text names a file in a folder, and none elsewhere."""
+    """Whether a text names a file in a folder, and nothing outside it."""
     return text not in ("", "..") and text == Path(text).name
 
 
 def _lines(file: Path, expected: int | None = None) -> list[str]:
-    """Read the lines of a text file, which must be ``expected`` ones."""
+    """Read the lines of a text file, of which there must be ``expected``."""
     if not file.is_file():
         raise ValueError(f"{file.parent} lacks {file.name}: unpack it again")
     lines = text_of(file.read_bytes(), f"{file}").splitlines()

@@ -18,12 +18,12 @@ def read_hub(
 
     Args:
         source: where it lives.
-        train: what is cut out of training images, at random in training; images have one size if None.
-        test: what is cut out of test images.
+        train: what to cut out of training images, at random in training; images must have one size if None.
+        test: what to cut out of test images.
 
     Returns:
         training and test examples, images (N, C, H, W) uint8 and labels (N,) int64, and the names of the classes, none
-        where the repository has numbers only.
+        if the repository only has numbers.
 
     Raises:
         ImportError: the package ``datasets`` is missing.

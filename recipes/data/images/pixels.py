@@ -1,10 +1,9 @@
-"""Pictures of any kind as eight bits in red, green and blue, or in grey, as they are seen.
+"""Pictures of any kind as eight bits in red, green and blue, or in grey, as a viewer shows them.
 
-What a viewer shows is kept: the orientation that a camera noted is applied, and what is transparent is laid over white,
-whatever colour it hides. A grey picture of up to 16 bits is scaled by the range that its file tells, so that its
-lightest value becomes 255. Inks, palettes and single bits are converted by Pillow, without colour profiles. Whole
-numbers of 32 bits and fractions have no range that a file would tell, and an animation is more than one picture: both
-are refused.
+The orientation that a camera noted is applied, and what is transparent is laid over white, whatever colour it hides. A
+grey picture of up to 16 bits is scaled by the range that its file states, so that the lightest value becomes 255. CMYK,
+palettes and single bits are converted by Pillow, without colour profiles. For 32-bit integers and floats no file states
+a range, and an animation is more than one picture: both are refused.
 """
 
 import struct
@@ -13,17 +12,17 @@ import numpy as np
 from PIL import Image, ImageOps
 
 UNDECODABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for files that are damaged."""
+"""What Pillow raises for damaged files."""
 MOST = 2**26
-"""Pixels of a picture at most, for each of which up to 24 bytes are taken while it is converted."""
+"""Most pixels of a picture; converting it takes up to 24 bytes for each."""
 ONE_PICTURE = ("JPEG", "MPO")
-"""Formats whose first picture is the whole one: cameras add previews to it."""
+"""Formats whose first frame is the whole picture: cameras add previews to it."""
 BITS, PHOTOMETRIC = 258, 262
 """Tags of TIFF files: bits of a sample, and whether 0 is white (0) or black (1)."""
 
 
 def as_seen(image: Image.Image, mode: str) -> Image.Image:
-    """Convert a picture to ``"RGB"`` or ``"L"`` as it is seen.
+    """Convert a picture to ``"RGB"`` or ``"L"``, as a viewer shows it.
 
     Args:
         image: as Pillow opened it.
@@ -44,10 +43,10 @@ def as_seen(image: Image.Image, mode: str) -> Image.Image:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in ONE_PICTURE:
         raise ValueError(f"it has {frames} frames or pages, expected one: keep one of them, or leave the file out")
-    deep = image.mode == "I" and image.format in ("PNG", "PPM")  # of which Pillow makes 32 bits out of 16
+    deep = image.mode == "I" and image.format in ("PNG", "PPM")  # whose 16 bits Pillow widens to 32
     if image.mode in ("I", "F") and not deep:
-        kind = "whole numbers of up to 32 bits with a sign" if image.mode == "I" else "fractions"
-        raise ValueError(f"its pixels are {kind}, of which no file tells the range: convert it to 8 or 16 bits")
+        kind = "signed integers of up to 32 bits" if image.mode == "I" else "floats"
+        raise ValueError(f"its pixels are {kind}, for which no file states the range: convert it to 8 or 16 bits")
     upright = ImageOps.exif_transpose(_eight_bits(image) if deep or image.mode.startswith("I;") else image)
     if upright.mode.endswith(("A", "a")) or "transparency" in upright.info:
         seen = upright.convert("RGBA")
@@ -56,7 +55,7 @@ def as_seen(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey picture of up to 16 bits in 8, with its orientation, and with an alpha where one value is transparent."""
+    """A grey picture of up to 16 bits in 8, with its orientation, and an alpha channel if one value is transparent."""
     tags = getattr(image, "tag_v2", {})
     most = 2 ** max(tags.get(BITS, (16,))) - 1
     values = np.asarray(image)

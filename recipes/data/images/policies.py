@@ -1,7 +1,7 @@
-"""AutoAugment: pictures changed by policies that were searched for, with torchvision's operations.
+"""AutoAugment: change pictures by policies that were found by search, with torchvision's operations.
 
-Source: Cubuk et al. 2019, "AutoAugment: Learning Augmentation Strategies from Data". The FMix paper has those that Fast
-AutoAugment (Lim et al. 2019) found for CIFAR-10, which no package ships and whose levels are of other ranges.
+Source: Cubuk et al. 2019, "AutoAugment: Learning Augmentation Strategies from Data". The FMix paper uses those that
+Fast AutoAugment (Lim et al. 2019) found for CIFAR-10, which no package ships and whose levels have other ranges.
 """
 
 import json
@@ -14,23 +14,23 @@ from torch import Tensor
 from recipes.data.files import text_of
 
 FOUND = ("svhn", "imagenet")
-"""Sets, by the begin of their names, that have policies of their own; others have CIFAR-10's."""
+"""Sets, by the start of their names, that have policies of their own; others use CIFAR-10's."""
 LEVELS = 10
 FORM = "[[[NAME, PROBABILITY, LEVEL], [NAME, PROBABILITY, LEVEL]], ...], levels 0 to 9 or null if there are none"
 
 
 class Policies:
-    """Change each picture of a batch by one of some policies, drawn at random: two operations, each with a probability.
+    """Change each picture of a batch by a policy that is drawn at random: two operations, each with a probability.
 
-    Randomness is torch's global generator.
+    Randomness comes from torch's global generator.
 
     Args:
-        data: name of the set, by which torchvision's policies are chosen.
-        file: JSON file with other policies, in the form of ``FORM`` and with the operations of torchvision's.
+        data: name of the set, which selects torchvision's policies.
+        file: JSON file with other policies, in the form of ``FORM`` and with torchvision's operations.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of another form.
+        ValueError: it has another form.
 
     >>> Policies("cifar10")(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).shape
     torch.Size([2, 3, 8, 8])
@@ -54,7 +54,7 @@ def read(file: Path) -> list[tuple[tuple[str, float, int | None], ...]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is of another form.
+        ValueError: it has another form.
     """
     from torchvision.transforms import AutoAugment
 
@@ -73,7 +73,9 @@ def read(file: Path) -> list[tuple[tuple[str, float, int | None], ...]]:
             or not 1 <= len(policy) <= 2
             or not all(_is_step(each, known) for each in policy)
         ):
-            raise ValueError(f"{file} has {policy!r:.80} as its policy {number}: give {FORM}, named {', '.join(known)}")
+            raise ValueError(
+                f"{file} has {policy!r:.80} as policy {number}: give {FORM}, NAME one of {', '.join(known)}"
+            )
     return [tuple((name, float(prob), level) for name, prob, level in policy) for policy in found]
 
 

@@ -37,7 +37,7 @@ class ImageSet:
         std: standard deviation of each channel, for pixels in [0, 1].
         pad: zero padding of the random crop, in pixels.
         flip: whether a mirrored image keeps its class.
-        tested: numbers of the classes that the test set has, where answers are to be among them; none else.
+        tested: numbers of the classes in the test set, if answers are to be among them; empty otherwise.
 
     Raises:
         ValueError: a tensor has the wrong shape, dtype or values.
@@ -111,7 +111,7 @@ def load(name: str, *, root: Path | None = None, hub: bool = False, side: int | 
 
 
 def as_in_patchup(data: ImageSet) -> ImageSet:
-    """Return a set of the PatchUp paper, whole or a part, with the mean, deviation, padding and flip of its code.
+    """Return a set of the PatchUp paper, or a part of it, with the mean, deviation, padding and flip of its code.
 
     Raises:
         ValueError: the paper does not have the set.
@@ -161,9 +161,9 @@ def split_off(data: ImageSet, per_class_limit: int, validation: int, *, seed: in
 
 
 def _read_files(name: str, root: Path | None) -> tuple[Examples, Examples, tuple[str, ...]]:
-    """Read the published files of ``name`` from ``root`` or the folders under it where they are usually put.
+    """Read the published files of ``name`` from ``root`` or the folders under it where they usually are.
 
-    The third is the names of the classes, where the files have them.
+    The third value is the names of the classes, if the files have them.
     """
     facts = FACTS[name]
     remedy = f"get {name} from {facts.url} and give its folder with --data-root, or fetch {facts.hub.repo} with --hub"
@@ -217,7 +217,7 @@ def _imagenet(name: str, root: Path | None, hub: bool, side: int | None) -> Imag
 
 
 def _digits() -> ImageSet:
-    """Return scikit-learn's 1,797 digits of 8x8 pixels, of which a fifth of every class, rounded down, is the test.
+    """Return scikit-learn's 1,797 digits of 8x8 pixels; a fifth of every class, rounded down, is for testing.
 
     The 355 test and 1,442 training images are always the same ones. Grey values 0..16 are scaled to 0..255. Mean and
     standard deviation are those of the training images.

@@ -1,4 +1,4 @@
-"""Comments on Wikipedia's talk pages and whether they are toxic: 2,808 rows of Jigsaw's set. Many offend, as they must.
+"""Comments on Wikipedia's talk pages and whether they are toxic: 2,808 rows of Jigsaw's set. Many are bound to offend.
 
 Source: https://www.kaggle.com/c/jigsaw-toxic-comment-classification-challenge; labels are under CC0, texts under
 CC BY-SA 3.0. What was changed is in the README.md beside the file.

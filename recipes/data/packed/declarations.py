@@ -1,4 +1,4 @@
-"""Which language is it: pieces of the Universal Declaration of Human Rights in ten languages, letter by letter."""
+"""Recognise a language: pieces of the Universal Declaration of Human Rights in ten languages, letter by letter."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from recipes.data.packed import files
 TABLE = "declarations.csv.xz"
 FIELDS = ("language", "article", "text")
 LENGTH = 40
-"""Characters of a piece at most."""
+"""Most characters of a piece."""
 EVERY = 5
-"""One article of so many is tested."""
+"""One article in this many is for testing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +22,12 @@ class LanguageSet:
     """Pieces of text and their languages.
 
     Args:
-        train_x: numbers of the characters (N, T) int64: 0 is padding at the end, 1 a character that is not in training.
+        train_x: numbers of the characters (N, T) int64: 0 is padding at the end, 1 a character not seen in training.
         train_y: languages (N,) int64.
         test_x: numbers (M, T), of other articles.
         test_y: languages (M,).
         languages: name of each.
-        characters: number 2 is the first of them.
+        characters: the known characters, numbered from 2.
     """
 
     train_x: Tensor = field(repr=False)
@@ -63,7 +63,7 @@ def load() -> LanguageSet:
 
 
 def pieces(text: str, length: int) -> Iterator[str]:
-    """Yield words in small letters, without marks or digits, as many as fit into so many characters; longer ones cut.
+    """Yield lower-case words without marks or digits, as many as fit into ``length`` characters; longer ones are cut.
 
     >>> list(pieces("Everyone has the right to life, liberty and security.", 24))
     ['everyone has the right', 'to life liberty and', 'security']

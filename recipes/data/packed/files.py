@@ -1,4 +1,4 @@
-"""The packed files: whole, or a sentence that says which one is not."""
+"""Read the packed files; an error says which one is missing or damaged."""
 
 import csv
 import hashlib
@@ -25,7 +25,7 @@ def content(name: str) -> bytes:
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is damaged, or another one.
+        ValueError: it is damaged, or not the one that comes with the recipes.
 
     >>> len(content("declarations.csv.xz"))
     36336
@@ -36,7 +36,7 @@ def content(name: str) -> bytes:
         raise FileNotFoundError(f"{path}, which comes with the recipes, is not there: {remedy}")
     raw = path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != DIGESTS[name]:
-        raise ValueError(f"{path} has {len(raw):,} bytes that are not those which come with the recipes: {remedy}")
+        raise ValueError(f"{path} has {len(raw):,} bytes that differ from those that come with the recipes: {remedy}")
     return raw
 
 

@@ -1,4 +1,4 @@
-"""Furniture and what else stands in a room, in ten classes: 295 clouds of points from models that artists made.
+"""Furniture and other objects, in ten classes: 295 clouds of points from models that artists made.
 
 Source: Debian's `sweethome3d-furniture`, models of Sweet Home 3D under CC BY 3.0 and CC0; author, name and licence of
 each are in `furniture.csv.xz`, what was changed in the README.md beside it.
@@ -22,13 +22,13 @@ CLOUDS, LIST = "furniture.npy.xz", "furniture.csv.xz"
 def load(*, form: Form = "points", points: int = 1000, resolution: int = 32, seed: int = 0) -> ShapeSet:
     """Clouds, or the voxels that their points are in; the last axis is up.
 
-    A shape has 2,048 points, on a grid of 256 along its greatest extent. See ``recipes.data.points.sets.load`` for what
-    is made of a cloud.
+    A shape has 2,048 points, on a grid of 256 along its greatest extent. See ``recipes.data.points.sets.load`` for how
+    samples are made from a cloud.
 
     Args:
         form: ``"points"`` or ``"voxels"``.
-        points: number of points of a cloud, drawn from those that there are; plays no part for voxels.
-        resolution: cells along each axis of voxels; plays no part for points.
+        points: number of points of a cloud, drawn from those that it has; ignored for voxels.
+        resolution: cells along each axis of voxels; ignored for points.
         seed: of the points.
 
     Returns:

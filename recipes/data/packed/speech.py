@@ -1,4 +1,4 @@
-"""Ten spoken words, said by volunteers: 1,000 clips of Speech Commands, in which no speaker is on two sides.
+"""Ten spoken words, said by volunteers: 1,000 clips of Speech Commands, with no speaker in two splits.
 
 Source: Warden 2018, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition", version 0.02, under
 CC BY 4.0; what was chosen and changed is in the README.md beside the file.
@@ -21,7 +21,7 @@ def load() -> SpeechSet:
     """The clips and their words.
 
     Returns:
-        700 training, 100 validation and 200 test clips of a second, int16 (N, 16000) at 16 kHz, as many of each word.
+        700 training, 100 validation and 200 test clips of a second, int16 (N, 16000) at 16 kHz, balanced by word.
 
     Raises:
         FileNotFoundError: a packed file is not there.

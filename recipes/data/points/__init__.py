@@ -1,1 +1,1 @@
-"""Sets of shapes: meshes and packed voxels, made into points or voxels once and kept."""
+"""Sets of shapes: meshes and packed voxels, made into points or voxels once and cached."""

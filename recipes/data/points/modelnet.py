@@ -1,4 +1,4 @@
-"""ModelNet as it is published: what it holds, and fetching it.
+"""ModelNet as it is published: its contents and its download.
 
 Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
 """
@@ -14,9 +14,9 @@ from recipes.data.files import in_one_line
 
 SPLITS = ("train", "test")
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, UnicodeDecodeError)
-"""What archives raise that are damaged."""
+"""What damaged archives raise."""
 MOST = 2**36
-"""Bytes that an archive unpacks to at most."""
+"""Most bytes that an archive may unpack to."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def download(root: Path, name: str) -> Path:
     No hash is published: the length, the archive's own checksums and its numbers of meshes are checked.
 
     Returns:
-        The folder of the set; one that is there already is left as it is.
+        The folder of the set; one that is already there is left as it is.
 
     Raises:
-        ValueError: another name, or the archive is damaged or another one.
+        ValueError: the name is another one, or the archive is damaged or not the published one.
         ConnectionError: it cannot be fetched, or breaks off.
     """
     if name not in MODELNETS:
@@ -65,18 +65,18 @@ def download(root: Path, name: str) -> Path:
 
 
 def _unpack(archive: Path, folder: Path, facts: ModelNet) -> None:
-    """Unpack the archive of a ModelNet into ``folder`` after it was checked."""
+    """Check the archive of a ModelNet and unpack it into ``folder``."""
     try:
         names = _checked(archive, facts)
     except DAMAGED as error:
         said = in_one_line(error)
-        raise ValueError(f"{facts.url} gave no zip archive that can be read ({said}): fetch it again") from error
+        raise ValueError(f"{facts.url} gave no readable zip archive ({said}): fetch it again") from error
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder, names)
 
 
 def _checked(archive: Path, facts: ModelNet) -> list[str]:
-    """The meshes in an archive, all of which are there and whole; nothing else is unpacked."""
+    """The names of the meshes in an archive, checked to be there in full and undamaged; nothing else is unpacked."""
     form = re.compile(rf"{facts.folder}/[^./\\][^/\\]*/({'|'.join(SPLITS)})/[^./\\][^/\\]*\.off")
     with zipfile.ZipFile(archive) as packed:
         names = [name for name in packed.namelist() if form.fullmatch(name)]

@@ -1,6 +1,6 @@
 """Sets of shapes as clouds of points or as voxels: ModelNet, folders of meshes, and a synthetic set.
 
-They are held in memory, or in a cache, of which a shape is read when it is needed.
+They are held in memory, or in a cache and read on demand.
 
 Source: Wu et al. 2015, "3D ShapeNets", https://modelnet.cs.princeton.edu.
 """
@@ -36,9 +36,9 @@ SIDE = 32
 PRIMITIVES = ("box", "cone", "cylinder", "octahedron", "sphere", "torus")
 PER_CLASS = (40, 10)
 MOST_PACKED = 2**14
-"""Shapes in a file of packed voxels; the largest published has 889."""
+"""Most shapes in a file of packed voxels; the largest published has 889."""
 READER = 2
-"""Of what the cache holds: another number where meshes are read or sampled otherwise."""
+"""Version of what is cached: change it when meshes are read or sampled differently."""
 Listing = dict[str, dict[Path, str]]
 """Files of the training and of the test shapes, and the class of each."""
 
@@ -97,21 +97,21 @@ def load(
     """Load a set of shapes by name.
 
     Clouds are drawn uniformly from the surface and have zero mean and unit deviation along each axis. Voxels are those
-    that the surface crosses, in the frame that the greatest of a mesh's extents fills. Of a file that is a cloud points
-    are drawn, each once if there are enough, and voxels are those that hold one. Labels count the sorted names of the
+    that the surface crosses, in the frame that the mesh's greatest extent fills. If a file is a cloud, points are drawn
+    from it, each once if there are enough, and voxels are those that hold one. Labels number the sorted names of the
     classes.
 
     Args:
-        name: ``"modelnet10"`` or ``"modelnet40"`` as published; ``"folder"``, one's own OFF, PLY and npz files in a
+        name: ``"modelnet10"`` or ``"modelnet40"`` as published; ``"folder"``, your own OFF, PLY and npz files in a
             folder for each class, see ``recipes.data.splits.files_by_class`` and ``recipes.data.points.shapes``;
-            ``"modelnet10-voxels"``, packed voxels of some of its classes, ``CLASS_train.npz`` and ``CLASS_test.npz``;
-            ``"synthetic"``, six primitive solids, deformed at random: ``root`` plays no part.
+            ``"modelnet10-voxels"``, packed voxels of some ModelNet10 classes, ``CLASS_train.npz`` and
+            ``CLASS_test.npz``; ``"synthetic"``, six primitive solids, deformed at random: ``root`` plays no part.
         root: folder of the files, or its parent; for ``"folder"`` the folder itself.
         form: ``"points"`` or ``"voxels"``.
-        points: number of points of a cloud; plays no part for voxels.
-        resolution: cells along each axis of voxels; plays no part for points.
-        cache: folder in which what was made of meshes is kept, and read when it is needed; it is made anew for other
-            settings or files. Nothing is kept by default, and all is held in memory.
+        points: number of points of a cloud; ignored for voxels.
+        resolution: cells along each axis of voxels; ignored for points.
+        cache: folder in which the samples made from meshes are kept and read on demand; other settings or files get new
+            ones. By default nothing is cached, and all is held in memory.
         seed: of the points, and of the synthetic set.
         split: which shapes of ``"folder"`` are for testing; by hash or by folders ``train`` and ``test`` if None.
 
@@ -201,8 +201,8 @@ def _published(name: str, root: Path | None) -> tuple[Path, Listing]:
     found = tuple(len(paths[split]) for split in SPLITS)
     if found != facts.meshes:
         raise ValueError(
-            f"{folder} has {found} training and test meshes, {name} {facts.meshes}: unpack it again, or load a part of "
-            f"it as 'folder'"
+            f"{folder} has {found} training and test meshes, {name} has {facts.meshes}: unpack it again, or load a "
+            f"part of it as 'folder'"
         )
     return folder, paths
 
@@ -223,7 +223,7 @@ def _made(
 ) -> Samples:
     """Read all shapes of a split and make its samples, which are kept if there is a cache.
 
-    Its file is named by a hash of the settings and of the files' names, sizes and times.
+    The cache file is named by a hash of the settings and of the files' names, sizes and times.
     """
     names = [path.relative_to(folder).as_posix() for path in paths]
     made = (make(read_shape(path), name) for path, name in zip(paths, names, strict=True))
@@ -250,7 +250,7 @@ def _packed(root: Path | None, form: Form, resolution: int) -> ShapeSet:
     if form != "voxels" or resolution != SIDE:
         raise ValueError(
             f"{PACKED!r} has voxels with {SIDE} cells along each axis, got form={form!r} and resolution={resolution}: "
-            f"give form='voxels' and resolution={SIDE} (mixmodal.points.devoxelize makes points of them)"
+            f"give form='voxels' and resolution={SIDE} (mixmodal.points.devoxelize turns them into points)"
         )
     remedy = "give --data-root DIR with DIR/CLASS_train.npz and DIR/CLASS_test.npz"
     if root is None:
@@ -277,7 +277,7 @@ def _unpacked(paths: list[Path]) -> Examples:
 
 
 def _packed_bits(path: Path) -> np.ndarray[Any, Any]:
-    """The packed voxels of a class; what its header promises is checked before any memory is taken for it."""
+    """The packed voxels of a class; the claims of its header are checked before any memory is taken for them."""
     width = SIDE**3 // 8
     try:
         with zipfile.ZipFile(path) as archive, archive.open("packed.npy") as file:

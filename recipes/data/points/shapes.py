@@ -1,4 +1,4 @@
-"""Files of one shape: meshes in OFF and PLY, and meshes or clouds of points in npz."""
+"""Files of one shape: meshes in OFF, and meshes or clouds of points in PLY and npz."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +17,9 @@ from recipes.data.files import in_one_line
 
 SUFFIXES = (".off", ".ply", ".npz")
 MOST = 2**27
-"""Vertices, points or faces of a shape at most."""
+"""Most vertices, points or faces of a shape."""
 MOST_BYTES = 2**32
-"""Bytes of an array in an npz file at most."""
+"""Most bytes of an array in an npz file."""
 NUMBERS = {
     "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
     "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
@@ -32,7 +32,7 @@ Shape = Mesh | Tensor
 
 
 def read_shape(path: Path) -> Shape:
-    """Read a mesh, or a cloud of points (N, 3) float64, by the suffix of its file.
+    """Read a mesh, or a cloud of points (N, 3) float64, depending on the suffix of its file.
 
     An npz file has ``points`` (N, 3 or more), of which the first three columns are read; or ``vertices`` (V, 3) and
     ``faces`` (F, 3), which count from 0. A PLY file without faces is a cloud. See ``read_off`` for OFF.
@@ -79,7 +79,7 @@ def _read_npz(path: Path) -> Shape:
 
 @dataclass(frozen=True)
 class Property:
-    """What an element of a PLY file has: its name, the kind of its numbers, and of their count where it is a list."""
+    """A property of a PLY element: its name, the type of its numbers, and that of their count if it is a list."""
 
     name: str
     kind: str
@@ -96,13 +96,13 @@ class Element:
 
 
 def read_ply(path: Path) -> Shape:
-    """Read the vertices and faces of a PLY file, in ASCII or binary of either order.
+    """Read the vertices and faces of a PLY file, in ASCII or binary of either byte order.
 
-    Other elements and other properties are passed over. Polygons of more than three corners become triangles, as in
+    Other elements and other properties are skipped. Polygons of more than three corners become triangles, as in
     ``read_off``; a file without faces is a cloud (N, 3) float64.
 
     Raises:
-        ValueError: the file is no PLY file, is cut off, or has no vertices, or faces of no vertices.
+        ValueError: the file is not a PLY file, is cut off, or has no vertices, or faces with invalid corners.
 
     Source: Turk 1994, "The PLY Polygon File Format".
     """
@@ -115,8 +115,8 @@ def read_ply(path: Path) -> Shape:
         places = [_place(element, name, path) for name in "xyz"] if element.name == "vertex" else []
         corners = next((i for i, each in enumerate(element.properties) if each.name in CORNERS), None)
         if element.name == "face" and corners is None and element.count:
-            raise ValueError(f"{path} has faces without a list vertex_indices: write them")
-        if element.count and not element.properties:  # which would be read without end, from nothing
+            raise ValueError(f"{path} has faces without a list vertex_indices: write it again with one")
+        if element.count and not element.properties:  # reading them would take no bytes and never end
             raise ValueError(f"{path} has {element.count:,} elements {element.name} without a property: write it again")
         for number in range(element.count):
             values = read(element, number)
@@ -144,10 +144,10 @@ def read_ply(path: Path) -> Shape:
 
 
 def _header(path: Path, raw: bytes) -> tuple[str, list[Element], int]:
-    """Order of bytes, empty for ASCII; the elements; and where their data begin."""
+    """The byte order, empty for ASCII; the elements; and where their data begin."""
     end = raw.find(b"end_header")
     if not raw.startswith(b"ply") or end < 0:
-        raise ValueError(f"{path} is no PLY file, which begins with ply and has a header up to end_header")
+        raise ValueError(f"{path} is not a PLY file, which begins with ply and has a header up to end_header")
     order, elements = None, list[Element]()
     for number, line in enumerate(raw[:end].decode("ascii", "replace").splitlines(), 1):
         match line.split():
@@ -163,7 +163,7 @@ def _header(path: Path, raw: bytes) -> tuple[str, list[Element], int]:
                 elements[-1].properties.append(Property(name, NUMBERS[kind]))
             case _:
                 raise ValueError(
-                    f"{path} line {number} is {line!r:.80}, which no header of a PLY file has: write it again"
+                    f"{path} line {number} is {line!r:.80}, which is not valid in a PLY header: write it again"
                 )
     if order is None:
         raise ValueError(f"{path} has no line with its format, such as 'format ascii 1.0': write it again")
@@ -180,7 +180,7 @@ def _count(value: float) -> int:
     """How many numbers a list has.
 
     Raises:
-        ValueError: no such number.
+        ValueError: it is not a whole number of at least 0.
     """
     if not (float(value).is_integer() and value >= 0):
         raise ValueError
@@ -222,7 +222,7 @@ def _in_words(path: Path, raw: bytes, start: int) -> Reader:
         if place != len(words):
             said = b" ".join(words).decode("ascii", "replace")
             raise ValueError(
-                f"{path} line {at} is {said!r:.80}, expected the numbers that the header tells: fetch it again"
+                f"{path} line {at} is {said!r:.80}, expected the numbers that the header describes: fetch it again"
             )
         return values
 

@@ -1,1 +1,1 @@
-"""Text sets: published files, the hub, words and their vectors, and a made-up language for trials."""
+"""Text sets: published files, the hub, words and their vectors, and a synthetic corpus for trials."""

@@ -1,6 +1,6 @@
 """Decode the published files of the text sets: IMDb, Jigsaw's toxic comments, Yelp, SST-2 and GoEmotions.
 
-Every reader looks into several folders, takes the first that has the training file, and returns the training and the
+Every reader searches several folders, takes the first that has the training file, and returns the training and the
 test examples: texts, and labels (N,) int64 or (N, L) float32 of zeros and ones. Errors name the file and the line.
 """
 
@@ -19,12 +19,12 @@ from recipes.data.text.rows import Quoted, Tabbed, binary, expect, folder_with, 
 Examples = tuple[Sequence[str], Tensor]
 
 YELP_FORM = 1
-"""Of what is kept of Yelp: another number where reviews are read otherwise."""
+"""Version of the cached reviews of Yelp: change it when they are read differently."""
 SIDES = ("neg", "pos")
 REVIEW_FILE = re.compile(r"(train|test)/(neg|pos)/(\d+)_\d+\.txt")
 SENTENCE = re.compile(r"([^\t]+)\t([01])")
 MOST_REVIEW, MOST = 2**20, 2**31
-"""Bytes of a review and of the unpacked archive at most; the longest published review has 14 kB, the archive 500 MB."""
+"""Most bytes of a review and of the unpacked archive; the longest published review has 14 kB, the archive 500 MB."""
 TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 EMOTIONS = (
     "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
@@ -44,7 +44,7 @@ def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
     Raises:
         FileNotFoundError: no folder has it.
-        ValueError: a file has another name or is no UTF-8, a split lacks a class, or the archive is damaged.
+        ValueError: a file has an unexpected name or is not UTF-8, a split lacks a class, or the archive is damaged.
 
     Source: Maas et al. 2011, https://ai.stanford.edu/~amaas/data/sentiment
     """
@@ -56,7 +56,7 @@ def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
     for name, raw in _review_files(place):
         match = REVIEW_FILE.fullmatch(name)
         if match is None:
-            raise ValueError(f"{place / name} is no review: expected a name like 0_9.txt, the number and the stars")
+            raise ValueError(f"{place / name} is not a review: expected a name like 0_9.txt, the number and the stars")
         split, side, number = match.groups()
         found[split].append((SIDES.index(side), int(number), text_of(raw, f"{place / name}")))
     train, test = (_sorted_reviews(reviews, f"{place}", split) for split, reviews in found.items())
@@ -64,14 +64,14 @@ def read_imdb(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
 
 def read_toxic(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
-    """Read Jigsaw's ``train.csv``, and the rows of ``test.csv`` to which ``test_labels.csv`` gives no -1.
+    """Read Jigsaw's ``train.csv``, and the rows of ``test.csv`` whose labels in ``test_labels.csv`` are not -1.
 
     Returns:
         training and test texts, and labels (N, 6) float32 in the order of ``TOXIC``.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged, with the line.
+        ValueError: a file is damaged; the message names the line.
 
     Source: https://www.kaggle.com/c/jigsaw-toxic-comment-classification-challenge
     """
@@ -87,7 +87,7 @@ def read_toxic(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
     test = []
     for place, (key, text) in table(folder / "test.csv", ("id", "comment_text")):
         if key not in labels:
-            raise ValueError(f"{place} has the id {key}, of which test_labels.csv has no or no second row")
+            raise ValueError(f"{place} has the id {key}, for which test_labels.csv has no row, or no second one")
         flags = labels.pop(key)
         if flags is not None:
             test.append((text, flags))
@@ -97,21 +97,21 @@ def read_toxic(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
 
 def read_yelp(bases: tuple[Path, ...], classes: int, cache: Path | None = None) -> tuple[Examples, Examples]:
-    """Read ``train.csv`` and ``test.csv`` without header: a label from 1, a title or none, and a text.
+    """Read ``train.csv`` and ``test.csv`` without a header: a label from 1, an optional title, and a text.
 
-    A title is put before the text. See ``unescaped`` for what is undone in both. Full files have 650,000 reviews.
+    A title is put before the text. ``unescaped`` is applied to both.
 
     Args:
         bases: folders that may hold the files.
         classes: number of labels.
-        cache: folder in which texts are kept, and read when they are needed; they are held in memory if None.
+        cache: folder in which texts are cached and read on demand; they are held in memory if None.
 
     Returns:
         training and test texts, and labels (N,) int64 from 0.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged or has labels above ``classes``, with the line.
+        ValueError: a file is damaged or has labels above ``classes``; the message names the line.
 
     Source: Zhang et al. 2015, "Character-level Convolutional Networks for Text Classification"
     """
@@ -122,16 +122,16 @@ def read_yelp(bases: tuple[Path, ...], classes: int, cache: Path | None = None) 
 
 
 def read_sst2(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
-    """Read ``train.tsv`` and ``test.tsv`` without header: a sentence, a tab, and 0 or 1.
+    """Read ``train.tsv`` and ``test.tsv`` without a header: a sentence, a tab, and 0 or 1.
 
-    A line may hold several of these, with no break in between: a copy of the test file that is in use has such a line.
+    A line may hold several of these with no break in between: a copy of the test file in circulation has such a line.
 
     Returns:
         training and test texts, and labels (N,) int64, 1 for a positive sentence.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged, with the line.
+        ValueError: a file is damaged; the message names the line.
 
     Source: Socher et al. 2013, "Recursive Deep Models for Semantic Compositionality Over a Sentiment Treebank"
     """
@@ -148,14 +148,14 @@ def read_sst2(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
 
 
 def read_goemotions(bases: tuple[Path, ...]) -> tuple[Examples, Examples]:
-    """Read ``train.tsv`` and ``test.tsv`` without header: a text, the numbers of its labels, and an id.
+    """Read ``train.tsv`` and ``test.tsv`` without a header: a text, the numbers of its labels, and an id.
 
     Returns:
         training and test texts, and labels (N, 28) float32 in the order of ``EMOTIONS``.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged, with the line.
+        ValueError: a file is damaged; the message names the line.
 
     Source: Demszky et al. 2020, "GoEmotions: A Dataset of Fine-Grained Emotions"
     """
@@ -185,7 +185,7 @@ def many_hot(labels: Sequence[Sequence[int]], classes: int) -> Tensor:
 
 
 def unescaped(text: str) -> str:
-    r"""Put line breaks for backslash n, and quotes for backslash quote, as the Yelp files have them.
+    r"""Undo the escapes of the Yelp files: backslash n becomes a line break, and backslash quote a quote.
 
     >>> unescaped(r'a \"good\" one\n')
     'a "good" one\n'
@@ -216,7 +216,7 @@ def _review_rows(path: Path, known: dict[str, int]) -> Iterator[dict[str, Any]]:
 
 
 def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name under ``aclImdb`` and contents of the labelled reviews in a folder or an archive."""
+    """Yield the name under ``aclImdb`` and the contents of the labelled reviews in a folder or an archive."""
     if place.is_dir():
         for path in (path for side in SIDES for path in place.glob(f"*/{side}/*.txt") if not is_hidden(path)):
             yield path.relative_to(place).as_posix(), path.read_bytes()
@@ -231,7 +231,7 @@ def _review_files(place: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _sorted_reviews(reviews: list[tuple[int, int, str]], place: str, split: str) -> Examples:
-    """Sort class, number and text of the reviews of a split, which must have both classes."""
+    """Sort the reviews of a split by class, number and text; it must have both classes."""
     ordered = sorted(reviews)
     missing = [side for label, side in enumerate(SIDES) if not any(review[0] == label for review in ordered)]
     if missing:
@@ -240,12 +240,12 @@ def _sorted_reviews(reviews: list[tuple[int, int, str]], place: str, split: str)
 
 
 def _numbered(texts: list[str], labels: list[int]) -> Examples:
-    """Return examples of one label each."""
+    """Return examples with one label each."""
     return tuple(texts), torch.tensor(labels, dtype=torch.int64)
 
 
 def _as_flags(rows: list[tuple[str, list[float]]]) -> Examples:
-    """Return examples of the six toxic labels."""
+    """Return examples with the six toxic labels."""
     return tuple(text for text, _ in rows), torch.tensor([flags for _, flags in rows]).view(-1, len(TOXIC))
 
 

@@ -39,15 +39,15 @@ LONGEST = 6
 def synthetic(per_class: int, *, seed: int) -> Examples:
     """Write reviews of one to six sentences, most of whose opinions are those of their class.
 
-    Some sentences deny the other opinion, and some have none, so words alone do not tell all. The texts, of 3 to 60
-    words, differ from each other and follow from ``seed`` alone: the global random states play no part.
+    Some sentences deny the other opinion, and some have none, so words alone do not decide the class. The texts, of 3
+    to 60 words, all differ and depend on ``seed`` alone: the global random states play no part.
 
     Args:
         per_class: number of texts of each class.
         seed: of the draws.
 
     Returns:
-        texts, negative ones and positive ones in turn, and labels (2 * per_class,) int64, 1 for a positive one.
+        texts, negative and positive ones in turn, and labels (2 * per_class,) int64, 1 for a positive one.
 
     Raises:
         ValueError: ``per_class`` is below 1.
@@ -68,7 +68,7 @@ def synthetic(per_class: int, *, seed: int) -> Examples:
 
 
 def _review(label: int, draw: random.Random) -> str:
-    """Write sentences of which more have the opinion of ``label`` than the other one."""
+    """Write sentences, more of them with the opinion of ``label`` than with the other."""
     sentences = draw.randint(1, LONGEST)
     others = draw.randint(0, (sentences - 1) // 2)
     asides = draw.randint(0, sentences - 2 * others - 1)
@@ -82,13 +82,13 @@ def _review(label: int, draw: random.Random) -> str:
 
 
 def _opinion(label: int, draw: random.Random) -> str:
-    """Write a sentence that says ``label``, or denies the other."""
+    """Write a sentence that states the opinion of ``label``, or denies the other."""
     if draw.random() < 0.25:
         return _filled(draw.choice(DENIALS), {**SHARED, **OPINIONS[1 - label]}, draw)
     return _filled(draw.choice(STATEMENTS), {**SHARED, **OPINIONS[label]}, draw)
 
 
 def _filled(pattern: str, words: Mapping[str, Sequence[str]], draw: random.Random) -> str:
-    """Put a word for each name in ``pattern``, and a capital at its start."""
+    """Replace each name in ``pattern`` by a word, and capitalise the sentence."""
     sentence = pattern.format_map({name: draw.choice(choices) for name, choices in words.items()})
     return sentence[0].upper() + sentence[1:]

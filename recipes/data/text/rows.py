@@ -1,4 +1,4 @@
-"""Rows of published tables: where the files are, their fields, and labels, each with the file and line for errors."""
+"""Rows of published tables: their files, fields and labels, each with its file and line for errors."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -9,19 +9,19 @@ from recipes.data.files import UTF8, check_encoding, check_text, listed
 
 
 class Quoted(csv.excel):
-    """Commas, and quotes that are doubled inside a field."""
+    """Fields separated by commas, with quotes doubled inside a field."""
 
     strict = True
 
 
 class Tabbed(csv.excel_tab):
-    """Tabs, and quotes that mean nothing."""
+    """Fields separated by tabs, in which quotes mean nothing."""
 
     quoting = csv.QUOTE_NONE
 
 
 def folder_with(bases: tuple[Path, ...], *names: str) -> Path:
-    """Return the first of ``bases`` that has the first of ``names``, and must have them all."""
+    """Return the first of ``bases`` that has the first of ``names``; it must have them all."""
     base = next((base for base in bases if (base / names[0]).is_file()), None)
     if base is None:
         raise FileNotFoundError(f"{listed(bases)} lacks {', '.join(names)}")
@@ -32,7 +32,7 @@ def folder_with(bases: tuple[Path, ...], *names: str) -> Path:
 
 
 def table(path: Path, header: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    """Yield place and fields of the rows under the header of a csv file."""
+    """Yield the place and the fields of the rows under the header of a csv file."""
     rows = rows_of(path, Quoted)
     place, first = next(rows, (f"{path} line 1", []))
     if tuple(first) != header:
@@ -43,7 +43,7 @@ def table(path: Path, header: tuple[str, ...]) -> Iterator[tuple[str, list[str]]
 
 
 def rows_of(path: Path, dialect: type[csv.Dialect]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the place, which is file and line for errors, and the fields of each row of a file."""
+    """Yield the place (file and line, for errors) and the fields of each row of a file."""
     with path.open("rb") as file:
         check_encoding(file.read(4), f"{path}")
     with path.open(encoding=UTF8, newline="") as file, _fields_of(path.stat().st_size):
@@ -58,11 +58,11 @@ def rows_of(path: Path, dialect: type[csv.Dialect]) -> Iterator[tuple[str, list[
                 f"{path} line {line} cannot be read ({error}), expected quotes in pairs: fetch it again"
             ) from error
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no UTF-8 after line {reader.line_num} ({error}): fetch it again") from error
+            raise ValueError(f"{path} is not UTF-8 after line {reader.line_num} ({error}): fetch it again") from error
 
 
 def _lines(file: Iterable[str], path: Path) -> Iterator[str]:
-    """Yield the lines of a file, checked before quotes and commas are looked for."""
+    """Yield the lines of a file, each checked before it is parsed."""
     for number, line in enumerate(file, 1):
         check_text(line, f"{path} line {number}")
         yield line
@@ -70,7 +70,7 @@ def _lines(file: Iterable[str], path: Path) -> Iterator[str]:
 
 @contextmanager
 def _fields_of(size: int) -> Iterator[None]:
-    """Let fields have any length that a file of some size can hold; the module's limit, of 131,072, is one for all."""
+    """Allow fields as long as a file of this size can hold; the limit, 131,072 by default, is global to `csv`."""
     before = csv.field_size_limit()
     csv.field_size_limit(max(before, size))
     try:

@@ -1,6 +1,6 @@
 """Text classification sets: those of the FMix paper, two more, and a corpus from a grammar.
 
-They are held in memory, but for the large ones, Yelp's, which are kept in a cache and read when they are needed.
+They are held in memory, except for the large ones, Yelp's, which are kept in a cache and read on demand.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,14 +31,14 @@ SENTIMENT = ("negative", "positive")
 
 @dataclass(frozen=True)
 class TextFacts:
-    """What is known of a public set before its files are read.
+    """Facts about a public set, known before its files are read.
 
     Args:
         classes: name of each class.
         style: how its texts are split into words.
         url: where it comes from.
-        folders: where it usually lies under a folder of several sets.
-        read: folders in which it may be, and a cache if it is large, to its training and test examples.
+        folders: where it usually is in a folder of several sets.
+        read: reads its training and test examples from folders in which it may be, with a cache if it is large.
         hub: where it lives on the Hugging Face hub, if it does.
         large: whether its texts are kept in a cache.
     """
@@ -106,18 +106,18 @@ FACTS = {
 }
 NAMES = (*FACTS, "synthetic")
 TABLES = ("csv", "jsonl")
-"""Forms of your own tables, which ``recipes.data.text.tables`` reads."""
+"""Formats of your own tables, which ``recipes.data.text.tables`` reads."""
 
 
 @dataclass(frozen=True, eq=False)
 class TextSet:
-    """A labelled text set with what its words need.
+    """A labelled text set, and how its texts are split into words.
 
     Args:
         name: name of the set, extended by ``subset``.
         train_x: N training texts.
-        train_y: training labels: class numbers (N,) int64 of three or more classes that exclude each other, else
-            (N, L) float32 of zeros and ones. L is 1 for two classes, of which 1 is the second, and otherwise the
+        train_y: training labels: class numbers (N,) int64 for three or more mutually exclusive classes, else
+            (N, L) float32 of zeros and ones. L is 1 for two classes, where a 1 means the second, and otherwise the
             number of classes, of which a text may have several or none.
         test_x: M test texts.
         test_y: test labels, in the same form.
@@ -157,7 +157,7 @@ def load(name: str, *, root: Path | None = None, hub: bool = False, cache: Path 
             ``root`` and ``hub`` play no part).
         root: folder of the published files, or its parent. See ``recipes.data.text.files`` for the files.
         hub: fetch the set from the Hugging Face hub instead. SST-2 is then GLUE's, with its validation split as test.
-        cache: folder in which texts of Yelp's files are kept and read when they are needed; nothing is kept if None.
+        cache: folder in which texts of Yelp's files are cached and read on demand; nothing is cached if None.
 
     Raises:
         ValueError: the name is unknown, options contradict each other, or a file is damaged.
@@ -184,8 +184,8 @@ def load(name: str, *, root: Path | None = None, hub: bool = False, cache: Path 
 def subset(data: TextSet, size: int, *, seed: int = 0) -> TextSet:
     """Keep ``size`` training texts, drawn without replacement, in their original order.
 
-    Where a text has one class, classes get equal shares; the first ones get one more if ``size`` is no multiple of
-    their number. Where a text may have several, the draw is plain. It depends on ``seed`` alone: the global random
+    If each text has one class, classes get equal shares; the first ones get one more if ``size`` is not a multiple of
+    their number. If a text may have several, the draw ignores them. It depends on ``seed`` alone: the global random
     state is neither used nor changed. The test split stays whole, and the name says what was kept.
 
     Args:
@@ -194,7 +194,7 @@ def subset(data: TextSet, size: int, *, seed: int = 0) -> TextSet:
         seed: of the draw.
 
     Raises:
-        ValueError: ``size`` is below 1, or there are not as many texts, or not of a class.
+        ValueError: ``size`` is below 1, or there are too few texts, or too few of a class.
 
     >>> subset(load("synthetic"), 10).train_y.sum().item()
     5.0
@@ -209,7 +209,7 @@ def subset(data: TextSet, size: int, *, seed: int = 0) -> TextSet:
 
 
 def _check(split: str, x: Sequence[str], y: Tensor, classes: int) -> None:
-    """Raise unless ``y`` has the form and the values of labels of the texts ``x``, of which there must be some."""
+    """Raise unless there are texts ``x``, and ``y`` has the form and the values of their labels."""
     columns = 1 if classes == 2 else classes
     numbers = classes > 2 and y.dtype == torch.int64 and y.shape == (len(x),)
     flags = y.dtype == torch.float32 and y.shape == (len(x), columns)
@@ -246,7 +246,7 @@ def _balanced(data: TextSet, order: Tensor, size: int) -> Tensor:
 
 
 def _from_files(name: str, facts: TextFacts, root: Path | None, cache: Path | None) -> tuple[Examples, Examples]:
-    """Read the published files of ``name`` from ``root`` or the folders under it where they are usually put."""
+    """Read the published files of ``name`` from ``root`` or the folders under it where they usually are."""
     remedy = f"get {name} from {facts.url} and give its folder with --data-root DIR"
     if facts.hub is not None:
         remedy = f"{remedy}, or fetch {facts.hub.repo} with --hub"
@@ -263,8 +263,8 @@ def _from_hub(name: str, facts: TextFacts) -> tuple[Examples, Examples]:
     """Fetch ``name`` from the hub."""
     if facts.hub is None:
         raise ValueError(
-            f"hub=True cannot fetch {name!r}, which the hub has not: get it from {facts.url} and give its folder with "
-            "--data-root DIR"
+            f"hub=True cannot fetch {name!r}, which is not on the hub: get it from {facts.url} and give its folder "
+            "with --data-root DIR"
         )
     return read_texts(facts.hub, len(facts.classes))
 
@@ -275,7 +275,7 @@ def _as_column(y: Tensor) -> Tensor:
 
 
 def _synthetic() -> TextSet:
-    """Return the corpus of one seed, whose last sixth is the test."""
+    """Return the corpus of one seed, whose last sixth is the test split."""
     x, y = synthetic(600, seed=0)
     y = _as_column(y)
     return TextSet("synthetic", x[:1000], y[:1000], x[1000:], y[1000:], SENTIMENT, "basic")

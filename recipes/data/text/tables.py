@@ -1,4 +1,4 @@
-"""One's own texts: a csv or jsonl file with named columns, of one label or of several of 0 and 1."""
+"""Your own texts: a csv or jsonl file with named columns, with one label or several that are 0 or 1."""
 
 import json
 import re
@@ -26,8 +26,8 @@ class Columns:
         labels: of the label, or of several labels, each 0 or 1.
 
     Raises:
-        ValueError: there is no label, a column is named twice, or there are two labels, which sets of two classes that
-            exclude each other have the form of.
+        ValueError: there is no label, a column is named twice, or there are two labels, the form of two mutually
+            exclusive classes.
     """
 
     text: str
@@ -35,10 +35,10 @@ class Columns:
 
     def __post_init__(self) -> None:
         if not self.labels or len({self.text, *self.labels}) <= len(self.labels):
-            raise ValueError(f"labels={self.labels} must be one column or more, each once, and not {self.text!r}")
+            raise ValueError(f"labels={self.labels} must be one or more columns, each once, and not {self.text!r}")
         if len(self.labels) == 2:
             raise ValueError(
-                f"labels={self.labels} must be one column, or three or more of 0 and 1: make one of the two"
+                f"labels={self.labels} must be one column, or three or more of 0 and 1: combine the two into one"
             )
 
 
@@ -54,18 +54,19 @@ class Row:
 def load(kind: str, root: Path | None, columns: Columns, split: Split) -> TextSet:
     r"""Load texts and labels from a table.
 
-    Texts are split into words in the style ``"basic"``. Values of one label become classes in order, numbers by their
-    size. Rows without a text or label are refused. Without a group a row is split by the hash of its text.
+    Texts are split into words in the style ``"basic"``. The values of a single label become sorted classes, whole
+    numbers by value. Rows without a text or label are refused. Without a group, a row is split by the hash of its text.
 
     Args:
         kind: ``"csv"``, with commas and a header, or ``"jsonl"``, with an object in each line.
-        root: a file, or a folder with ``train.csv`` and ``test.csv``, or the same of jsonl.
-        columns: which to read; others are left alone.
+        root: a file, or a folder with ``train.csv`` and ``test.csv``, or the same in jsonl.
+        columns: which to read; others are ignored.
         split: of a file; ``split.group`` names a column.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a file is damaged, lacks a column or a value, has fewer than two classes, or cannot be split so.
+        ValueError: a file is damaged, lacks a column or a value, has fewer than two classes, or cannot be split
+            this way.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +100,7 @@ def load(kind: str, root: Path | None, columns: Columns, split: Split) -> TextSe
     classes = columns.labels if len(columns.labels) > 1 else _sorted({row.labels[0] for row in rows})
     if len(classes) < 2:
         raise ValueError(
-            f"{files[0][1]} has the label {classes[0]!r} alone, expected two or more: choose another column"
+            f"{files[0][1]} has only the label {classes[0]!r}, expected two or more: choose another column"
         )
     train, test = (
         _examples([row for row, each in zip(rows, tests, strict=True) if each is side], classes, columns)
@@ -123,13 +124,13 @@ def _files(kind: str, root: Path | None) -> list[tuple[str | None, Path]]:
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield place and values of the rows of a csv file under its header."""
+    """Yield the place and the values of the rows of a csv file under its header."""
     rows = rows_of(path, Quoted)
     place, header = next(rows, (f"{path} line 1", []))
     twice = next((name for name in header if header.count(name) > 1), None)
     if not header or twice is not None:
         reason = "no header" if not header else f"the column {twice!r} twice"
-        raise ValueError(f"{place} has {reason}, expected names of columns, each once: mend it")
+        raise ValueError(f"{place} has {reason}, expected names of columns, each once: correct it")
     for place, row in rows:
         if row:  # an empty line has no fields
             expect(row, tuple(header), place)
@@ -137,29 +138,29 @@ def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield place and values of the lines of a file, each a JSON object."""
+    """Yield the place and the values of the lines of a file, each a JSON object."""
     for number, line in enumerate(text_of(path.read_bytes(), f"{path}").split("\n"), 1):
         place = f"{path} line {number}"
         if not line.strip():
             continue
         try:
             values = json.loads(line)
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits is not JSONDecodeError
-            raise ValueError(f"{place} is not JSON ({error}), expected one object in each line: mend it") from error
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits raises no JSONDecodeError
+            raise ValueError(f"{place} is not JSON ({error}), expected one object in each line: correct it") from error
         if not isinstance(values, dict):
-            raise ValueError(f"{place} is {line.strip()!r:.80}, expected an object with columns: mend it")
+            raise ValueError(f"{place} is {line.strip()!r:.80}, expected an object with columns: correct it")
         yield place, values
 
 
 def _row(place: str, values: dict[str, Any], columns: Columns) -> Row:
-    """A row with what is asked for."""
+    """A row with the columns that are asked for."""
     return Row(
         place, _value(values, columns.text, place), tuple(_value(values, name, place) for name in columns.labels)
     )
 
 
 def _value(values: dict[str, Any], column: str, place: str) -> str:
-    """The value of a column as a text, which must have some characters."""
+    """The value of a column as text, which must not be blank."""
     if column not in values:
         raise ValueError(f"{place} has no column {column!r}, it has {', '.join(values)}: name one of these")
     value = values[column]
@@ -174,7 +175,7 @@ def _value(values: dict[str, Any], column: str, place: str) -> str:
     try:
         said.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{place} has half a character in {column!r} ({error}), as \\ud800 is: mend it") from error
+        raise ValueError(f"{place} has half a character in {column!r} ({error}), like \\ud800: correct it") from error
     return said
 
 
@@ -189,13 +190,13 @@ def _classes_of(row: Row, columns: Columns) -> tuple[str, ...]:
     for name, value in zip(columns.labels, row.labels, strict=True):
         if value not in ("0", "1"):
             raise ValueError(
-                f"{row.place} has {value!r:.80} in {name!r}, expected 0 or 1, as in each of several labels"
+                f"{row.place} has {value!r:.80} in {name!r}, expected 0 or 1, as for each of several labels"
             )
     return tuple(name for name, value in zip(columns.labels, row.labels, strict=True) if value == "1")
 
 
 def _sorted(labels: set[str]) -> tuple[str, ...]:
-    """Classes in order, whole numbers by their size."""
+    """Classes in order, whole numbers by value."""
     whole = all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels)
     return tuple(sorted(labels, key=lambda label: (int(label) if whole else 0, label)))
 

@@ -1,4 +1,4 @@
-"""Lines of the published files of word vectors."""
+"""Lines of published files of word vectors."""
 
 import gzip
 import math
@@ -10,15 +10,15 @@ from typing import Any
 from recipes.data.files import UTF8, check_encoding, check_text
 
 MOST = 2**20
-"""Characters of a line: those of a published vector are some thousand."""
+"""Most characters of a line; a published vector has a few thousand."""
 
 
 def vector_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the place, which is file and line, the word and the unread numbers of every vector.
+    """Yield the place (file and line), the word and the unparsed numbers of every vector.
 
-    A tab is as good as a space. Of a word that is no UTF-8, each wrong byte is a lone surrogate, which no text has. The
-    first number of each vector is looked at, so that a file whose words end otherwise is not taken for one of words
-    that no text has.
+    A tab counts as a space. In a word that is not UTF-8, each wrong byte is a lone surrogate, which no text has. The
+    first number of each vector is checked, so that a file with another separator after the words is not taken for one
+    of words that no text has.
 
     Raises:
         ValueError: see ``recipes.data.text.words.read_vectors``.
@@ -65,7 +65,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def is_broken(word: str) -> bool:
-    """Tell whether a word was no UTF-8."""
+    """Tell whether a word was not UTF-8."""
     return not word.isascii() and any("\udc80" <= character <= "\udcff" for character in word)
 
 

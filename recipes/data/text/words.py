@@ -19,7 +19,7 @@ Style = Literal["toxic", "english", "basic"]
 Splitter = Callable[[str], list[str]]
 
 FORM = 1
-"""Of what is kept: another number where texts are split otherwise."""
+"""Version of what is cached: change it when texts are split differently."""
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
 WIKIPEDIA_WORDS = frozenset({"wikipedia", "article", "articles", "im", "page"})
 
@@ -32,7 +32,7 @@ class Vocabulary:
         words: every word once, ``"<pad>"`` and ``"<unk>"`` first: the number of a word is its place.
 
     Raises:
-        ValueError: the first two words are others, or a word is there twice.
+        ValueError: the first two words are others, or a word occurs twice.
 
     >>> Vocabulary(("<pad>", "<unk>", "good")).encode(["good", "film"])
     tensor([2, 1])
@@ -49,12 +49,12 @@ class Vocabulary:
 
     @classmethod
     def of(cls, texts: Iterable[Sequence[str]], *, least: int = 1, most: int | None = None) -> "Vocabulary":
-        """Number the words of texts by falling frequency, and equally frequent ones by alphabet.
+        """Number the words of texts by descending frequency, equally frequent ones alphabetically.
 
         Args:
             texts: words of each text, as from ``split_words``.
             least: how often a word must occur.
-            most: number of words to keep, beside the padding and the unknown word.
+            most: number of words to keep, besides the padding and the unknown word.
 
         Raises:
             ValueError: ``least`` or ``most`` is below 1.
@@ -72,27 +72,27 @@ class Vocabulary:
     def encode(self, words: Sequence[str]) -> Tensor:
         """Return the numbers (T,) int64 of T words.
 
-        A text without any word becomes one unknown word, so that no text is empty. A word of a text that reads like
-        the padding is an unknown one.
+        A text without words becomes one unknown word, so that no text is empty. A word that is spelled like the padding
+        is unknown.
         """
         return torch.tensor([self._numbers.get(word, 1) for word in words] or [1])
 
     def decode(self, numbers: Tensor) -> list[str]:
-        """Return the words of numbers (T,) int64, padding among them.
+        """Return the words of numbers (T,) int64, including padding.
 
         Raises:
-            ValueError: a number is no word's.
+            ValueError: a number belongs to no word.
         """
         wrong = numbers[(numbers < 0) | (numbers >= len(self.words))]
         if len(wrong):
             raise ValueError(
-                f"numbers has {int(wrong[0])}, expected 0 to {len(self.words) - 1}: it is not encoded here"
+                f"numbers has {int(wrong[0])}, expected 0 to {len(self.words) - 1}: this vocabulary did not encode it"
             )
         return [self.words[number] for number in numbers.tolist()]
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        """Return the numbers of all words but the padding."""
+        """Return the numbers of all words except the padding."""
         return {word: number for number, word in enumerate(self.words) if number > 0}
 
 
@@ -101,10 +101,10 @@ class Vectors:
     """Vectors of a vocabulary.
 
     Args:
-        table: vectors (V, D) float32; zeros for the padding, the unknown word, and words of which none is known.
+        table: vectors (V, D) float32; zeros for the padding, the unknown word, and words without a known vector.
         found: number of words whose vector is known.
-        skipped: file and line of each vector that was passed over, and why: its word is one of the vocabulary and was
-            there before, or is no UTF-8.
+        skipped: file and line of each vector that was skipped, and why: its word is in the vocabulary and occurred
+            before, or is not UTF-8.
     """
 
     table: Tensor = field(repr=False)
@@ -113,7 +113,7 @@ class Vectors:
 
 
 class StoredVectors(Protocol):
-    """What is used of ``torchtext.vocab.Vectors``: places of words, their vectors (N, D), and D."""
+    """The part of ``torchtext.vocab.Vectors`` that is used: places of words, their vectors (N, D), and D."""
 
     stoi: Mapping[str, int]
     vectors: Tensor
@@ -159,7 +159,7 @@ def encode_all(texts: Iterable[str], style: Style, vocabulary: Vocabulary, *, mo
         texts: N texts.
         style: see ``split_words``.
         vocabulary: the words that are known.
-        most: number of words after which a text is cut (an ``<eos>`` too), or ``None``.
+        most: number of words after which a text is cut (including ``<eos>``), or ``None``.
 
     Returns:
         numbers (T,) int64 of each text, with T at least 1: see ``Vocabulary.encode``.
@@ -172,7 +172,7 @@ def encode_all(texts: Iterable[str], style: Style, vocabulary: Vocabulary, *, mo
 
 
 def kept_words(texts: Texts, style: Style, cache: Path) -> Vocabulary:
-    """The vocabulary of texts that are kept in a file, counted once and kept beside it.
+    """The vocabulary of cached texts, counted once and cached beside them.
 
     Raises:
         ValueError: the style is unknown, or the file is damaged.
@@ -190,7 +190,7 @@ def kept_words(texts: Texts, style: Style, cache: Path) -> Vocabulary:
 
 
 def kept_numbers(texts: Texts, style: Style, vocabulary: Vocabulary, *, most: int | None, cache: Path) -> Ragged:
-    """The numbers of ``encode_all`` of texts that are kept in a file, made once and kept beside it.
+    """The numbers of cached texts, as of ``encode_all``, made once and cached beside them.
 
     Raises:
         ValueError: see ``encode_all``, or the file is damaged.
@@ -209,10 +209,10 @@ def kept_numbers(texts: Texts, style: Style, vocabulary: Vocabulary, *, most: in
 def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
     """Read the vectors of the words of a vocabulary from a GloVe or fastText text file, plain or gzipped.
 
-    The file has one word a line, with its D numbers, and may start with a line of two numbers, how many vectors it has
-    and D. What stands between them is a space or a tab. It is read line by line. If a word is there twice, its first
-    vector is taken. Numbers of words outside the vocabulary are counted, and but for the first not read. A word may
-    contain spaces, but not the first one, nor if its last part reads like a number.
+    The file has one word per line, with its D numbers, and may start with a line of two numbers: how many vectors it
+    has, and D. Words and numbers are separated by a space or a tab. The file is read line by line. If a word occurs
+    twice, its first vector is taken. Numbers of words outside the vocabulary are counted, but only the first is parsed.
+    Words may contain spaces, except for the first word and any whose last part reads like a number.
 
     Args:
         path: the file.
@@ -220,8 +220,8 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, in another encoding than UTF-8 or has no vectors, or a vector has another
-            dimension than the first or what is no finite number, with the line.
+        ValueError: the file is damaged, not in UTF-8 or has no vectors, or a vector has another dimension than the
+            first or a number that is not finite; the message names the line.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -234,9 +234,9 @@ def read_vectors(path: Path, vocabulary: Vocabulary) -> Vectors:
     for place, word, numbers in vector_lines(path):
         dim = len(numbers)
         if is_broken(word):
-            skipped.append(f"{place}: a word that is no UTF-8")
+            skipped.append(f"{place}: a word that is not UTF-8")
         elif word in wanted and wanted[word] in rows:
-            skipped.append(f"{place}: {word!r}, which was there before")
+            skipped.append(f"{place}: {word!r}, which occurred before")
         elif word in wanted:
             rows[wanted[word]] = finite(numbers, place)
     if not dim:
@@ -251,18 +251,18 @@ def of_torchtext(vectors: StoredVectors, vocabulary: Vocabulary) -> Vectors:
     """Look the words of a vocabulary up in vectors of torchtext, such as ``torchtext.vocab.FastText("simple")``.
 
     Args:
-        vectors: ``torchtext.vocab.Vectors``, or what has its ``stoi``, ``vectors`` (N, D) and ``dim``.
+        vectors: ``torchtext.vocab.Vectors``, or an object with its ``stoi``, ``vectors`` (N, D) and ``dim``.
         vocabulary: words whose vectors are kept.
 
     Raises:
-        ValueError: a vector has what is no finite number.
+        ValueError: a vector has a number that is not finite.
     """
     known = [(number, vectors.stoi[word]) for word, number in _wanted(vocabulary).items() if word in vectors.stoi]
     table = torch.zeros(len(vocabulary.words), vectors.dim)
     table[[number for number, _ in known]] = vectors.vectors[[place for _, place in known]].float()
     wrong = (~table.isfinite()).any(1).nonzero()
     if len(wrong):
-        raise ValueError(f"vectors of {vocabulary.words[int(wrong[0])]!r} are not finite: load them anew")
+        raise ValueError(f"vectors of {vocabulary.words[int(wrong[0])]!r} are not finite: load them again")
     return Vectors(table, len(known))
 
 
@@ -283,7 +283,7 @@ def _tokenizers() -> Any:
 
 
 def _toxic() -> Splitter:
-    """Return the splitter of style "toxic"; four separators are whitespace to Python and not to the tokenizers."""
+    """Return the splitter of style "toxic"; four separators are whitespace to Python but not to the tokenizers."""
     tokenizers = _tokenizers()
     try:
         from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
@@ -317,5 +317,5 @@ def _basic() -> Splitter:
 
 
 def _wanted(vocabulary: Vocabulary) -> dict[str, int]:
-    """Return the numbers of the words that have vectors: all but the padding and the unknown word."""
+    """Return the numbers of the words that have vectors: all except the padding and the unknown word."""
     return {word: number for number, word in enumerate(vocabulary.words) if number > 1}

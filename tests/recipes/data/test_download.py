@@ -55,7 +55,7 @@ def test_a_file_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (TimeoutError("slow"), ConnectionError, "cannot be fetched .*slow"),
         (Response(b"abc", "https://host/a", 4), ConnectionError, "broke off after 3 of 4 bytes: try again"),
         (Response(b"abc", "http://host/a"), ValueError, "would come from http://host/a, expected https"),
-        (Response(b"abd", "https://host/a"), ValueError, "SHA-256 a52d159f.*, published is ba7816bf"),
+        (Response(b"abd", "https://host/a"), ValueError, "SHA-256 a52d159f.*, expected ba7816bf"),
     ],
     ids=["unreachable", "slow", "cut off", "not https", "another"],
 )

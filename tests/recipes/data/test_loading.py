@@ -102,7 +102,7 @@ def test_accelerate_deals_out_every_sample_once(processes: int, workers: int) ->
 
 
 def test_what_cannot_be_shared_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 samples are fewer than the 3 processes: start fewer of them"):
+    with pytest.raises(ValueError, match="2 samples are fewer than the 3 processes: start fewer processes"):
         Dealt(BatchSampler(range(2), 4, drop_last=False), 3)
     with pytest.raises(ValueError, match=r"batch_size=1 with 5 samples does not give .*--batch-size to 2 or more"):
         Dealt(BatchSampler(range(5), 1, drop_last=False), 3)

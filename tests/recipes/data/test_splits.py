@@ -98,7 +98,7 @@ def test_a_list_names_samples_or_groups(tmp_path: Path) -> None:
 
 def test_samples_on_both_sides_are_named(tmp_path: Path) -> None:
     root = tree(tmp_path, "train/a/0.wav=same", "train/a/1.wav", "test/a/2.wav=same", "test/a/3.wav")
-    with pytest.warns(UserWarning, match=r"^1 test samples are training samples too: test/a/2.wav is train/a/0.wav$"):
+    with pytest.warns(UserWarning, match=r"^1 test samples are also training samples: test/a/2.wav is train/a/0.wav$"):
         split(root, Split())
 
 
@@ -110,15 +110,19 @@ def test_samples_on_both_sides_are_named(tmp_path: Path) -> None:
             Split(group="x"),
             "the group 'x' on both sides, in train/a/x_0.wav and",
         ),
-        (["train/a/0.wav", "test/a/1.wav"], Split(test_share=0.5), r"test_share='0.5' is not for here, which is split"),
+        (
+            ["train/a/0.wav", "test/a/1.wav"],
+            Split(test_share=0.5),
+            r"test_share='0.5' is not for here, which is already split",
+        ),
         (
             ["train/a/0.wav", "test/b/1.wav"],
             Split(),
             "no training sample of the class b, of which test/b/1.wav is a te",
         ),
-        (["train/a/0.wav", "test/a/1.wav", "val/a/2.wav"], Split(), r"val.a.2.wav lies beside the folders .*: move it"),
-        (["a/0.wav", "1.wav"], Split(), r"1.wav lies beside the folders of the others: move it"),
-        (["a/train/0.wav", "a/1.wav"], Split(), r"a.1.wav lies beside the folders of the others: move it"),
+        (["train/a/0.wav", "test/a/1.wav", "val/a/2.wav"], Split(), r"val.a.2.wav does not fit the layout .*: move it"),
+        (["a/0.wav", "1.wav"], Split(), r"1.wav does not fit the layout of the other files: move it"),
+        (["a/train/0.wav", "a/1.wav"], Split(), r"a.1.wav does not fit the layout of the other files: move it"),
         (["a/0.wav"], Split(test_share=0.999999), "none of 1 samples is a training sample: give another --test-share"),
         (["a/0.wav"], Split(test_share=0.000001), "none of 1 samples is a test sample: give another --test-share"),
         (
@@ -127,7 +131,7 @@ def test_samples_on_both_sides_are_named(tmp_path: Path) -> None:
             "group='speaker' finds nothing in 'a/0.wav': give one that matches every name",
         ),
         (["a/0.wav"], Split(group="(speaker)?"), r"group='\(speaker\)\?' finds nothing in 'a/0.wav'"),
-        (["a/0.wav"], Split(group="("), r"group='\(' is no regular expression \(.*\): mend it"),
+        (["a/0.wav"], Split(group="("), r"group='\(' is not a regular expression \(.*\): correct it"),
     ],
 )
 def test_what_cannot_be_split_is_one_sentence(tmp_path: Path, names: list[str], how: Split, message: str) -> None:
@@ -149,7 +153,9 @@ def test_lists_are_named_with_their_lines(tmp_path: Path) -> None:
 
 
 def test_folders_without_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere is no folder: expected --data-root DIR with DIR/CLASS/FILE"):
+    with pytest.raises(
+        FileNotFoundError, match=r"nowhere is not a folder: expected --data-root DIR with DIR/CLASS/FILE"
+    ):
         files_by_class(tmp_path / "nowhere", (".wav",))
     with pytest.raises(FileNotFoundError, match=r"has no such files: expected .* with files .wav"):
         files_by_class(tree(tmp_path, "a/b.txt"), (".wav",))

@@ -18,12 +18,12 @@ DEFORMATIONS: dict[str, Callable[[], RandomAffine]] = {
     "scale 1.2": lambda: RandomAffine(0, scale=(1.2, 1.2)),
     "scale 1.4": lambda: RandomAffine(0, scale=(1.4, 1.4)),
 }
-"""Rotations and horizontal shears by uniform angles of so many degrees either way, and scales, about the centre.
-Nearest pixels are taken, and black from outside."""
+"""Rotations and horizontal shears by uniform angles of up to this many degrees either way, and scalings, about the
+centre. Values are those of the nearest pixel, and black outside."""
 
 
 def deformed(x: Tensor, name: str, *, seed: int = 0) -> Tensor:
-    """Deform images, each by a draw of its own that follows from `seed`, as torchvision does with pictures of Pillow.
+    """Deform images, each by a draw of its own that depends on `seed`, as torchvision does with Pillow images.
 
     Neither the global random state nor `x` is changed.
 

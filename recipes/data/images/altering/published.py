@@ -18,7 +18,7 @@ URL = "https://github.com/hendrycks/robustness"
 def read_corrupted(root: Path, data: str, name: str, severity: int) -> Examples:
     """Read the images (N, 3, H, W) uint8 of a corruption and severity, and their labels (N,) int64.
 
-    Labels of Tiny-ImageNet-C count the sorted WordNet ids, as those of Tiny-ImageNet here do.
+    Labels of Tiny-ImageNet-C number the sorted WordNet ids, as those of Tiny-ImageNet here do.
 
     Args:
         root: unpacked folder, or its parent.
@@ -31,7 +31,7 @@ def read_corrupted(root: Path, data: str, name: str, severity: int) -> Examples:
         FileNotFoundError: it is not in `root`.
     """
     if data not in FOLDERS:
-        raise ValueError(f"data={data!r} has no published corruptions; {', '.join(FOLDERS)} have: make them instead")
+        raise ValueError(f"data={data!r} has no published corruptions, unlike {', '.join(FOLDERS)}: make them instead")
     folder = root / FOLDERS[data] if (root / FOLDERS[data]).is_dir() else root
     place = folder / name / str(severity) if data == "tiny-imagenet" else folder / f"{name}.npy"
     if not place.exists():
@@ -40,7 +40,7 @@ def read_corrupted(root: Path, data: str, name: str, severity: int) -> Examples:
 
 
 def _read_arrays(file: Path, severity: int, classes: int) -> Examples:
-    """One of five parts of an array (5 N, 32, 32, 3), and of its labels."""
+    """The part of a severity in an array (5 N, H, W, 3), and its labels."""
     place = file.with_name("labels.npy")
     images, labels = mapped(file), mapped(place)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) % len(SEVERITIES):

@@ -26,7 +26,7 @@ def disk(radius: float, blur: float) -> Array:
 
 
 def convolved(x: Array, kernel: Array) -> Array:
-    """Images (N, H, W, C) under an odd kernel, mirrored at the outermost pixels."""
+    """Images (N, H, W, C) filtered by a kernel of odd size, mirrored at the outermost pixels."""
     (down, right), (height, width) = (size // 2 for size in kernel.shape), x.shape[1:3]
     padded = np.pad(x, ((0, 0), (down, down), (right, right), (0, 0)), mode="reflect")
     found = np.zeros_like(x)
@@ -38,7 +38,7 @@ def convolved(x: Array, kernel: Array) -> Array:
 def moved(x: Array, radius: int, sigma: float, degrees: Array) -> Array:
     """Motion blur of images (N, H, W, C) along angles (N,): half a Gaussian of 2 · radius + 1 taps, as ImageMagick's.
 
-    Outside is the nearest pixel.
+    Outside the image, the nearest pixel is repeated.
     """
     n, height, width, _ = x.shape
     weights = np.exp(-0.5 * (np.arange(2 * radius + 1) / sigma) ** 2)
@@ -54,7 +54,7 @@ def moved(x: Array, radius: int, sigma: float, degrees: Array) -> Array:
 
 
 def zoomed(x: Array, factor: float) -> Array:
-    """The middle of square images (N, H, H, C), enlarged to their size: bilinear, from corner to corner as SciPy's."""
+    """The middle of square images (N, H, H, C), enlarged to their size: bilinear, from corner to corner, as SciPy's."""
     side = x.shape[1]
     part = int(np.ceil(side / factor))
     large = round(part * factor)
@@ -72,7 +72,7 @@ def fog(n: int, side: int, decay: float, rng: np.random.Generator) -> Array:
     Args:
         n: number of fields.
         side: cells along an axis.
-        decay: by how much the noise shrinks from one scale to the next.
+        decay: factor by which the noise shrinks from one scale to the next.
         rng: of the noise.
     """
     field, step, noise = np.zeros((n, side, side)), side, 100.0
@@ -96,13 +96,13 @@ def fog(n: int, side: int, decay: float, rng: np.random.Generator) -> Array:
 
 
 def sampled(x: Array, rows: Array, columns: Array, *, twice: bool) -> Array:
-    """Images (N, H, W, C) between pixels, at rows and columns (N, H, W); mirrored outside.
+    """Images (N, H, W, C) sampled between pixels, at rows and columns (N, H, W); mirrored outside.
 
     Args:
         x: images.
         rows: in pixels, from 0.
         columns: in pixels, from 0.
-        twice: whether the outermost pixel stands twice in the mirror image.
+        twice: whether mirroring repeats the outermost pixel.
     """
     image = np.arange(len(x)).reshape(-1, 1, 1)
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)

@@ -1,7 +1,7 @@
-"""Bengali.AI's handwritten graphemes, in the files that Kaggle has them in; each has a root and two diacritics.
+"""Bengali.AI's handwritten graphemes, in Kaggle's files; each has a root and two diacritics.
 
 Source: https://www.kaggle.com/c/bengaliai-cv19. Pictures are changed as in the FMix code (Harris et al. 2020): they are
-inverted, cut to what is written, and resized to 64 x 64.
+inverted, cropped to the writing, and resized to 64 x 64.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ MEAN, STD = (0.0692,), (0.2051,)
 FOLDS = 5
 SIDE = 64
 FAINT = 5
-"""Grey level of inverted pictures up to which nothing is written."""
+"""Grey level of inverted pictures up to which a pixel counts as blank."""
 AT_ONCE = 512
 
 
@@ -43,7 +43,7 @@ def load(
 ) -> ImageSet:
     """Load the graphemes with the labels of one target.
 
-    A fifth of the pictures is for testing, the fold, chosen by the hash of their ids.
+    One fold, a fifth of the pictures chosen by the hash of their ids, is for testing.
 
     Args:
         root: folder with ``train.csv`` and the parquet files.
@@ -53,7 +53,7 @@ def load(
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: ``target`` or ``fold`` is none, or a file is damaged.
+        ValueError: there is no such ``target`` or ``fold``, or a file is damaged.
         ImportError: the package ``pyarrow`` is missing.
     """
     if target not in COLUMNS:
@@ -86,9 +86,9 @@ def fold_of(name: str) -> int:
 
 
 def written(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Invert a picture (H, W) uint8, cut it to what is written, and resize it to (64, 64) without keeping proportions.
+    """Invert a picture (H, W) uint8, crop it to the writing, and resize it to (64, 64) without keeping proportions.
 
-    A picture without anything is only resized.
+    A blank picture is not cropped.
     """
     ink = 255 - pixels
     rows, columns = ((ink > FAINT).any(axis) for axis in (1, 0))
@@ -139,7 +139,7 @@ def _stacked(
 
 
 def _pictures(path: Path, layout: Layout) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    """Names and pixels (H, W) uint8 of the rows of a file, of which some are in memory at once."""
+    """Names and pixels (H, W) uint8 of the rows of a file, a few in memory at a time."""
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:

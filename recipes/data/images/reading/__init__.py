@@ -1,1 +1,1 @@
-"""Reading image files: from a file to pixels, of all files at once or of each when it is needed, and ImageNet."""
+"""Reading image files: from a file to pixels, for all files at once or each on demand, and ImageNet."""

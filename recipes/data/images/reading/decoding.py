@@ -14,9 +14,9 @@ from torch import Tensor
 from recipes.data.files import in_one_line
 from recipes.data.images.pixels import UNDECODABLE, as_seen
 
-ONE_SIZE = "a set must have one size (a folder of images is resized with --side)"
+ONE_SIZE = "all images of a set must have one size (--side resizes a folder of images)"
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
-"""Share of the pixels, and sides to each other, of a random part."""
+"""Ranges of the share of the pixels and of the aspect ratio of a random part."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Square:
 
     Args:
         side: pixels along each axis of the square.
-        shorter: pixels that the shorter side of the image is resized to before the square in the middle is cut out:
-            torchvision's ``Resize`` and ``CenterCrop``.
+        shorter: pixels that the shorter side of the image is resized to before the square in the middle is cut out,
+            as by torchvision's ``Resize`` and ``CenterCrop``.
     """
 
     side: int
     shorter: int
 
     def __call__(self, image: Image.Image, draw: int | None = None) -> Image.Image:
-        """The square in the middle, or with the seed of a draw a random part: torchvision's ``RandomResizedCrop``."""
+        """The square in the middle, or with a draw's seed a random part, as torchvision's ``RandomResizedCrop``."""
         side = self.side
         if draw is not None:
             return self._random(image, draw)
@@ -52,23 +52,23 @@ class Square:
 
 
 def opened(path: Path | str) -> Image.Image:
-    """Decode an image file into RGB, as it is seen.
+    """Decode an image file into RGB, as a viewer shows it.
 
     Raises:
         ValueError: it is damaged.
     """
     try:
-        raw = Path(path).read_bytes()  # Pillow asks a file for as many bytes as a picture claims
+        raw = Path(path).read_bytes()  # Pillow asks a file for as many bytes as a picture claims to have
         with Image.open(io.BytesIO(raw)) as image:
             return as_seen(image, "RGB")
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} cannot be decoded (it is no picture of a known kind)") from error
+        raise ValueError(f"{path} cannot be decoded (it is not a picture of a known kind)") from error
     except UNDECODABLE as error:
         raise ValueError(f"{path} cannot be decoded ({in_one_line(error)})") from error
 
 
 def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: str = "RGB") -> Tensor:
-    """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, in ``mode`` as they are seen.
+    """Put ``count`` named images of one size into one tensor (count, C, H, W) uint8, in ``mode``, by `as_seen`.
 
     Raises:
         ValueError: an image differs in size from the first, or cannot be converted.
@@ -88,7 +88,7 @@ def stack_images(images: Iterable[tuple[str, Image.Image]], count: int, mode: st
 
 
 def seen(image: Image.Image, mode: str, name: str) -> Image.Image:
-    """Convert a picture, and name it where it cannot be."""
+    """Convert a picture by `as_seen`, and name it in errors."""
     try:
         return as_seen(image, mode)
     except UNDECODABLE as error:
@@ -97,7 +97,7 @@ def seen(image: Image.Image, mode: str, name: str) -> Image.Image:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the generator of the CPU for a while; others, such as a GPU's, are left alone."""
+    """Seed the CPU's generator for a while; others, such as a GPU's, are left alone."""
     before = torch.get_rng_state()
     torch.default_generator.manual_seed(seed)
     try:

@@ -1,4 +1,4 @@
-"""ImageNet, and any set in its form, whose images are decoded when they are needed; and ImageNet-a.
+"""ImageNet, and any set in its form, whose images are decoded on demand; and ImageNet-a.
 
 Source: Russakovsky et al. 2015, "ImageNet Large Scale Visual Recognition Challenge"; Hendrycks et al. 2021, "Natural
 Adversarial Examples" (ImageNet-a).
@@ -19,7 +19,7 @@ KAGGLE, SOLUTION = Path("ILSVRC", "Data", "CLS-LOC"), "LOC_val_solution.csv"
 
 
 def squares(side: int | None) -> Square:
-    """The square of ``side`` pixels, by default 224, in the middle of an image whose shorter side is 256/224 of it."""
+    """The middle square of ``side`` pixels, 224 by default, of an image whose shorter side becomes 256/224 of it."""
     side = SIDE if side is None else side
     return Square(side, shorter=round(side * 256 / 224))
 
@@ -29,8 +29,8 @@ def read_imagenet(
 ) -> tuple[Examples, Examples, tuple[str, ...], tuple[int, ...]]:
     """Read ``root/train/CLASS/*`` and ``root/val/CLASS/*``, or Kaggle's archive with its list of validation images.
 
-    Of training images a random part is cut out in training, torchvision's ``RandomResizedCrop``; else, and of test
-    images, the square in the middle, its ``Resize`` and ``CenterCrop``.
+    In training, a random part of training images is cut out, as by torchvision's ``RandomResizedCrop``; otherwise, and
+    from test images, the square in the middle, as by its ``Resize`` and ``CenterCrop``.
 
     Args:
         root: the folder.
@@ -39,11 +39,11 @@ def read_imagenet(
 
     Returns:
         training and test examples, images (N, 3, side, side) uint8 and labels (N,) int64; the names of the classes; and
-        the numbers of those that are tested where these are some alone, else none.
+        the numbers of those that are tested if only some are, else none.
 
     Raises:
         FileNotFoundError: there are no such folders.
-        ValueError: a class has no image or is tested and not trained, or the first image is damaged.
+        ValueError: a class has no image or is tested but not trained, or the first image is damaged.
     """
     bases = (root, root / KAGGLE)
     base = next((base for base in bases if classes_in(base / "train")), None)
@@ -56,7 +56,7 @@ def read_imagenet(
     if not found:
         lacking = root / "imagenet-a" if adversarial else base / "val"
         flat = files_in(lacking, *SUFFIXES)
-        reason = f"has images, such as {flat[0].name}, that lie in no folder of a class, and there is no {SOLUTION}"
+        reason = f"has images, such as {flat[0].name}, that are in no class folder, and there is no {SOLUTION}"
         raise FileNotFoundError(f"{lacking} {reason if flat else 'has no folder of images for each class'}")
     unknown = sorted(found.keys() - {*names})
     if unknown:
@@ -79,7 +79,7 @@ def _in_folders(folder: Path) -> dict[str, list[Path]]:
 
 
 def _in_list(folder: Path, root: Path) -> dict[str, list[Path]]:
-    """The images of each class in a folder without classes, by Kaggle's list; none if it is not there."""
+    """The images of each class in a folder without class folders, by Kaggle's list; none if there is no list."""
     path = root / SOLUTION
     if not path.is_file():
         return {}

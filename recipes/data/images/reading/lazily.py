@@ -1,4 +1,4 @@
-"""Images that are decoded when they are needed, and when that is."""
+"""Images that are decoded on demand, or held in memory if they are small enough."""
 
 import math
 import os
@@ -18,7 +18,7 @@ from recipes.data.images.pixels import UNDECODABLE
 from recipes.data.images.reading.decoding import ONE_SIZE, Square, opened, seen, stack_images
 
 HELD = 2**31
-"""Bytes that the images of a split may take, decoded, to be held in memory; more are decoded when they are needed."""
+"""Most bytes that the decoded images of a split may take in memory; larger splits are decoded on demand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +26,9 @@ class Decoder:
     """Reads images (n, C, H, W) uint8 of one size, for `Lazy`.
 
     Args:
-        source: name and picture of each number.
+        source: gives the name and the picture of each number.
         row: (C, H, W) of each.
-        square: what is cut out of each; they have one size if None.
+        square: what to cut out of each; they must have one size if None.
         mode: ``"RGB"`` or ``"L"``.
     """
 
@@ -69,7 +69,7 @@ class Files:
         return len(self.names)
 
     def name(self, number: int) -> str:
-        """What errors call an image."""
+        """The name of an image in errors."""
         return os.fsdecode(bytes(self.names[number]))
 
     def image(self, number: int) -> Image.Image:
@@ -88,7 +88,7 @@ class Rows:
         return len(self.data)
 
     def name(self, number: int) -> str:
-        """What errors call an image."""
+        """The name of an image in errors."""
         return f"image {number}"
 
     def image(self, number: int) -> Image.Image:
@@ -101,13 +101,13 @@ class Rows:
 
 
 def images_of(source: Files | Rows, square: Square | None, mode: str = "RGB", *, random: bool = False) -> Samples:
-    """Images (N, C, H, W) uint8: held in memory if that takes 2 GiB or less, else read when they are needed.
+    """Images (N, C, H, W) uint8: held in memory if that takes 2 GiB or less, else read on demand.
 
     Args:
         source: the images.
-        square: what is cut out of each; they have one size if None.
+        square: what to cut out of each; they must have one size if None.
         mode: ``"RGB"`` or ``"L"``.
-        random: cut out a random part in training, another one in each epoch, which is always read when it is needed.
+        random: cut out a random part in training, another one in each epoch; such images are always read on demand.
 
     Raises:
         ValueError: there are none, or the first, or one of those that are held, is damaged or has another size.

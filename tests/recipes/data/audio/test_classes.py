@@ -84,7 +84,7 @@ def test_a_cache_is_of_one_length(tmp_path: Path) -> None:
 def test_broken_clips_are_named_or_left_out(tmp_path: Path) -> None:
     root = clips(tmp_path / "set")
     (root / "low" / "s9_1.wav").write_bytes(b"no sound")
-    with pytest.raises(ValueError, match=r"1 of 13 clips that cannot be read: low/s9_1.wav is no .*--skip-broken"):
+    with pytest.raises(ValueError, match=r"1 of 13 clips that cannot be read: low/s9_1.wav is not a .*--skip-broken"):
         load(root, Split())
     data = load(root, BY_SPEAKER, skip_broken=True)
     assert data.broken == ("low/s9_1.wav",)

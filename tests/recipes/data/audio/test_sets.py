@@ -233,11 +233,11 @@ def truncated(path: Path) -> None:
 BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "truncated": (truncated, r"is truncated \(224 of 244 bytes\)"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "text": (lambda path: path.write_text("no sound at all " * 9), "is no sound file"),
+    "text": (lambda path: path.write_text("no sound at all " * 9), "is not a sound file"),
     "without samples": (lambda path: write(path, np.zeros(0)), "has no samples"),
     "not a number": (lambda path: write(path, [0.0, np.nan], subtype="FLOAT"), "has samples that are not finite"),
     "infinite": (lambda path: write(path, [0.0, np.inf], subtype="FLOAT"), "has samples that are not finite"),
-    "gone": (Path.unlink, "is in a list and not there"),
+    "gone": (Path.unlink, "is in a list but not there"),
 }
 
 
@@ -319,7 +319,7 @@ def test_cut_clips_are_refused_whatever_the_size_of_the_file_says(riff: int | No
 
 @pytest.mark.parametrize("kept", [12, 20, 36, 40])
 def test_clips_that_are_cut_before_their_data_are_refused(kept: int) -> None:
-    with pytest.raises(ValueError, match=r"is no sound file .*chunk, or is cut off before it"):
+    with pytest.raises(ValueError, match=r"is not a sound file .*chunk, or is cut off before it"):
         sound_files.decode(wav()[:kept])
 
 
@@ -352,9 +352,9 @@ def flac(claimed: int) -> bytes:
 def test_samples_are_read_as_far_as_there_are_some() -> None:
     """And no memory is taken for what is claimed, of which NumPy says that it is too much."""
     assert sound_files.decode(flac(160)).tolist() == SAMPLES[:160].tolist()
-    with pytest.raises(ValueError, match="does not tell how many samples it has: convert it"):
+    with pytest.raises(ValueError, match="does not state how many samples it has: convert it"):
         sound_files.decode(flac(0))  # as of a writer into a pipe
-    with pytest.raises(ValueError, match=r"is truncated|is no sound file"):
+    with pytest.raises(ValueError, match=r"is truncated|is not a sound file"):
         sound_files.decode(flac(2**36 - 1))
 
 
@@ -390,7 +390,7 @@ def test_all_kinds_are_decoded_whole_and_refused_cut(kind: str, subtype: str, ch
     assert 16_000 <= len(decoded) < 17_000  # kinds of blocks have zeros at the end
     error = (decoded[:16_000].double() / 32768 - torch.from_numpy(wave))[1000 * lossy :].abs().max().item()
     assert error < ERROR.get(subtype, 1.01 / 32768)
-    with pytest.raises(ValueError, match=r"is truncated|is no sound file"):
+    with pytest.raises(ValueError, match=r"is truncated|is not a sound file"):
         sound_files.decode(raw[: len(raw) * 2 // 3])
 
 
@@ -528,9 +528,12 @@ def test_lists_of_any_editor(folder: Path, mark: bytes, newline: bytes, last: bo
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text.encode("utf-16"), r"is UTF-16, expected UTF-8: convert it, as with iconv -f UTF-16"),
+        (
+            lambda text: text.encode("utf-16"),
+            r"is UTF-16, expected UTF-8: convert it, for example with iconv -f UTF-16",
+        ),
         (lambda text: text.encode("utf-16-le"), "has a zero byte"),
-        (lambda text: text.encode() + b"\xe9", "is no UTF-8"),
+        (lambda text: text.encode() + b"\xe9", "is not UTF-8"),
         (lambda text: b"yes/../../a.wav\n" + text.encode(), r"has 'yes/\.\./\.\./a\.wav', expected names like"),
         (lambda text: b"yes/..\n" + text.encode(), r"has 'yes/\.\.', expected names like"),
         (lambda text: text.replace("/", "\\").encode(), r"has 'yes\\\\.*', expected names like yes/0a7c2a8d_nohash_0"),
@@ -627,7 +630,7 @@ def test_a_download_is_checked_and_unpacked_as_a_whole(published: Path) -> None:
 def test_another_archive_than_was_published_is_refused(published: Path) -> None:
     with (published / "a.tar.gz").open("ab") as file:
         file.write(b"more")
-    with pytest.raises(ValueError, match=r"v0\.02\.tar\.gz gave a file with the SHA-256 \w{64}, published is \w{64}"):
+    with pytest.raises(ValueError, match=r"v0\.02\.tar\.gz gave a file with the SHA-256 \w{64}, expected \w{64}"):
         download(published / "new", "v0.02")
     assert not list((published / "new" / "SpeechCommands").iterdir())
 

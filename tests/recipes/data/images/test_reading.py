@@ -89,7 +89,7 @@ def test_kaggles_archive_is_read_by_its_list(tmp_path: Path) -> None:
         path.rename(base / "val" / f"val_{number}.png")
     for name in CLASSES:
         (base / "val" / name).rmdir()
-    with pytest.raises(FileNotFoundError, match=r"val has images, such as val_0.png, that lie in no folder of a class"):
+    with pytest.raises(FileNotFoundError, match=r"val has images, such as val_0.png, that are in no class folder"):
         load("imagenet", root=tmp_path / "kaggle", side=14)
     solution = tmp_path / "kaggle" / "LOC_val_solution.csv"
     solution.write_text("\n".join(["ImageId,PredictionString", *reversed(rows)]))
@@ -103,7 +103,7 @@ def test_kaggles_archive_is_read_by_its_list(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has 'val_77,ant 1 2 3 4', expected the name of an image"):
         load("imagenet", root=tmp_path / "kaggle", side=14)
     solution.write_bytes(b"\xff")
-    with pytest.raises(ValueError, match=r"LOC_val_solution\.csv is no UTF-8"):
+    with pytest.raises(ValueError, match=r"LOC_val_solution\.csv is not UTF-8"):
         load("imagenet", root=tmp_path / "kaggle", side=14)
     solution.write_text('"' + "9" * 200_000)
     with pytest.raises(

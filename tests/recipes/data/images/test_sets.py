@@ -262,7 +262,7 @@ def test_svhn_is_read_wherever_it_lies(tmp_path: Path, where: str) -> None:
         ({"y": np.full((5, 1), 11, np.uint8)}, "labels 11 to 11, expected"),
         ({"y": np.full((5, 1), 1.5)}, "labels 1.5 to 1.5, expected whole numbers"),
         ({"y": np.full((5, 1), np.nan)}, "labels nan to nan, expected whole numbers"),
-        ({"y": None}, r"is no SVHN file or is truncated \(it has X, expected X and y\)"),
+        ({"y": None}, r"is not an SVHN file or is truncated \(it has X, expected X and y\)"),
     ],
 )
 def test_a_wrong_svhn_file_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -276,7 +276,7 @@ def test_a_truncated_svhn_file_is_named(tmp_path: Path, size: int) -> None:
     path = tmp_path / "train_32x32.mat"
     svhn_file(path, 5)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"train_32x32\.mat is no SVHN file or is truncated .*fetch it again"):
+    with pytest.raises(ValueError, match=r"train_32x32\.mat is not an SVHN file or is truncated .*fetch it again"):
         load("svhn", root=tmp_path)
 
 

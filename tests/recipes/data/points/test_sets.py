@@ -264,15 +264,15 @@ def test_modelnet_is_found_where_it_is_usually_put(small: Path, within: str) -> 
 @pytest.mark.parametrize(
     ("there", "instead", "message"),
     [
-        (b"bed_1", b"b\xffd_1", "no zip archive that can be read .*utf-8"),
+        (b"bed_1", b"b\xffd_1", "no readable zip archive .*utf-8"),
         (b"mesh of", b"mesh if", r"cannot be used, ModelNet10/é bed /train/bed_1\.off is damaged"),
         (
             b"PK\1\2\x14\3\x14\0\0\x08\0\0",
             b"PK\1\2\x14\3\x14\0\0\x08\x63\0",
-            "no zip archive that can be read .*compression",
+            "no readable zip archive .*compression",
         ),
         (b"PK\3\4", b"PK\3\5", r"cannot be used, ModelNet10/é bed /train/bed_1\.off is damaged"),
-        (b"PK\5\6", b"PK\5\7", "no zip archive that can be read .*not a zip file"),
+        (b"PK\5\6", b"PK\5\7", "no readable zip archive .*not a zip file"),
     ],
     ids=["name", "content", "method", "member", "end"],
 )
@@ -288,7 +288,9 @@ def test_a_damaged_archive_of_a_modelnet_is_named(there: bytes, instead: bytes, 
 
 def test_a_part_of_modelnet_is_refused(small: Path) -> None:
     root = folder(small / "ModelNet10", train=2)
-    with pytest.raises(ValueError, match=r"has \(4, 4\) training and test meshes, modelnet10 \(6, 4\): .* as 'folder'"):
+    with pytest.raises(
+        ValueError, match=r"has \(4, 4\) training and test meshes, modelnet10 has \(6, 4\): .* as 'folder'"
+    ):
         load("modelnet10", root)
     assert load("folder", root, points=5).name == "folder-ModelNet10"
 
@@ -316,12 +318,12 @@ def test_bad_archives_are_refused(small: Path, monkeypatch: pytest.MonkeyPatch) 
     root = small / "data"
     check_nothing_is_left(root, ConnectionError, r"a.zip cannot be fetched .*: get it by other means, .* --data-root")
     (small / "a.zip").write_bytes(b"<html>not found</html>")
-    check_nothing_is_left(root, ValueError, "gave no zip archive")
+    check_nothing_is_left(root, ValueError, "gave no readable zip archive")
     source = folder(small / "source" / "ModelNet10")
     zipped(source, small / "a.zip")
     whole = (small / "a.zip").read_bytes()
     (small / "a.zip").write_bytes(whole[: len(whole) // 2])
-    check_nothing_is_left(root, ValueError, "gave no zip archive")
+    check_nothing_is_left(root, ValueError, "gave no readable zip archive")
     place = whole.index(b"OFF\n8 6 12")
     (small / "a.zip").write_bytes(whole[:place] + b"off" + whole[place + 3 :])
     check_nothing_is_left(root, ValueError, r"cannot be used, ModelNet10/lamp/test/lamp_0000.off is damaged")
@@ -354,7 +356,7 @@ def test_an_archive_that_no_library_reads_is_named(small: Path, at: int, value: 
     place = raw.index(b"PK\x01\x02") + at
     raw[place : place + 2] = value.to_bytes(2, "little")
     (small / "a.zip").write_bytes(raw)
-    check_nothing_is_left(small / "data", ValueError, "gave no zip archive that can be read")
+    check_nothing_is_left(small / "data", ValueError, "gave no readable zip archive")
 
 
 # ---------------------------------------------------------------- packed voxels and synthetic solids

@@ -119,9 +119,9 @@ def test_bad_npz_files_are_named(tmp_path: Path, arrays: dict[str, Any], message
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("ply\n", "plx\n", "is no PLY file"),
+        ("ply\n", "plx\n", "is not a PLY file"),
         ("format ascii 1.0\n", "", "has no line with its format"),
-        ("element vertex 5", "element vertex -5", r"line 4 is 'element vertex -5', which no header"),
+        ("element vertex 5", "element vertex -5", r"line 4 is 'element vertex -5', which is not valid in a PLY header"),
         ("property float x", "property float u", "has vertices without x, expected x, y and z"),
         ("0.5 3 0 1 4", "0.5 3 0 1 5", r"face 1 has the corners \[0, 1, 5\], expected three or more in 0\.\.4"),
         ("0.5 3 0 1 4", "0.5 3 0 one 4", r"line 21 is '0.5 3 0 one 4', expected the numbers"),
@@ -198,7 +198,7 @@ def test_a_corner_is_the_number_of_a_vertex(tmp_path: Path, corner: str) -> None
 def test_a_list_has_a_number_of_numbers(tmp_path: Path, count: str) -> None:
     path = tmp_path / "a.ply"
     path.write_bytes(ply("ascii").replace(b"0.5 3 0 1 4", f"0.5 {count} 0 1 4".encode()))
-    with pytest.raises(ValueError, match=r"a\.ply line \d+ is .*, expected the numbers that the header tells"):
+    with pytest.raises(ValueError, match=r"a\.ply line \d+ is .*, expected the numbers that the header describes"):
         read_shape(path)
 
 

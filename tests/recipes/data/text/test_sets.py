@@ -90,8 +90,8 @@ def damage_class(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_name, r"train/pos/first\.txt is no review: expected a name like 0_9\.txt"),
-        (damage_bytes, r"test/neg/2_1\.txt is no UTF-8"),
+        (damage_name, r"train/pos/first\.txt is not a review: expected a name like 0_9\.txt"),
+        (damage_bytes, r"test/neg/2_1\.txt is not UTF-8"),
         (damage_class, "lacks reviews in test/pos"),
     ],
 )
@@ -154,8 +154,8 @@ def test_toxic_comments_are_read(tmp_path: Path, where: str) -> None:
             {"test": [["id", "text"], *TOXIC_TEST[1:]]},
             r"test\.csv line 1 is 'id,text', expected the header 'id,comment",
         ),
-        ({"test": [*TOXIC_TEST, ["g", "x"]]}, r"test\.csv line 5 has the id g, of which test_labels\.csv has no"),
-        ({"test": [*TOXIC_TEST, ["d", "x"]]}, r"test\.csv line 5 has the id d, of which .* no second row"),
+        ({"test": [*TOXIC_TEST, ["g", "x"]]}, r"test\.csv line 5 has the id g, for which test_labels\.csv has no row"),
+        ({"test": [*TOXIC_TEST, ["d", "x"]]}, r"test\.csv line 5 has the id d, for which .* no second one"),
         ({"test": TOXIC_TEST[:-1]}, r"test\.csv lacks f, which test_labels\.csv has"),
         ({"test_labels": [*TOXIC_LABELS, ["d", *"000000"]]}, r"test_labels\.csv line 5 has the id d a second time"),
         ({"test_labels": [*TOXIC_LABELS, ["g", "-1", *"00000"]]}, r"test_labels\.csv line 5 has the label '-1'"),
@@ -171,7 +171,7 @@ def test_damaged_comments_are_named(tmp_path: Path, changes: dict[str, Rows | st
 def test_broken_utf8_is_named(tmp_path: Path) -> None:
     toxic_files(tmp_path)
     (tmp_path / "test.csv").write_bytes(b"id,comment_text\nd,caf\xe9\n")
-    with pytest.raises(ValueError, match=r"test\.csv is no UTF-8 after line \d+ .*fetch it again"):
+    with pytest.raises(ValueError, match=r"test\.csv is not UTF-8 after line \d+ .*fetch it again"):
         load("toxic", root=tmp_path)
 
 
@@ -611,9 +611,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("encoding", "message"),
     [
-        ("utf-16", "is UTF-16, expected UTF-8: convert it, as with iconv -f UTF-16 -t UTF-8"),
-        ("utf-32", "is UTF-32, expected UTF-8: convert it, as with iconv -f UTF-32 -t UTF-8"),
-        ("utf-16-le", "has a zero byte, as damaged files and UTF-16 have: fetch it again, or convert it"),
+        ("utf-16", "is UTF-16, expected UTF-8: convert it, for example with iconv -f UTF-16 -t UTF-8"),
+        ("utf-32", "is UTF-32, expected UTF-8: convert it, for example with iconv -f UTF-32 -t UTF-8"),
+        ("utf-16-le", "has a zero byte, as damaged files and UTF-16 do: fetch it again, or convert it"),
         ("utf-16-be", "has a zero byte"),
     ],
 )

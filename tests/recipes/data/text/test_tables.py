@@ -76,7 +76,7 @@ def test_two_files_are_a_split(tmp_path: Path) -> None:
     assert data.test_x == tuple(row["body"] for row in rows[6:])
     table(tmp_path / "test.csv", rows[5:])
     with pytest.warns(
-        UserWarning, match=r"^1 test samples are training samples too: .*test.csv line 2 is .*n.csv line 7$"
+        UserWarning, match=r"^1 test samples are also training samples: .*test.csv line 2 is .*n.csv line 7$"
     ):
         load("csv", tmp_path, ONE, Split())
 
@@ -99,13 +99,13 @@ def test_the_recipe_runs_on_them(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.csv", "", r"a.csv line 1 has no header"),
-        ("a.csv", "body,body,mood\n", r"a.csv line 1 has the column 'body' twice, .*: mend it"),
+        ("a.csv", "body,body,mood\n", r"a.csv line 1 has the column 'body' twice, .*: correct it"),
         ("a.csv", "body,mood\n", r"a.csv has no rows"),
         ("a.csv", "body,mood\nx,up,2\n", r"a.csv line 2 has 3 fields, expected 2: body, mood"),
         ("a.csv", "text,mood\nx,up\n", r"a.csv line 2 has no column 'body', it has text, mood: name one of these"),
         ("a.csv", "body,mood\nx,up\n ,up\n", r"a.csv line 3 has nothing in 'body': fill it in, or leave the row out"),
         ("a.csv", 'body,mood\n"x,up\n', r"a.csv line 2 cannot be read"),
-        ("a.csv", "body,mood\n" + "".join(f"{k},up\n" for k in range(50)), "has the label 'up' alone, expected two"),
+        ("a.csv", "body,mood\n" + "".join(f"{k},up\n" for k in range(50)), "has only the label 'up', expected two"),
         ("a.jsonl", '{"body": "x", "mood": 1}\n{"body"\n', r"a.jsonl line 2 is not JSON .*, expected one object"),
         ("a.jsonl", "\n[1]\n", r"a.jsonl line 2 is '\[1\]', expected an object with columns"),
         ("a.jsonl", '{"body": "x", "mood": null}\n', r"a.jsonl line 1 has None in 'mood', expected a text or a number"),
@@ -147,7 +147,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [((), "one column or more"), (("body",), "not 'body'"), (("a", "b"), "three or more of 0 and 1")],
+    [((), "one or more columns"), (("body",), "not 'body'"), (("a", "b"), "three or more of 0 and 1")],
 )
 def test_wrong_columns_are_named(labels: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):

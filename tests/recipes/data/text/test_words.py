@@ -223,7 +223,7 @@ def test_vectors_that_are_passed_over_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"caf\xe9 1 1 1\n")
     found = read_vectors(path, WORDS)
     assert torch.equal(found.table, torch.tensor(TABLE))
-    assert found.skipped == (f"{path} line 6: 'bad', which was there before", f"{path} line 8: a word that is no UTF-8")
+    assert found.skipped == (f"{path} line 6: 'bad', which occurred before", f"{path} line 8: a word that is not UTF-8")
 
 
 def test_a_truncated_or_missing_file_of_vectors_is_named(tmp_path: Path) -> None:

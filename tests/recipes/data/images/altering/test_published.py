@@ -48,7 +48,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"fog.npy is not there: get CIFAR-100-C from https"):
         read_corrupted(tmp_path, "cifar100", "fog", 1)
     with pytest.raises(
-        ValueError, match=r"data='digits' has no published corruptions; cifar10, cifar100, tiny-imagenet"
+        ValueError, match=r"data='digits' has no published corruptions, unlike cifar10, cifar100, tiny-imagenet"
     ):
         read_corrupted(tmp_path, "digits", "fog", 1)
 
