@@ -1,11 +1,12 @@
-"""Spoken words: the experiment of the FMix paper on Google's speech commands, of which 1,000 clips come along.
+"""Spoken words: the FMix paper's experiment on Google's speech commands, of which 1,000 clips ship with the recipes.
 
-Claim (Harris et al. 2020, Table II): on Google commands a PreAct-ResNet18 on log-mel spectrograms scores 97.69 % alone,
-and with alpha 1 98.46 with MixUp, 98.46 with CutMix and 98.59 with FMix; last epoch, mean of 5 runs. Theirs is
+Claim (Harris et al. 2020, Table II): on Google commands a PreAct-ResNet18 on log-mel spectrograms scores 97.69 %
+without mixing, and at alpha 1 98.46 with MixUp, 98.46 with CutMix and 98.59 with FMix; last epoch, mean of 5 runs.
+Their setup is
 
     python -m recipes.audio --preset fmix-paper --download v0.01 --data-root DIR --method fmix
 
-and `python -m recipes.audio` alone trains a small network on 700 of the clips in `recipes/data/packed`.
+and plain `python -m recipes.audio` trains a small network on 700 of the clips in `recipes/data/packed`.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ from recipes.training.mixing import Mixing
 from recipes.training.processes.sharing import in_turn, say
 
 SITES = ("input", "layer1", "layer2")
-"""Where the methods of hidden sites mix: the input, after the stem and after the first stage."""
+"""Where hidden-site methods mix: at the input, after the stem and after the first stage."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,21 @@ class Settings:
     mixing: tyro.conf.OmitArgPrefixes[methods.Method] = field(default_factory=methods.Method)
     """What mixes, and how."""
     data: Literal["packed", "speech-commands", "folder", "synthetic"] = "packed"
-    """packed for 1,000 clips of Speech Commands, ten words, which come with the recipes; speech-commands for all of it;
+    """packed for 1,000 clips of ten Speech Commands words, which come with the recipes; speech-commands for all of it;
     folder for your own clips, at any sampling rate, in DIR/CLASS, or in DIR/train/CLASS and DIR/test/CLASS; or
-    synthetic for sung tones, which serve to see that it runs and nothing else."""
+    synthetic for sung tones, only to check that it runs."""
     data_root: Path | None = None
     """Folder of Speech Commands, or its parent; or the folder of your own clips."""
     seconds: float | None = None
-    """Length that your own clips are cut or padded with zeros to; 1 by default."""
+    """Length to which your own clips are cut or padded with zeros; 1 by default."""
     split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
     """How your own data is split."""
     download: Literal["v0.01", "v0.02"] | None = None
     """Fetch this version of Speech Commands into the folder first."""
     words: sets.Words = "ten"
-    """The ten commands; with unknown and silence, as in the paper; or all words."""
+    """The ten commands; these with unknown and silence, as in the paper; or all words."""
     per_class: int | None = None
-    """Train on so many clips of each word; on all by default."""
+    """Number of training clips of each word; all by default."""
     cache: Path = Path("runs", "cache")
     """Folder for the decoded clips."""
     skip_broken: bool = False
@@ -68,7 +69,7 @@ class Settings:
     balanced: bool = False
     """Draw clips so that all classes are seen equally often."""
     augment: Literal["paper", "none"] = "paper"
-    """Gain, speed, stretch and shift as in the FMix code, or clips as they are."""
+    """Gain, speed, stretch and shift as in the FMix code, or unaltered clips."""
     noise: bool = False
     """Mix in the background noise of Speech Commands, which the FMix code leaves out."""
     mix: Literal["spectrogram", "waveform"] = "spectrogram"
@@ -80,7 +81,7 @@ class Settings:
     width: int = 16
     """Channels of its first stage; 64 in the paper."""
     preset: Literal["none", "fmix-paper", "fmix-paper-0.2"] = "none"
-    """Defaults of the paper's experiment, with alpha 1 or 0.2, in place of those here; other options still win."""
+    """Use the defaults of the paper's experiment, with alpha 1 or 0.2; explicit options still win."""
     out: Path | None = None
     """Folder of the run; runs/audio/DATA-METHOD-SEED by default."""
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(
@@ -90,7 +91,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.mix == "waveform" and self.augment != "none":
-            raise ValueError("mix='waveform' needs --augment none: the changes of the paper are made on spectra")
+            raise ValueError("mix='waveform' needs --augment none: the paper's augmentations work on spectra")
         if self.noise and self.augment == "none":
             raise ValueError("noise=True needs --augment paper, of which it is a part")
         if self.data == "folder":
@@ -100,15 +101,15 @@ class Settings:
             splits.refuse_unread(self, ["seconds"], self.data)
 
     def _check_folder(self) -> None:
-        """Raise where a setting is for Speech Commands alone."""
+        """Raise if a setting is only for Speech Commands."""
         if self.words != "ten" or self.noise or self.download is not None:
             raise ValueError(
-                "data='folder' has all its classes, and no noise of its own: leave out --words, --noise and --download"
+                "data='folder' uses all its classes, and has no noise: leave out --words, --noise and --download"
             )
         if self.score_on == "validation":
             raise ValueError(
-                "score_on='validation' needs --data speech-commands: to tune on your own clips, give the "
-                "training clips alone as --data-root, and leave the test clips for the end"
+                "score_on='validation' needs --data speech-commands: to tune on your own clips, pass only "
+                "the training clips as --data-root, and leave the test clips for the end"
             )
 
 
@@ -116,7 +117,7 @@ def load(settings: Settings) -> sets.SpeechSet:
     """The clips of a run.
 
     Raises:
-        ValueError: a download of a set that is not downloaded, or without a folder for it.
+        ValueError: a download without a folder for it.
     """
     read = {"packed": _packed, "synthetic": _sung, "folder": _own, "speech-commands": _recorded}
     data = read[settings.data](settings)
@@ -126,7 +127,7 @@ def load(settings: Settings) -> sets.SpeechSet:
 def _recorded(settings: Settings) -> sets.SpeechSet:
     if settings.download is not None:
         if settings.data_root is None:
-            raise ValueError(f"download={settings.download!r} needs a folder for it: give --data-root DIR")
+            raise ValueError(f"download={settings.download!r} needs a folder for it: pass --data-root DIR")
         sets.download(settings.data_root, settings.download)
     return sets.load(settings.data_root, words=settings.words, cache=settings.cache, skip_broken=settings.skip_broken)
 
@@ -150,7 +151,7 @@ def _own(settings: Settings) -> sets.SpeechSet:
 
 
 def place(settings: Settings, net: nn.Module, front: LogMel, samples: int = SAMPLES) -> tuple[nn.Module, methods.Place]:
-    """The model, and where methods mix: spectrograms, or the waveforms that they are made of, and hidden layers."""
+    """The model, and where methods mix: spectrograms, or the waveforms they are made from, and hidden layers."""
     chosen = SITES if settings.mixing.sites is None else settings.mixing.sites
     sites = methods.named_sites(net, chosen)
     if settings.mix == "spectrogram":

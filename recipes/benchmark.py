@@ -1,12 +1,12 @@
-"""What mixing costs, beside the least that torch can do and beside others: `python -m recipes.benchmark`.
+"""What mixing costs, compared with the least that torch can do and with others: `python -m recipes.benchmark`.
 
-The floor is `torch.where` of two batches that exist into a buffer that exists. All mixers are measured on batches of
-six sizes and on features of three, one draw for the batch or one for each sample, as they are and compiled; beside
-torchvision, timm and kornia, and the code of the FMix and PatchUp papers, whose times are recorded as ratios to the
-same floor. Then what a training sees of it: the share of a step, the workers of a DataLoader, graphs for changing
-sizes, the fixed cost of a call, and whether anything waits for the device.
+The floor is `torch.where` of two existing batches into an existing buffer. All mixers are measured on batches of six
+sizes and on features of three, with one draw for the batch or one for each sample, eager and compiled; they are
+compared with torchvision, timm and kornia, and with the code of the FMix and PatchUp papers, whose times are recorded
+as ratios to the same floor. Then come the effects on training: the share of a step, the workers of a DataLoader, graphs
+for changing sizes, the fixed cost of a call, and whether anything waits for the device.
 
-Times are medians over several sweeps: what else a machine does for some seconds falls on one of them and is voted out.
+Times are medians over several sweeps: a few seconds of other load on the machine fall on one of them and are voted out.
 """
 
 import sys
@@ -31,44 +31,44 @@ PARTS: dict[str, Part] = {
 }
 """Parts by name, in the order in which they are measured: workers fork before anything has threads."""
 SHORTEST = 1e-6
-"""Seconds in which a call is made once."""
+"""Seconds so short that a call is made only once."""
 ON_THE_PAGE = ("mixing", "peers", "compiled", "steps", "loading", "graphs", "calls", "points", "waiting")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Measure what mixing costs, and print tables, with those targets first that the library should keep."""
+    """Measure what mixing costs, and print tables, headed by the targets that the library should meet."""
 
     parts: tuple[str, ...] = tuple(PARTS)
-    """What to measure, of mixing, peers, compiled, steps, loading, graphs, calls, points and waiting."""
+    """What to measure, out of mixing, peers, compiled, steps, loading, graphs, calls, points and waiting."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where."""
+    """Device to measure on."""
     threads: int = 2
-    """Threads of torch."""
+    """Number of torch threads."""
     sweeps: int = 3
-    """Times that every call is measured, each after all others of its part; parts that take long have one."""
+    """How often every call is measured, each time after all others of its part; slow parts are measured once."""
     seconds: float = 0.04
     """How long a call is repeated in a sweep."""
     compiled_sizes: int = 2
-    """Sizes that mixers are compiled for, of six; one takes some minutes, unless an earlier run has compiled them."""
+    """Number of sizes, out of six, that mixers are compiled for; each takes some minutes the first time."""
     smoke: bool = False
     """One size, one sweep, a call or two and small networks, to check that it works."""
     out: Path | None = None
-    """File for the page, in Markdown; the plot and all numbers, as CSV, are put beside it."""
+    """Markdown file for the page; the plot and all numbers, as CSV, are written next to it."""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.parts if name not in PARTS]
         if unknown or not self.parts:
-            raise ValueError(f"parts={self.parts} must be some of {', '.join(ON_THE_PAGE)}")
+            raise ValueError(f"parts={self.parts} must be among {', '.join(ON_THE_PAGE)}")
         for name, least in {"threads": 1, "sweeps": 1, "compiled_sizes": 0, "seconds": SHORTEST}.items():
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least {least}")
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device='cuda' is not there: torch finds no GPU; leave the option out")
+            raise ValueError("device='cuda' is not available: torch finds no GPU; leave the option out")
 
 
 def page(settings: Settings, command: str) -> pages.Page:
-    """Measure the parts that are asked for, and make the page of them."""
+    """Measure the requested parts, and make their page."""
     settle(settings.threads)
     torch.manual_seed(0)
     seconds, sweeps = (SHORTEST, 1) if settings.smoke else (settings.seconds, settings.sweeps)
@@ -80,7 +80,7 @@ def page(settings: Settings, command: str) -> pages.Page:
             bench = Bench(clock, compiled=settings.compiled_sizes, small=settings.smoke)
             for _ in range(1 if part.once else sweeps):
                 part.measure(bench, figures)
-            print(f"{name}: done {time.perf_counter() - begin:.0f} s after the beginning", file=sys.stderr)
+            print(f"{name}: done {time.perf_counter() - begin:.0f} s after the start", file=sys.stderr)
     sections = [line for name in ON_THE_PAGE for line in PARTS[name].sections(figures)]
     text = "\n".join([*_head(settings, command), *targets.lines(figures), *_plot(settings), *sections])
     return pages.Page(text, {".png": picture.ratios(figures)}, {".csv": figures.text()})
@@ -92,17 +92,17 @@ def _head(settings: Settings, command: str) -> list[str]:
     about = (
         f"Made by `{command}` at {environment['git']} with torch {environment['versions']['torch']} on "
         f"{records.device_name(torch.device(settings.device))}. Times are medians over at least {settings.seconds} s "
-        f"of calls, and of these over {settings.sweeps} sweeps of a part; those that take long have one sweep, as long "
-        f"as {settings.sweeps}: {', '.join(name for name in ON_THE_PAGE if PARTS[name].once)}. Times move from run to "
-        "run and machine to machine, ratios within a run hold. On a CPU a block of 32 MB was freed first, as a "
-        "training step frees activations: until then the C library gives the memory of each result back."
+        f"of calls, and then over {settings.sweeps} sweeps of a part; slow parts have one sweep, as long as "
+        f"{settings.sweeps}: {', '.join(name for name in ON_THE_PAGE if PARTS[name].once)}. Times vary from run to run "
+        "and machine to machine; ratios within a run hold. On a CPU a block of 32 MB was freed first, as a training "
+        "step frees activations: before that, the C library returns the memory of each result to the system."
     )
     return ["# Speed", "", about, *(["", "**A smoke run: its numbers mean nothing.**"] if settings.smoke else []), ""]
 
 
 def _plot(settings: Settings) -> list[str]:
-    """The plot, which is beside a page that is written."""
-    said = "Mixers beside the floor, and beside others"
+    """The plot, which is next to the page if one is written."""
+    said = "Mixers compared with the floor and with others"
     return [] if settings.out is None else [f"![{said}]({settings.out.stem}.png)", ""]
 
 

@@ -22,13 +22,13 @@ class Settings:
     seeds: int = 3
     """Number of seeds, 2 or more."""
     workers: int | None = None
-    """Number of networks that are trained at a time; one for each core by default."""
+    """Number of networks that are trained at the same time; one for each core by default."""
     smoke: bool = False
-    """Train for an epoch on a hundred samples, to check that it works."""
+    """Train for one epoch on a hundred samples, to check that it works."""
 
     def __post_init__(self) -> None:
         if self.seeds < 2:
-            raise ValueError(f"seeds={self.seeds} leaves nothing to compare: give 2 or more")
+            raise ValueError(f"seeds={self.seeds} leaves nothing to compare: pass 2 or more")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers={self.workers} must be at least 1")
 
@@ -37,7 +37,7 @@ def main(settings: Settings) -> None:
     """Write the page, train, and write and print the table."""
     print("1. See", flush=True)
     shown, picture = page.write(settings.out)
-    print(f"What MixUp, CutMix, FMix and PatchUp do, to see and to hear: open {shown}\nAs one picture: {picture}\n")
+    print(f"To see and hear what MixUp, CutMix, FMix and PatchUp do: open {shown}\nAs one picture: {picture}\n")
     print("2. Learn", flush=True)
     found = []
     for (task, method, seed), score in learning.scores(settings.seeds, smoke=settings.smoke, workers=settings.workers):

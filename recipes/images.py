@@ -1,16 +1,16 @@
 """Image classification: the experiments of the FMix and PatchUp papers, and digits, which need no download.
 
-Claim (Harris et al. 2020, Table II): on CIFAR-10 a PreAct-ResNet18 scores 94.63 % alone, 95.66 with MixUp, 96.00 with
-CutMix, 96.14 with FMix and 96.30 with FMix and MixUp in turn; last epoch, mean of 5 runs. Theirs is
+Claim (Harris et al. 2020, Table II): on CIFAR-10 a PreAct-ResNet18 scores 94.63 % without mixing, 95.66 with MixUp,
+96.00 with CutMix, 96.14 with FMix and 96.30 with FMix and MixUp in turn; last epoch, mean of 5 runs. Their setup is
 
     python -m recipes.images --preset fmix-paper --data cifar10 --data-root DIR --method fmix
 
-Claim (Faramarzi et al. 2022, Table 2): mixing blocks of its feature maps, soft PatchUp, is ahead of all of MixUp,
-Manifold Mixup, CutMix, Puzzle Mix, Cutout and DropBlock there. Theirs is
+Claim (Faramarzi et al. 2022, Table 2): mixing blocks of its feature maps, soft PatchUp, is ahead of MixUp,
+Manifold Mixup, CutMix, Puzzle Mix, Cutout and DropBlock there. Their setup is
 
     python -m recipes.images --preset patchup-paper --data cifar10 --data-root DIR --method patchup-soft
 
-and `python -m recipes.images` alone trains a small network on scikit-learn's digits in seconds.
+and plain `python -m recipes.images` trains a small network on scikit-learn's digits in seconds.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,53 +54,54 @@ class Settings:
     """What mixes, and how."""
     data: str = "digits"
     """digits, cifar10, cifar100, fashion-mnist, svhn, tiny-imagenet, bengali; folder for images in DIR/train/CLASS and
-    DIR/test/CLASS; imagenet for ImageNet, or anything in DIR/train/CLASS and DIR/val/CLASS, of which random parts are
-    resized; or imagenet-a to test in DIR/imagenet-a/CLASS, among these classes alone."""
+    DIR/test/CLASS; imagenet for ImageNet, or anything in DIR/train/CLASS and DIR/val/CLASS, trained on random
+    resized crops; or imagenet-a to test on DIR/imagenet-a/CLASS, among these classes only."""
     data_root: Path | None = None
     """Folder with the published files of the data, unpacked or not."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
     side: int | None = None
-    """Pixels that images of a folder or of ImageNet are resized and cropped to; 224 for ImageNet by default."""
+    """Pixels to which images of a folder or of ImageNet are resized and cropped; 224 for ImageNet by default."""
     target: bengali.Target | None = None
-    """Which label of Bengali.AI's graphemes; as in the FMix paper there is a network for each."""
+    """Which label of Bengali.AI's graphemes to learn; as in the FMix paper, each has its own network."""
     fold: int | None = None
-    """Which fifth of Bengali.AI's graphemes is tested, 0 to 4; 0 by default."""
+    """Which fifth of Bengali.AI's graphemes to test on, 0 to 4; 0 by default."""
     per_class: int | None = None
-    """Train on so many images of each class; on all by default."""
+    """Number of training images of each class; all by default."""
     validation: bool = False
-    """Leave out the validation images of the PatchUp paper: a tenth of each class, drawn with the seed."""
+    """Hold out the validation images of the PatchUp paper: a tenth of each class, drawn with the seed."""
     score_on: Literal["test", "validation"] = "test"
     """What the last epoch is scored on; validation is for tuning."""
     facts: Literal["fmix", "patchup"] = "fmix"
-    """Whose mean, deviation and padding of the images."""
+    """Which paper's mean, standard deviation and padding of the images to use."""
     augment: Literal["crop-flip", "autoaugment", "none"] = "crop-flip"
-    """Random crop and flip as in the papers (digits are not flipped; of ImageNet a part is resized); AutoAugment before
-    them, by torchvision's policies for SVHN, ImageNet or, for all else, CIFAR-10; or images as they are."""
+    """Random crop and flip as in the papers (digits are not flipped; ImageNet gets random resized crops); AutoAugment
+    before them, with torchvision's policies for SVHN, ImageNet or, for everything else, CIFAR-10; or unaltered
+    images."""
     policy: Path | None = None
     """File with other policies for AutoAugment, such as Fast AutoAugment's, which no package ships: a JSON list of
     policies, each a list of one or two operations [NAME, PROBABILITY, LEVEL], with torchvision's names and its levels 0
-    to 9, null where an operation has none."""
+    to 9, or null if an operation has none."""
     model: str = "preact18"
     """preact18, preact34, preact101, preact152, wrn28-10, densenet190, pyramid272, seresnext50, resnet50, resnet101;
     or timm:NAME or torchvision:NAME for any of theirs."""
     variant: Variant = "fmix"
-    """Whose network: the papers differ in stem and shortcuts."""
+    """Which paper's network: they differ in stem and shortcuts."""
     width: int | None = None
     """Channels of the first stage, 16 by default; the papers have 64 (PreAct-ResNet), 160 (WRN), 80 (the stem of
     DenseNet) and 16 (that of PyramidNet). Networks of timm and torchvision have their own."""
     depth: int | None = None
-    """Layers, if not those in the name of the model."""
+    """Number of layers, if not the one in the model's name."""
     stem_stride: int = 1
     """Stride of the first convolution; 2 on Tiny-ImageNet in the PatchUp paper."""
     pretrained: str | None = None
-    """Weights to begin with: a file of safetensors or torch, a folder with one, or hub for those that timm or
-    torchvision publish. They fit by name; a classifier of another number of classes begins anew. Images keep the mean
-    and deviation of their set."""
+    """Weights to start from: a safetensors or torch file, a folder with one, or hub for those that timm or torchvision
+    publish. They are matched by name; a classifier for another number of classes starts untrained. Images keep the mean
+    and standard deviation of their data set."""
     loss: Literal["cross-entropy", "softmax-bce"] = "cross-entropy"
-    """Cross entropy, or the PatchUp code's binary cross entropy of softmax, a mean over the classes."""
+    """Cross entropy, or the PatchUp code's binary cross entropy of softmax, averaged over the classes."""
     preset: Literal["none", "fmix-paper", "patchup-paper"] = "none"
-    """Defaults of a paper's experiments in place of those here; other options still win."""
+    """Use the defaults of a paper's experiments; explicit options still win."""
     out: Path | None = None
     """Folder of the run; runs/images/DATA-METHOD-SEED by default."""
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(default_factory=engine.Training)
@@ -108,7 +109,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.policy is not None and self.augment != "autoaugment":
-            raise ValueError(f"policy={str(self.policy)!r} needs --augment autoaugment, which it is for")
+            raise ValueError(f"policy={str(self.policy)!r} needs --augment autoaugment")
         if self.data != "bengali":
             splits.refuse_unread(self, ["target", "fold"], self.data)
         elif self.hub or self.side is not None:
@@ -132,15 +133,15 @@ MODELS: dict[str, Callable[[Settings, int, int], nn.Module]] = {
     "pyramid272": lambda s, channels, classes: _pyramidnet(s, channels, classes),
 }
 WIDTH = 16
-"""Channels of the first stage where none are given."""
+"""Channels of the first stage by default."""
 LOSSES: dict[str, Criterion] = {"cross-entropy": F.cross_entropy, "softmax-bce": softmax_bce}
 
 
 def load(settings: Settings) -> sets.ImageSet:
-    """The images of a run; the test images are the validation images where those are to be scored.
+    """The images of a run; its test images are the validation images if those are to be scored.
 
     Raises:
-        ValueError: validation images are asked for of a set without a published split, or scored and not left out.
+        ValueError: validation images are requested of a set without a published split, or scored but not held out.
     """
     if settings.data == "bengali":
         data = bengali.load(settings.data_root, target=settings.target, fold=settings.fold)
@@ -149,7 +150,7 @@ def load(settings: Settings) -> sets.ImageSet:
     if settings.facts == "patchup":
         data = sets.as_in_patchup(data)
     if settings.score_on == "validation" and not settings.validation:
-        raise ValueError("score_on='validation' needs --validation, which leaves those images out of the training")
+        raise ValueError("score_on='validation' needs --validation, which keeps those images out of training")
     if settings.validation:
         if settings.data not in PATCHUP_SPLITS:
             raise ValueError(
@@ -165,7 +166,7 @@ def network(settings: Settings, data: sets.ImageSet) -> nn.Module:
     """The untrained network of a run.
 
     Raises:
-        ValueError: the model is unknown, or does not have such a width, depth or variant.
+        ValueError: the model is unknown, or does not support such a width, depth or variant.
     """
     model = libraries.PUBLISHED.get(settings.model, settings.model)
     if model in MODELS:
@@ -180,10 +181,10 @@ def network(settings: Settings, data: sets.ImageSet) -> nn.Module:
 
 
 def sites_of(settings: Settings, net: nn.Module) -> Sequence[str]:
-    """Names of the modules before which methods of hidden sites mix.
+    """Names of the modules before which hidden-site methods mix.
 
     Raises:
-        ValueError: the method needs some, and they are neither named nor found.
+        ValueError: the method needs some, but they are neither named nor found.
     """
     if settings.mixing.sites is not None:
         return settings.mixing.sites
@@ -242,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _begin(settings: Settings, model: nn.Module, data: sets.ImageSet) -> str:
-    """Give the network weights to begin with; returns what was loaded."""
+    """Load weights to start from into the network; returns what was loaded."""
     assert settings.pretrained is not None
     sizes = {"channels": len(data.mean), "classes": len(data.classes)}
     return pretrained.load(model, settings.model, settings.pretrained, **sizes)

@@ -1,13 +1,13 @@
-"""Shapes: the experiment of the FMix paper on ModelNet10, and 295 pieces of furniture that come along.
+"""Shapes: the FMix paper's experiment on ModelNet10, and 295 pieces of furniture that ship with the recipes.
 
-Claim (Harris et al. 2020, Table II): a PointNet on ModelNet10 scores 89.10 % alone and 89.57 with FMix, which mixes
-voxels of the meshes and draws points from them; median of the last five epochs, mean of 5 runs. Theirs is
+Claim (Harris et al. 2020, Table II): a PointNet on ModelNet10 scores 89.10 % without mixing and 89.57 with FMix, which
+mixes voxels of the meshes and draws points from them; median of the last five epochs, mean of 5 runs. Their setup is
 
     python -m recipes.points --preset fmix-paper --data-root DIR --method fmix
 
-but that training clouds here have as many points as test clouds, and are standardised like them. `--as-published` has
-their code's 128 points in (-1/2, 1/2), for the baseline too, which in their code has clouds as in `--mix points`.
-`python -m recipes.points` alone trains it on 232 clouds of furniture in `recipes/data/packed`.
+except that training clouds here have as many points as test clouds and are standardised like them. `--as-published`
+draws their code's 128 points in (-1/2, 1/2), for the baseline too, which in their code gets clouds as with
+`--mix points`. Plain `python -m recipes.points` trains a PointNet on 232 clouds of furniture in `recipes/data/packed`.
 """
 
 from collections.abc import Sequence
@@ -46,8 +46,7 @@ class Settings:
     data: str = files.NAME
     """packed for 295 clouds of furniture, which come with the recipes; modelnet10, modelnet40, modelnet10-voxels;
     folder for your own OFF, PLY and npz files in DIR/CLASS, or in DIR/train/CLASS and DIR/test/CLASS, or in
-    DIR/CLASS/train and DIR/CLASS/test; or synthetic for deformed primitives, which serve to see that it runs and
-    nothing else."""
+    DIR/CLASS/train and DIR/CLASS/test; or synthetic for deformed primitives, only to check that it runs."""
     data_root: Path | None = None
     """Folder of the data."""
     split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
@@ -55,25 +54,25 @@ class Settings:
     download: bool = False
     """Fetch ModelNet into the folder first."""
     per_class: int | None = None
-    """Train on so many shapes of each class; on all by default."""
+    """Number of training shapes of each class; all by default."""
     model: Literal["pointnet", "voxnet"] = "pointnet"
-    """The network of the paper, on points; or 3-D convolutions, on voxels."""
+    """The paper's network, on points; or 3-D convolutions, on voxels."""
     mix: Literal["points", "voxels"] = "points"
-    """What is mixed before PointNet: clouds as they are, or voxels, of which points are then drawn."""
+    """What is mixed before PointNet: the clouds themselves, or voxels, from which points are then drawn."""
     as_published: bool = False
-    """Draw 128 points in (-1/2, 1/2) from voxels, as in the FMix paper's code, whatever test clouds are, and from those
-    of the baseline too, so that methods differ in mixing alone. The paper's code trains its baseline on clouds like the
-    test's instead: `--mix points` without this."""
+    """Draw 128 points in (-1/2, 1/2) from voxels, as in the FMix paper's code, regardless of the test clouds, and
+    for the baseline too, so that methods differ only in mixing. The paper's code instead trains its baseline on clouds
+    like the test clouds: `--mix points` without this option."""
     points: int = 1000
-    """Points of a cloud."""
+    """Number of points in a cloud."""
     resolution: int = 32
-    """Voxels along each axis, and cells of the masks of clouds."""
+    """Voxels, and mask cells for clouds, along each axis."""
     width: int | None = None
-    """Channels of the first layer; 64 in PointNet and 32 in VoxNet if left out."""
+    """Channels of the first layer; by default 64 in PointNet and 32 in VoxNet."""
     cache: Path = Path("runs", "cache")
-    """Folder for what is made of meshes."""
+    """Folder for what is computed from meshes."""
     preset: Literal["none", "fmix-paper"] = "none"
-    """Defaults of the paper's experiment in place of those here; other options still win."""
+    """Use the defaults of the paper's experiment; explicit options still win."""
     out: Path | None = None
     """Folder of the run; runs/points/DATA-METHOD-SEED by default."""
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(
@@ -96,21 +95,21 @@ class Settings:
 
     @property
     def forms(self) -> tuple[sets.Form, sets.Form]:
-        """What a network is trained on and tested on."""
+        """The forms that the network is trained on and tested on."""
         if self.model == "voxnet":
             return "voxels", "voxels"
         return self.mix, "points"
 
 
 def load(settings: Settings) -> tuple[sets.ShapeSet, sets.ShapeSet]:
-    """The set in the form that is trained on, and in the form that is tested on.
+    """The set in the form for training, and in the form for testing.
 
     Raises:
         ValueError: a download without a folder for it.
     """
     if settings.download:
         if settings.data_root is None:
-            raise ValueError("download=True needs a folder for it: give --data-root DIR")
+            raise ValueError("download=True needs a folder for it: pass --data-root DIR")
         modelnet.download(settings.data_root, settings.data)
     train, test = (_in_form(settings, form) for form in settings.forms)
     return train if settings.per_class is None else subset(train, settings.per_class), test

@@ -1,7 +1,7 @@
 """Tables and plots of finished runs: `python -m recipes.report RUNS --out docs/results/NAME`.
 
-Writes NAME.md (the table, how to read it, how to get it), NAME.csv (full precision, every seed) and NAME.png. Scores
-are in percent, differences in percentage points; the same runs give the same bytes of NAME.md and NAME.csv.
+Writes NAME.md (the table, how to read it, how to reproduce it), NAME.csv (full precision, every seed) and NAME.png.
+Scores are in percent, differences in percentage points; the same runs give the same bytes of NAME.md and NAME.csv.
 """
 
 import shlex
@@ -55,7 +55,7 @@ class Options:
 def build_report(runs: Sequence[Run], options: Options) -> Report:
     """Check that the runs can be compared, summarise them and find the published tables asked for.
 
-    Raises: ReportError where runs or options do not allow it.
+    Raises: ReportError if runs or options do not allow it.
     """
     check_comparable(runs)
     rows = summarise(runs, options.baseline, options.order)
@@ -73,8 +73,8 @@ def build_report(runs: Sequence[Run], options: Options) -> Report:
         for table in tables:
             if table.shown_metric != metric:
                 raise ReportError(
-                    f"published={options.published!r}: {table.name} gives {table.shown_metric}, the runs {metric}: "
-                    "leave the argument out"
+                    f"published={options.published!r}: {table.name} reports {table.shown_metric}, but the runs "
+                    f"report {metric}: leave the argument out"
                 )
     names = [str(settings[name]) for name in ("recipe", "data", "model") if name in settings]
     title = options.title or ", ".join(names) or options.out.name
@@ -82,7 +82,7 @@ def build_report(runs: Sequence[Run], options: Options) -> Report:
 
 
 def plot(report: Report) -> Figure:
-    """Scores of every method in percent (left), and differences to the baseline in percentage points (right)."""
+    """Scores of every method in percent (left), and differences from the baseline in percentage points (right)."""
     figure = Figure(figsize=(9.0, 1.7 + (0.42 + 0.1 * len(report.tables)) * len(report.rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
     for place, row in enumerate(report.rows):
@@ -120,7 +120,7 @@ def plot(report: Report) -> Figure:
 
 
 def legend(report: Report) -> list[Line2D]:
-    """What the marks of `plot` stand for; only those that appear in it."""
+    """What the markers of `plot` stand for; only those that appear in it."""
     verdicts = {row.difference.verdict for row in report.rows if row.difference is not None}
     marks = [("o", GREY, GREY, "score of a seed"), ("|", DARK, DARK, "mean score")]
     marks += [("o", DARK, DARK, "difference and its 95 % interval")] if "resolved" in verdicts else []
@@ -134,7 +134,7 @@ def legend(report: Report) -> list[Line2D]:
 
 
 def write_report(options: Options) -> list[Path]:
-    """Report the runs found; lists unfinished runs on stderr and returns the files written."""
+    """Report the runs found; list unfinished runs on stderr and return the files written."""
     runs, unfinished = find_runs(options.runs)
     for folder in unfinished:
         print(f"unfinished, left out: {folder}", file=sys.stderr)

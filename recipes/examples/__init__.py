@@ -1,1 +1,1 @@
-"""Examples in one file each, which import nothing of the recipes: read one, copy it, change it."""
+"""Examples in one file each, which import nothing from the recipes: read one, copy it, change it."""

@@ -1,4 +1,4 @@
-"""CIFAR-10 with a mixer in one file: data, network, mixing, loop and score, and nothing imported from the recipes.
+"""CIFAR-10 with a mixer in one file: data, network, mixing, loop and score, with nothing imported from the recipes.
 
     python -m recipes.examples.cifar10 DIR
 
@@ -6,7 +6,7 @@ trains the PreAct-ResNet18 of the FMix paper, at a quarter of its width, on the 
 DIR/cifar-10-batches-bin (https://www.cs.toronto.edu/~kriz/cifar.html). For another method set another MIXER below. With
 --width 64 --epochs 200 it is the experiment of Harris et al. 2020, Table II (94.63 % without mixing, 96.14 with FMix).
 `python -m recipes.images --data cifar10 --data-root DIR` is the same training with every method, other data, runs that
-can be resumed, and reports; a test holds the two against each other, part by part and by their scores.
+can be resumed, and reports; a test compares the two, part by part and by their scores.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import mixmodal as mm
 MIXER: mm.Draws = mm.FMix(alpha=1.0, decay_power=3.0)
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 MILESTONES = 0.5, 0.75
-"""Shares of the training after which the learning rate is a tenth of what it was."""
+"""Shares of the training after which the learning rate drops to a tenth."""
 
 
 def load(root: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -44,7 +44,7 @@ def normalised(x: Tensor) -> Tensor:
 
 
 def augmented(x: Tensor) -> Tensor:
-    """Each image padded by 4 black pixels, cut back at its own place, and mirrored half of the time."""
+    """Each image padded by 4 black pixels, cropped back at its own random place, and mirrored half of the time."""
     batch, size, device = len(x), x.shape[-1], x.device
     top, left = torch.randint(9, (2, batch, 1), device=device)
     rows, columns = top + torch.arange(size, device=device), left + torch.arange(size, device=device)
@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class PreActResNet18(nn.Module):
-    """A stem, four stages of two blocks, the mean over what is left of the image, and a linear layer."""
+    """A stem, four stages of two blocks, the mean over the remaining pixels, and a linear layer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ def fit(
 
 @torch.no_grad()
 def score(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Accuracy in percent, on images as they are."""
+    """Accuracy in percent, on unaltered images."""
     model.eval()
     device = next(model.parameters()).device
     classes = [model(normalised(part.to(device))).argmax(1).cpu() for part in torch.split(x, 500)]
@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> float:
     )
     parser.add_argument("root", type=Path, help="folder that holds cifar-10-batches-bin")
     for name, default in {"images": 50_000, "width": 16, "epochs": 20, "batch-size": 128, "seed": 0}.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{default} if left out")
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{default} by default")
     given = parser.parse_args(arguments)
     if not (given.root / "cifar-10-batches-bin").is_dir():
         parser.error(f"{given.root} has no folder cifar-10-batches-bin: unpack the binary version of CIFAR-10 there")

@@ -1,8 +1,8 @@
-"""How long the experiments take on an H100, estimated: no run of them was timed.
+"""Estimated hours of the experiments on an H100; none of their runs was timed.
 
-Of a training step a forward and a backward pass are counted as three forward passes, at a rate that is assumed; a step
-of a small network waits for the host instead. Evaluation, reading and attacks are not counted. The true time may be a
-third of an estimate or three times as much.
+A training step counts as three forward passes, one forward and a backward, at an assumed rate; a step of a small
+network waits for the host instead. Evaluation, reading and attacks are not counted. The true time may be a third of an
+estimate or three times as much.
 """
 
 import math
@@ -17,9 +17,9 @@ RATE = 20e12
 SHORTEST = 0.01
 """Seconds of a training step that waits for the host, assumed."""
 PUZZLE = 53 / 23
-"""Hours of Puzzle Mix for one of the others: the PatchUp paper has 53 and 23 on Tiny-ImageNet (WRN-28-10, a V100)."""
+"""Hours of Puzzle Mix per hour of the others: 53 and 23 in the PatchUp paper on Tiny-ImageNet (WRN-28-10, a V100)."""
 SIDES = {"fashion-mnist": 28, "tiny-imagenet": 64, "bengali": 64, "imagenet": 224, "imagenet-a": 224}
-"""Pixels of an image's side that are not 32."""
+"""Sides of images in pixels that are not 32."""
 FORWARD = {
     ("fmix", "preact18", 28): 0.91,
     ("fmix", "preact18", 32): 1.11,
@@ -39,17 +39,17 @@ FORWARD = {
     ("patchup", "preact152", 64): 7.45,
     ("patchup", "resnet50", 224): 8.18,
 }
-"""10⁹ operations of the forward pass of an image, by paper, network and side of the image."""
+"""10⁹ operations of the forward pass of an image, by paper, network and image side."""
 TOKENS = 400, 128
-"""Tokens of a text, and of one for BERT."""
+"""Tokens in a text, and in a text for BERT."""
 TEXT = {"cnn": 0.00043, "bilstm": 0.00166, "bert": 0.17}
-"""The same for a token: twice the weights that it meets."""
+"""The same for a token: twice the number of weights that it passes through."""
 POINTS = 0.28
 """The same for a cloud of 1,000 points."""
 
 
 def hours(row: Row, method: str = "") -> float | None:
-    """Hours of a run of a row, or of all runs of a seed where its command starts them; None if it trains nothing."""
+    """Hours of a run of a row, or of all runs of a seed if its command starts them; None if it trains nothing."""
     if row.of:
         return None
     training = _training(row)
@@ -59,7 +59,7 @@ def hours(row: Row, method: str = "") -> float | None:
 
 
 def total(row: Row, seeds: int) -> float | None:
-    """Hours of all methods of a row with so many seeds."""
+    """Hours of all methods of a row with this many seeds."""
     found = [hours(row, method) for method in row.methods or ("",)]
     return None if None in found else seeds * sum(each for each in found if each is not None)
 

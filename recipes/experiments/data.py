@@ -12,9 +12,9 @@ class Needed:
     """A set of data.
 
     Args:
-        what: it and where it is from.
-        size: training samples of an epoch.
-        without_validation: those that are left where PatchUp's validation images are taken out.
+        what: the set and where it is from.
+        size: training samples in an epoch.
+        without_validation: those left if PatchUp's validation images are held out.
     """
 
     what: str
@@ -42,6 +42,6 @@ DATA: Mapping[str, Needed] = {
     "yelp-polarity": Needed(f"Yelp polarity, {TEXTS['yelp-polarity'].url}, {IN_HUB}, and word vectors", 560_000),
     "yelp-full": Needed(f"Yelp full, {TEXTS['yelp-full'].url}, {IN_HUB}, and word vectors", 650_000),
 }
-"""By the names that the recipes have for them. Training samples are those of the published split, with a tenth of
-silence for Speech Commands, and four of five folds for Bengali.AI; 57,158 of SVHN's are at most 7,325 of a class."""
-VECTORS = "FastText's for the Simple English Wikipedia, wiki.simple.vec from https://fasttext.cc, given to --vectors"
+"""By the names that the recipes use. Training samples are those of the published split, with a tenth of silence for
+Speech Commands, and four of five folds for Bengali.AI; SVHN's 57,158 are at most 7,325 per class."""
+VECTORS = "FastText's for the Simple English Wikipedia, wiki.simple.vec from https://fasttext.cc, passed to --vectors"

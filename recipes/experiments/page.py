@@ -8,7 +8,7 @@ from recipes.experiments.rows import OURS, Row
 from recipes.reporting.cells import markdown_table
 
 SEEDS = 5
-"""Of each experiment in the papers."""
+"""Seeds of each experiment in the papers."""
 COMMAND = "python -m recipes.experiments --page docs/experiments.md"
 PAPERS = {
     "fmix": "FMix (Harris et al. 2020)",
@@ -124,7 +124,7 @@ def _hours(row: Row) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Two digits, which is more than an estimate has."""
+    """Two digits, more than an estimate is good for."""
     return f"{float(f'{value:.2g}'):,g}"
 
 

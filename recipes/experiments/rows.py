@@ -1,4 +1,4 @@
-"""What a row of the list is, and what a name given on the command line picks."""
+"""A row of the list, and which rows a name on the command line selects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from recipes.reporting.published import Key, Published, Score
 
 RECIPES = ("images", "audio", "text", "points")
-SMALL_NETWORKS = "networks of 5,000 images of CIFAR-10, width 16, 20 epochs"
-"""What our analyses look at."""
+SMALL_NETWORKS = "networks trained on 5,000 images of CIFAR-10, width 16, 20 epochs"
+"""The networks that we analyse."""
 OURS = "ours: "
-"""How a note begins that is about a setting which the paper does not give."""
+"""Start of a note on a setting that the paper does not give."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What of a table or figure differs in methods and seeds alone, or is made by one command.
+    """A part of a table or figure whose runs differ only in method and seed, or that one command makes.
 
-    Words in capitals stand for what is known when it is run: DATA for the folder of the data, VECTORS for the file of
-    word vectors, RUNS for the folder of the networks that are analysed, SEEDS for the seeds, COUNT for their number,
+    Words in capitals stand for what is only known when it is run: DATA for the folder of the data, VECTORS for the file
+    of word vectors, RUNS for the folder of the networks that are analysed, SEEDS for the seeds, COUNT for their number,
     OUT for the folder of all that the row makes, and PAGE for its page.
 
     Args:
@@ -25,16 +25,16 @@ class Row:
         module: recipe or analysis that runs it.
         words: of its command line. A recipe's are followed by method, seed and folder of the run.
         each: words of the command line of each run, for a command that starts runs itself.
-        runs: how many of each seed such a command trains.
-        data: what it needs, a key of `recipes.experiments.data.DATA`.
+        runs: number of runs per seed that such a command trains.
+        data: the data that it needs, a key of `recipes.experiments.data.DATA`.
         measure: what the published values are.
         published: values as printed, by method or by the row of the paper's table; for a figure, its claim.
-        options: further words by method.
+        options: more words by method.
         of: the row whose networks are analysed.
-        of_methods: those of its methods that are trained for it; all if there are none.
+        of_methods: those of its methods that are trained for it; all if empty.
         report: data and model by which `recipes.report` finds the published values.
         ours: pages of docs/results with our runs, and how these differ from the row.
-        notes: how it differs from the paper, and settings that are ours since the paper gives none.
+        notes: how it differs from the paper, and settings that are ours because the paper gives none.
     """
 
     name: str
@@ -54,21 +54,21 @@ class Row:
 
     @property
     def table(self) -> str:
-        """Name of the table or figure that it is of."""
+        """Name of its table or figure."""
         return self.name.partition("/")[0]
 
     @property
     def trains(self) -> bool:
-        """Whether its command is a recipe's, of one run for each method and seed."""
+        """Whether its command is a recipe's, with one run for each method and seed."""
         return self.module in RECIPES
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Methods that are run; none for an analysis, which takes what its networks were trained with."""
+        """Methods that are run; none for an analysis, which has those of its networks."""
         return tuple(self.published) if self.trains else ()
 
     def option(self, name: str) -> str:
-        """Value of an option of what is trained; empty if it is not given."""
+        """Value of an option of the training commands; empty if it is not given."""
         words = (self.each or self.words).split()
         return words[words.index(name) + 1] if name in words else ""
 
@@ -84,17 +84,15 @@ def printed(score: Score) -> str:
 
 
 def scores(table: Published, key: Key, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The values of a published table by method, each with what else is printed beside it."""
+    """The values of a published table by method, each followed by what else is printed."""
     return {method: printed(score) + (more or {}).get(method, "") for method, score in table.scores[key].items()}
 
 
 def choose(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
-    """Rows whose name begins with, or whose data is, one of some names; of a name, what is between slashes is whole.
-
-    Without names, all of them.
+    """Rows whose paper, table, full name or data is one of some names; all rows if there are no names.
 
     Raises:
-        ValueError: a name picks none.
+        ValueError: a name selects none.
     """
     rows = list(rows)
     picked: dict[str, Row] = {}

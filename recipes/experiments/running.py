@@ -1,4 +1,4 @@
-"""The commands of a row, and running them one after the other; what is done already is not done again."""
+"""The commands of a row, and running them one after the other; what is already done is skipped."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ from recipes.reporting.summary import read_json
 
 SMOKE = "--smoke"
 ON_HUB = ("images", "text", "analyses.sweep")
-"""What can fetch its data from the hub."""
+"""Modules that can fetch their data from the hub."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class How:
     """How rows are run: the part of the command line that stands for the words in capitals.
 
     Args:
-        root: folder for all runs and pages, each row in one that has its name.
-        seeds: number of seeds, from 0 on.
-        methods: those that are run; all of a row if there are none.
+        root: folder for all runs and pages, with a folder named after each row.
+        seeds: number of seeds, counting from 0.
+        methods: those that are run; all of a row if empty.
         data_root: folder of the data.
-        hub: fetch them from the Hugging Face hub instead.
+        hub: fetch the data from the Hugging Face hub instead.
         vectors: file of word vectors.
-        words: further words of all that is trained.
+        words: more words for each command that trains.
         smoke: run a few batches of everything.
     """
 
@@ -49,7 +49,7 @@ class Command:
         module: what is run, in `recipes`.
         words: of the command line.
         out: folder of the run, or the page.
-        newer: folder of networks that its page is made of; none for what goes on by itself.
+        newer: folder of networks that its page is made from; None for a command that resumes by itself.
     """
 
     module: str
@@ -62,7 +62,7 @@ class Command:
 
 
 def commands(row: Row, rows: Mapping[str, Row], how: How) -> Iterator[Command]:
-    """The commands of a row in their order, those of the networks that it analyses first.
+    """The commands of a row in order, those of the networks that it analyses first.
 
     Raises:
         ValueError: it needs the folder of the data or word vectors, which are not given.
@@ -94,13 +94,13 @@ def commands(row: Row, rows: Mapping[str, Row], how: How) -> Iterator[Command]:
 
 
 def run(rows: Sequence[Row], known: Mapping[str, Row], how: How, said: Callable[[str], None]) -> None:
-    """Run all commands of some rows; those that cannot be run are passed over where others can.
+    """Run all commands of some rows, or none if one of the rows cannot be run.
 
     Args:
-        rows: which.
+        rows: those to run.
         known: all rows by name.
         how: see `How`.
-        said: is told what is run, and where everything is.
+        said: is called with what is run, and where everything is.
 
     Raises:
         ValueError: a row cannot be run, a command failed, or a folder holds another run.
@@ -117,7 +117,7 @@ def run(rows: Sequence[Row], known: Mapping[str, Row], how: How, said: Callable[
 
 
 def report(row: Row, how: How) -> str:
-    """The command that makes a table of the runs of a row."""
+    """The command that makes a table from the runs of a row."""
     folder, methods = how.root / row.name, how.methods or row.methods
     words = ["python", "-m", "recipes.report", str(folder), "--out", str(folder / "report"), "--baseline", methods[0]]
     words += ["--published", row.report] if row.report else []
@@ -133,7 +133,7 @@ def _methods(row: Row, how: How) -> tuple[str, ...]:
 
 
 def _filled(words: Sequence[str], row: Row, how: How) -> tuple[str, ...]:
-    """Words with what those in capitals stand for."""
+    """Words, with those in capitals replaced by what they stand for."""
     text = shlex.join(words)
     if how.hub and "--data-root DATA" in text:
         if row.module not in ON_HUB:
@@ -155,7 +155,7 @@ def _filled(words: Sequence[str], row: Row, how: How) -> tuple[str, ...]:
 
 
 def _done(command: Command) -> bool:
-    """Whether it need not be run again."""
+    """Whether a command need not be run again."""
     if command.out.suffix == ".md":
         if command.newer is None or not command.out.exists():
             return False
@@ -171,7 +171,7 @@ def _done(command: Command) -> bool:
 
 
 def _start(command: Command) -> None:
-    """Run a command to its end, and go on with a run that was stopped."""
+    """Run a command to its end, resuming a run that was stopped."""
     words = [*command.words, *(["--resume"] if (command.out / "config.json").exists() else [])]
     done = subprocess.run([sys.executable, "-m", f"recipes.{command.module}", *words], check=False, env={**os.environ})
     if done.returncode:
@@ -179,7 +179,7 @@ def _start(command: Command) -> None:
 
 
 def _then(row: Row, how: How) -> str:
-    """What to do with what was made."""
+    """What to do with the results of a row."""
     if not row.trains:
         return f"its page: {how.root / row.name / 'page.md'}"
-    return f"to make a table of it: `{report(row, how)}`"
+    return f"to make a table from it: `{report(row, how)}`"

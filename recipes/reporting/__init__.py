@@ -1,1 +1,1 @@
-"""From finished runs to a page: read and compared, beside what was published, as tables."""
+"""From finished runs to a page: they are read, compared, and shown in tables next to published scores."""

@@ -1,15 +1,15 @@
-"""Numbers and tables as a page prints them."""
+"""Numbers and tables in the format of the pages."""
 
 from collections.abc import Iterable, Sequence
 
 
 def plain(value: float, sign: str = "", digits: int = 2) -> str:
-    """A number with so many decimals, a true minus and no negative zero; `sign="+"` marks positive values too."""
+    """A number with this many decimals, a true minus and no negative zero; `sign="+"` marks positive values too."""
     return f"{round(value, digits) + 0.0:{sign}.{digits}f}".replace("-", "−")
 
 
 def mean_and_std(mean: float, std: float | None, digits: int = 2) -> str:
-    """Cell such as `81.23 ± 0.20`, or `81.23 ± –` where there is no standard deviation."""
+    """Cell such as `81.23 ± 0.20`, or `81.23 ± –` without a standard deviation."""
     return f"{plain(mean, digits=digits)} ± {'–' if std is None else plain(std, digits=digits)}"
 
 

@@ -40,7 +40,7 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """The mean of values that vary normally, and its 95 % interval.
+    """The mean of normally distributed values, and its 95 % interval.
 
     Raises:
         ValueError: there are no values.
@@ -112,7 +112,7 @@ def value_table(measured: Mapping[str, Values], digits: int) -> str:
 
 
 def claim_table(claims: Sequence[Claim], measured: Mapping[str, Values], digits: int) -> str:
-    """A Markdown table: each claim, the difference that was measured, paired by seed, and whether it holds."""
+    """A Markdown table: each claim, the measured difference, paired by seed, and whether the claim holds."""
     rows = []
     for claim in claims:
         values = measured[claim.quantity]
@@ -131,7 +131,7 @@ READING = (
 
 
 def csv_text(measured: Mapping[str, Values]) -> str:
-    """Every run in full precision: method, seed and a column for each quantity."""
+    """Every run, in full precision: method, seed and a column for each quantity."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["method", "seed", *measured])

@@ -1,4 +1,4 @@
-"""Pages of measurements: their command line, the command that a page says it was made by, and the files beside it."""
+"""Pages of measurements: their command line, the command that a page names as its origin, and the files next to it."""
 
 import shlex
 import sys
@@ -24,11 +24,11 @@ class Paged(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """A page and what is written beside it.
+    """A page and what is written next to it.
 
     Args:
         text: the page, in Markdown.
-        figures: pictures by what is added to the name of the page, without its suffix, such as ".png".
+        figures: pictures by what replaces the suffix of the page's name, such as ".png".
         texts: other texts by the same, such as ".csv".
     """
 
@@ -46,14 +46,14 @@ def main(
     make: Callable[[_Settings, str], Page],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Make a page by its command line, print it, and write it and its pictures where it is asked for.
+    """Make a page from its command line, print it, and write it and its pictures if a file is given.
 
-    A mistake ends the process with a sentence; a folder that is not there does so before anything is measured.
+    An error ends the process with one sentence; a missing folder does so before anything is measured.
 
     Args:
         module: name of the module in `recipes`.
         settings: what can be set, each with a default.
-        make: settings and the command to the page.
+        make: maps settings and the command to the page.
         arguments: words of the command line; those of the process if None.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -69,7 +69,7 @@ def main(
 
 
 def write(page: Page, out: Path) -> None:
-    """Write what is beside a page, and then the page; a reader finds each file whole, as it was or as it is now."""
+    """Write what is next to a page, and then the page; a reader finds each file whole, as it was or as it is now."""
     for suffix, figure in page.figures.items():
         with whole(out.with_name(out.stem + suffix)) as place:
             figure.savefig(place, dpi=150)
@@ -80,6 +80,6 @@ def write(page: Page, out: Path) -> None:
 
 def _check(out: Path) -> None:
     if out.suffix != ".md":
-        raise ValueError(f"out={str(out)!r} must end in .md, since what is beside the page has its name")
+        raise ValueError(f"out={str(out)!r} must end in .md, since the files next to the page share its name")
     if not out.parent.is_dir():
         raise ValueError(f"out={str(out)!r}: there is no folder {out.parent}; make it first")

@@ -1,4 +1,4 @@
-"""Read finished runs, refuse comparisons that are not fair, and summarise every method over its seeds."""
+"""Read finished runs, refuse unfair comparisons, and summarise every method over its seeds."""
 
 import json
 import shlex
@@ -23,7 +23,7 @@ KINDS: Mapping[str, type | UnionType] = {
     **dict.fromkeys(("score", "train_score", "wall_s"), int | float),
     "versions": dict,
 }
-"""What a report reads of a result."""
+"""What a report reads from a result."""
 
 
 class ReportError(ValueError):
@@ -34,7 +34,7 @@ class ReportError(ValueError):
 class Run:
     """One finished run: scores in percent, `settings` without method, seed and bookkeeping, `result` as written.
 
-    `nll` is in nats, None where samples have no single class and in runs of before it was measured.
+    `nll` is in nats, None if samples have no single class and in runs from before it was measured.
     """
 
     folder: Path
@@ -95,7 +95,7 @@ def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(content, ensure_ascii=False).encode()  # half a character, as \ud800 is, cannot be written again
+        json.dumps(content, ensure_ascii=False).encode()  # half a character, such as \ud800, cannot be written again
     except FileNotFoundError:
         raise ReportError(f"{path} is missing: restore it, or remove the run") from None
     except OSError as error:
@@ -111,7 +111,7 @@ def read_json(path: Path, required: Iterable[str]) -> dict[str, Any]:
 
 
 def read_run(folder: Path) -> Run:
-    """The run in `folder`; the epochs and the metric of its result count as settings, as the budget they record.
+    """The run in `folder`; the epochs and the metric of its result count as settings, since they record its budget.
 
     Raises: ReportError for files that are broken, contradict each other or hold a score that is not a number.
     """
@@ -140,7 +140,7 @@ def read_run(folder: Path) -> Run:
             f"the run"
         ) from error
     if not _is_finite(result["wall_s"]) or result["wall_s"] < 0:
-        raise ReportError(f"{folder}: wall_s is {result['wall_s']!r:.80}, no number of seconds: run it again")
+        raise ReportError(f"{folder}: wall_s is {result['wall_s']!r:.80}, not a number of seconds: run it again")
     for key in ("score", "train_score"):
         if not 0 <= result[key] <= 100:
             raise ReportError(
@@ -170,16 +170,16 @@ def find_runs(root: Path) -> tuple[list[Run], list[Path]]:
     if not runs:
         raise ReportError(
             f"runs={str(root)!r} holds no finished run ({len(unfinished)} unfinished): "
-            "give a folder with config.json and result.json in it or below it"
+            "pass a folder with config.json and result.json in it or below it"
         )
     return sorted(runs, key=lambda run: (run.method, run.seed, run.folder)), unfinished
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Pass if the runs differ in method, its own settings and seed only.
+    """Pass if the runs differ only in method, its own settings and seed.
 
-    A setting that some methods do not have at all may be there for the others; two values of one setting may not, but
-    for those of `recipes.training.methods.Method`, nor may runs of one method have different settings.
+    Some methods may have a setting that others lack. A setting may not have two values, except for those of
+    `recipes.training.methods.Method`, and runs of one method may not have different settings.
 
     Raises: ReportError naming the setting, both values and both runs, or the two runs of one method and seed.
     """

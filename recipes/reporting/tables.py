@@ -13,7 +13,7 @@ from recipes.reporting.summary import ABSENT, Difference, Row, Run
 from recipes.training.methods import Method
 
 DEFAULTS = asdict(Method())
-"""What a setting of a method is unless it is given."""
+"""Values of a method's settings that are not given."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Report:
 
     @property
     def scored(self) -> str:
-        """What is scored, as `test accuracy`."""
+        """What is scored, such as `test accuracy`."""
         return f"{self.of} {self.metric}"
 
     @property
@@ -68,7 +68,7 @@ class Report:
 
 
 def difference_cell(difference: Difference | None, n: int) -> str:
-    """Mean ± half of the 95 % interval, and what to make of it; says so where pairs are fewer than the `n` runs."""
+    """Mean ± half of the 95 % interval, and the verdict; says so if there are fewer pairs than the `n` runs."""
     if difference is None:
         return "–"
     if difference.found is None:
@@ -107,7 +107,7 @@ def score_table(report: Report) -> str:
 
 
 def reading(report: Report) -> str:
-    """How to read the table: which epoch, what is behind ±, when a difference is unresolved, where tables are from."""
+    """How to read the table: which epoch, what ± means, when a difference is unresolved, where tables are from."""
     notes = [
         f"The score of a run is its {report.scored} in percent, {report.when}; nothing is selected on it. "
         "± is the sample standard deviation (ddof 1) over the n seeds; with one seed there is none (–).",
@@ -131,9 +131,9 @@ def reading(report: Report) -> str:
 
 
 def commands(row: Row) -> list[str]:
-    """The commands of a method's runs: those that differ in their seed alone are one, looped over their seeds.
+    """The commands of a method's runs: those that differ only in their seed become one loop over their seeds.
 
-    The folder given to `--out` is named after method and seed, so that no run overwrites another.
+    The folder passed to `--out` is named after method and seed, so that no run overwrites another.
     """
     seeds: dict[str, list[int]] = {}
     for run in row.runs:
@@ -150,7 +150,7 @@ def commands(row: Row) -> list[str]:
 
 
 def settings_tables(report: Report) -> str:
-    """What all runs share, and the settings that are not the same for all methods."""
+    """The settings that all runs share, and those that differ between methods."""
 
     def shown(value: object) -> str:
         return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

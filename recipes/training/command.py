@@ -15,16 +15,16 @@ from recipes.data.files import in_one_line
 from recipes.training.faults.sentences import ElsewhereError, sentence
 
 STOPPED = 128 + 2
-"""What a shell calls the exit of a process that SIGINT ended."""
+"""Exit code that a shell reports for a process ended by SIGINT."""
 
 SMOKE_EPOCHS = 2
 LARGEST = 3.4e38
-"""About the largest number of float32, in which networks compute."""
+"""Roughly the largest number of float32, in which networks compute."""
 PRECISIONS = ("no", "bf16", "fp16")
 OF_FILES = ("data_root", "hub", "download", "cache", "words", "skip_broken", "noise")
-"""Options for data that are read from a folder, or fetched."""
+"""Options for data that are read from a folder or downloaded."""
 AT_HAND = ("digits", "packed", "synthetic")
-"""Data that are neither: they come with the recipes or with scikit-learn, or are made."""
+"""Data that are neither: they come with the recipes or scikit-learn, or are generated."""
 
 _Settings = TypeVar("_Settings")
 
@@ -54,32 +54,32 @@ class Training:
     momentum: float = 0.9
     """Momentum of SGD."""
     nesterov: bool = False
-    """Whether the momentum of SGD is Nesterov's."""
+    """Whether SGD uses Nesterov momentum."""
     weight_decay: float = 1e-4
     """Weight decay."""
     schedule: Literal["step", "cosine", "constant"] = "cosine"
-    """A tenth of the learning rate from each milestone on; half a cosine down to 0, step by step; or no change."""
+    """A tenth of the learning rate from each milestone on; half a cosine down to 0, set at every step; or no change."""
     milestones: tuple[int, ...] = ()
     """Epochs at which the step schedule multiplies the learning rate by 0.1."""
     warmup: int = 0
-    """Epochs in which the learning rate first rises from a quarter, in a line."""
+    """Epochs over which the learning rate first rises linearly from a quarter."""
     clip: float | None = None
-    """Largest norm of the gradient; longer ones are scaled down to it."""
+    """Largest norm of the gradient; larger ones are scaled down to it."""
     precision: str = "no"
-    """Mixed precision: no, which is float32 throughout, bf16 or fp16."""
+    """Mixed precision: no (float32 throughout), bf16 or fp16."""
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
     workers: int | None = None
-    """Processes that read samples, of each device; by default one a core, up to 8, where files are decoded while the
-    network trains, and else none. Results do not depend on them."""
+    """Processes per device that read samples; by default one per core, up to 8, if files are decoded while the network
+    trains, and none otherwise. Results do not depend on them."""
     seed: int = 0
-    """Seed of weights, order, augmentation and mixing."""
+    """Seed for weights, sample order, augmentation and mixing."""
     evaluate_every: int = 1
-    """Epochs between test scores for the curve, 0 for the last epoch alone. No score chooses anything."""
+    """Epochs between test scores for the curve; 0 for the last epoch only. Nothing is selected by a score."""
     median_of: int = 1
-    """The score of a run is the median of the test scores of so many last epochs, and so is its NLL."""
+    """Number of last epochs whose median test score is the score of a run; the same for its NLL."""
     resume: bool = False
-    """Go on from the checkpoint in the folder."""
+    """Resume from the checkpoint in the folder."""
     smoke: bool = False
     """Two epochs of two batches, to check that it works."""
 
@@ -90,11 +90,9 @@ class Training:
                 raise ValueError(f"{name}={getattr(self, name)} must be {bound} or more")
         for name in ("lr", "momentum", "weight_decay", "clip"):
             if not abs(getattr(self, name) or 0) <= LARGEST:
-                raise ValueError(f"{name}={getattr(self, name)} must be a number of float32, of {LARGEST:g} at most")
+                raise ValueError(f"{name}={getattr(self, name)} must be a float32 number, {LARGEST:g} at most")
         if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision={self.precision!r} is unknown; choose no, which is float32 throughout, bf16 or fp16"
-            )
+            raise ValueError(f"precision={self.precision!r} is unknown; choose no (float32 throughout), bf16 or fp16")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"clip={self.clip} must be above 0: gradients are scaled down to that norm")
         if self.warmup >= self.epochs and self.warmup:
@@ -107,13 +105,13 @@ class Training:
             raise ValueError(f"seed={self.seed} must have at most 64 bits")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError(
-                f"schedule={self.schedule!r} and milestones={self.milestones} do not go together: give milestones with "
+                f"schedule={self.schedule!r} and milestones={self.milestones} do not go together: pass milestones with "
                 f"the step schedule, and with no other"
             )
 
     @property
     def last(self) -> int:
-        """Epochs that are trained in the end."""
+        """Number of epochs that are actually trained."""
         return min(self.epochs, SMOKE_EPOCHS) if self.smoke else self.epochs
 
     def lr_at(self, epoch: float) -> float:
@@ -128,7 +126,7 @@ class Training:
 
 
 Preset = Callable[[Choice], Mapping[str, Any]]
-"""Settings in place of a recipe's defaults, by what they depend on."""
+"""Maps a choice to settings that replace a recipe's defaults."""
 
 
 def main(
@@ -138,13 +136,13 @@ def main(
     run: Callable[[_Settings, str], dict[str, Any]],
     arguments: Sequence[str] | None,
 ) -> None:
-    """Run a recipe by its command line and print the outcome; a mistake ends the process with a sentence.
+    """Run a recipe from its command line and print the outcome; an error ends the process with one sentence.
 
     Args:
         recipe: name of the recipe.
         settings: what can be set, each with a default.
         presets: by name.
-        run: settings and the command to the content of `result.json`, empty in the processes that do not write it.
+        run: maps settings and the command to the content of `result.json`, empty in processes that do not write it.
         arguments: words of the command line; those of the process if None.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -161,7 +159,7 @@ def main(
 
 
 def _given(words: Sequence[str]) -> set[str]:
-    """Names of the options in a command line, as attributes have them.
+    """Names of the options in a command line, as attribute names.
 
     >>> sorted(_given(["--alpha=2", "--block-size", "7"]))
     ['alpha', 'block_size']
@@ -170,7 +168,7 @@ def _given(words: Sequence[str]) -> set[str]:
 
 
 def _check_read(settings: Any, given: Collection[str]) -> None:
-    """Refuse options that are given and that nothing would read; presets and files may set them.
+    """Refuse options in the command line that nothing would read; presets and files may set them.
 
     Args:
         settings: of the run.
@@ -185,19 +183,19 @@ def _check_read(settings: Any, given: Collection[str]) -> None:
             value = getattr(settings, name)
             shown = str(value) if isinstance(value, Path) else value
             raise ValueError(
-                f"{name}={shown!r} is for data from a folder or the net, and --data is {settings.data}: name the data "
-                f"with --data, or leave it out"
+                f"{name}={shown!r} is for data from a folder or the web, but --data is {settings.data}: choose "
+                f"other --data, or leave it out"
             )
     for name in ("momentum", "nesterov"):
         if name in given and settings.training.optimizer != "sgd":
             raise ValueError(
-                f"{name}={getattr(settings.training, name)} is for --optimizer sgd, and this is "
+                f"{name}={getattr(settings.training, name)} is for --optimizer sgd, but this is "
                 f"{settings.training.optimizer}: leave it out"
             )
 
 
 def with_preset(settings: type[_Settings], presets: Mapping[str, Preset], choice: Choice) -> _Settings:
-    """Defaults of a command line: those of the preset that it asks for.
+    """Defaults of a command line: those of the preset that it selects.
 
     Raises:
         ValueError: the preset has no such experiment.
@@ -207,7 +205,7 @@ def with_preset(settings: type[_Settings], presets: Mapping[str, Preset], choice
 
 @contextmanager
 def mistakes_as_sentences(module: str) -> Iterator[None]:
-    """End the process with a sentence where something cannot be done or is stopped, and with a code that is not 0."""
+    """End the process with one sentence and a non-zero exit code if something cannot be done or is stopped."""
     try:
         yield
     except ElsewhereError:
@@ -231,10 +229,11 @@ def config(recipe: str, settings: Any) -> dict[str, Any]:
 
 
 def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settings:
-    """The settings of a run that are in its `config.json`, the inverse of `config`; those that are not have defaults.
+    """The settings of a run from its `config.json`, the inverse of `config`; missing ones get their defaults.
 
     Raises:
-        ValueError: `config` has a setting that the recipe does not know, as of another version, or one that no run has.
+        ValueError: `config` has a setting that the recipe does not know, such as one of another version, or an invalid
+            one.
     """
     usual: Any = settings()
     left = {key: value for key, value in config.items() if key != "recipe"}
@@ -242,21 +241,21 @@ def settings_of(settings: type[_Settings], config: Mapping[str, Any]) -> _Settin
     whole = _taken(settings, left)
     if left:
         names = in_one_line(", ".join(left))
-        raise ValueError(f"config.json has settings that are unknown: {names}; read it with its own version")
+        raise ValueError(f"config.json has unknown settings: {names}; read it with the version that wrote it")
     try:
         whole |= {name: replace(getattr(usual, name), **given) for name, given in parts.items()}
         return settings(**whole)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"config.json has settings that no run has ({in_one_line(error)}): put it back") from error
+        raise ValueError(f"config.json has invalid settings ({in_one_line(error)}): restore it") from error
 
 
 def _parts(settings: Any) -> list[str]:
-    """Names of the settings that are settings in turn, such as how to train."""
+    """Names of the settings that are groups of settings, such as how to train."""
     return [field.name for field in fields(settings) if is_dataclass(getattr(settings, field.name))]
 
 
 def _taken(settings: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """What a class has fields for, taken out of values read from JSON."""
+    """Values for the fields of a class, removed from values read from JSON."""
     hints = get_type_hints(settings)
     found = {field.name: values.pop(field.name) for field in fields(settings) if field.name in values}
     for name, value in found.items():
@@ -274,9 +273,9 @@ def folder(recipe: str, settings: Any) -> Path:
 
 
 def _sentence(settings: Any, result: Mapping[str, Any]) -> str:
-    """What came of a run."""
+    """The outcome of a run."""
     scored = vars(settings).get("score_on", "test")
     return (
-        f"{settings.data}, {settings.mixing.method}: {result['metric']} {result['score']:.2f} % of the {scored} set, "
-        f"{result['train_score']:.2f} % of the training set"
+        f"{settings.data}, {settings.mixing.method}: {result['metric']} {result['score']:.2f} % on the {scored} set, "
+        f"{result['train_score']:.2f} % on the training set"
     )

@@ -1,8 +1,8 @@
 """The one training loop of all recipes, on Hugging Face Accelerate.
 
-What is random in an epoch follows from the seed, the epoch and the process alone, and so does the order of the samples.
-So a checkpoint needs no random state, and a run that is resumed goes on bit for bit as if it had not stopped, in as
-many processes as before. Several of them share the samples of an epoch and of an evaluation; none is repeated.
+All that is random in an epoch, including the order of the samples, depends only on the seed, the epoch and the process.
+So a checkpoint needs no random state, and a resumed run continues bit for bit as if it had not stopped, given as many
+processes as before. Several processes share the samples of an epoch and of an evaluation; none is repeated.
 """
 
 import itertools
@@ -32,7 +32,7 @@ from recipes.data.loading import dealt
 from recipes.pictures.curves import curves
 from recipes.pictures.rows import Sample
 from recipes.training import records
-from recipes.training.command import Training as Training  # the engine's too
+from recipes.training.command import Training as Training  # part of the engine too
 from recipes.training.faults import nonfinite
 from recipes.training.faults.files import alone
 from recipes.training.faults.nonfinite import Step, Watch
@@ -54,18 +54,18 @@ class Task:
         train: loader of raw batches, whose `batch_sampler.sampler` has `set_epoch`.
         test: loader of the test set.
         mixing: how prepared training batches are mixed and predicted.
-        prepare: a raw batch, and whether it is for training, to inputs and targets on its device.
-        picture: samples of what is mixed, inputs and targets to a figure.
+        prepare: maps a raw batch, and whether it is for training, to inputs and targets on its device.
+        picture: maps samples of what is mixed, inputs and targets to a figure.
         criterion: see `Mix.loss`.
         mixed_weight: factor of the loss of batches that are mixed with partners.
         metric: name of the score.
         unit: its unit.
-        score: predictions and targets of a whole set to the score, in percent or another unit.
-        nll: the same to the negative log-likelihood in nats; None where samples have no single class.
-        mixed_score: the score of a mixed batch: record, predictions and targets to a number in [0, 1]; None for a score
-            that a batch does not have.
-        again: loader of the training set as it is scored in the end; `train` if reading changes nothing at random.
-        tested: numbers of the classes that the test set has, to which answers to it are restricted; all if empty.
+        score: maps predictions and targets of a whole set to the score, in percent or another unit.
+        nll: the same for the negative log-likelihood in nats; None if samples have no single class.
+        mixed_score: the score of a mixed batch: maps record, predictions and targets to a number in [0, 1]; None for a
+            score that a single batch does not have.
+        again: loader of the training set for its final score; None for `train`, if reading changes nothing at random.
+        tested: indices of the classes in the test set, to which predictions for it are restricted; all if empty.
     """
 
     model: nn.Module
@@ -87,7 +87,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A run in one of its processes: what is trained, how and where, as Accelerate has prepared it."""
+    """A run in one of its processes: what is trained, how and where, as prepared by Accelerate."""
 
     task: Task
     training: Training
@@ -108,7 +108,7 @@ class _Run:
 def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any], command: str) -> dict[str, Any]:
     """Train, score the last epoch, and write everything into the folder of the run.
 
-    Whatever ends it before has a note of what is saved.
+    Whatever ends it early gets a note of what is saved.
 
     Args:
         task: what to train.
@@ -118,14 +118,14 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
         command: the command line that repeats the run.
 
     Returns:
-        The content of `result.json`; nothing in the processes that do not write it.
+        The content of `result.json`; empty in the processes that do not write it.
 
     Raises:
         FileExistsError: the folder holds a run, and `resume` is not set; or files of a run without its settings.
-        BlockingIOError: another run is in the folder.
-        ValueError: the run in the folder has other settings, or its files are damaged; the launcher was told what the
-            loop does not do; there are fewer samples than processes.
-        FloatingPointError: the loss, the weights or what the network predicts is no longer finite.
+        BlockingIOError: another run is using the folder.
+        ValueError: the run in the folder has other settings, or its files are damaged; the launcher asks for something
+            that the loop does not do; there are fewer samples than processes.
+        FloatingPointError: the loss, the weights or the predictions are no longer finite.
         OSError: something cannot be written.
         ElsewhereError: one of these was raised in another process of the run.
     """
@@ -159,7 +159,7 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
 
 
 def _open_folder(run: _Run, held: ExitStack, config: Mapping[str, Any]) -> None:
-    """Have the folder to this run alone, and its settings in it."""
+    """Reserve the folder for this run, and write its settings into it."""
     if run.writes:
         held.enter_context(alone(run.out))
         records.open_folder(run.out, config, resume=run.training.resume)
@@ -179,8 +179,8 @@ def _load(run: _Run, state: records.State, config: Mapping[str, Any]) -> tuple[r
     place = f"{accelerator.num_processes} x {records.device_name(accelerator.device)}"
     if saved.places and saved.places[-1] != place and run.writes:
         print(
-            f"--resume: the run was on {saved.places[-1]} and is on {place} now, where numbers are rounded otherwise: "
-            f"it does not go on bit for bit; result.json will say so",
+            f"--resume: the run was on {saved.places[-1]} and is now on {place}, where rounding differs: "
+            f"it does not continue bit for bit; result.json will say so",
             file=sys.stderr,
         )
     places = saved.places if saved.places[-1:] == (place,) else (*saved.places, place)
@@ -235,7 +235,7 @@ def seed(seed: int, *, epoch: int = 0, process: int = 0) -> None:
 
 
 def _epoch(run: _Run, epoch: int) -> dict[str, Any]:
-    """Train for an epoch, and score it where it is to be; returns the entry of the log."""
+    """Train for an epoch, and score it if that is due; returns the log entry."""
     start, training = time.perf_counter(), run.training
     seed(training.seed, epoch=epoch + 1, process=run.accelerator.process_index)
     run.train.set_epoch(epoch)
@@ -248,7 +248,7 @@ def _epoch(run: _Run, epoch: int) -> dict[str, Any]:
 
 
 def _train(run: _Run, epoch: int) -> dict[str, float]:
-    """Train for an epoch; returns the entry of the log."""
+    """Train for an epoch; returns the log entry."""
     task, training, accelerator, model = run.task, run.training, run.accelerator, run.model
     model.train()
     batches = min(SMOKE_BATCHES, len(run.train)) if training.smoke else len(run.train)
@@ -278,7 +278,7 @@ def _train(run: _Run, epoch: int) -> dict[str, float]:
             hit_sum = hit_sum + task.mixed_score(mix, preds.detach(), y) * len(y)
         samples += len(y)
         watch.see(Step(step + 1, loss.detach(), x, y, mix))
-        if watch.first is not None and accelerator.num_processes == 1:  # several wait for one another
+        if watch.first is not None and accelerator.num_processes == 1:  # several processes wait for one another
             break
     sums = torch.stack([loss_sum, hit_sum, loss_sum.new_tensor(samples), nonfinite.in_weights(model)])
     totals = accelerator.reduce(sums, reduction="sum").tolist()

@@ -7,8 +7,8 @@ from torch import Tensor
 def softmax_bce(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """Binary cross entropy of softmax probabilities: each class against all others.
 
-    Where all classes are equally likely its gradient is that of cross entropy, divided by C - 1. Both log p and
-    log(1 - p) are computed from logarithms, in float32 at least, so that they are finite at finite logits, however
+    If all classes are equally likely, its gradient is that of cross entropy divided by C - 1. Both log p and
+    log(1 - p) are computed from logarithms, in float32 or higher, so that they are finite for finite logits, however
     large.
 
     Args:
@@ -18,7 +18,7 @@ def softmax_bce(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Te
             ``"sum"`` for the sum of these.
 
     Returns:
-        a scalar, or (B,) for ``"none"``; float32, or float64 for such logits.
+        a scalar, or (B,) for ``"none"``; float32, or float64 for float64 logits.
 
     Raises:
         ValueError: a shape or the reduction is not one of these.
@@ -53,7 +53,7 @@ def softmax_bce(preds: Tensor, target: Tensor, *, reduction: str = "mean") -> Te
 
 
 def log_one_minus(log_p: Tensor) -> Tensor:
-    """Return log(1 - p) for log p (B, C) whose p sum to 1: of the likeliest class, the log of the sum of the others.
+    """Return log(1 - p) for log p (B, C) whose p sum to 1: for the likeliest class, the log of the sum of the others.
 
     All others have a p of at most 1/2, where ``log1p`` is exact.
     """

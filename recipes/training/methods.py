@@ -21,12 +21,12 @@ class Place:
     """Where a method can mix.
 
     Args:
-        net: the network, the site of the input.
-        sites: where methods of hidden sites mix, the network among them or not.
+        net: the network; as a site it stands for the input.
+        sites: where hidden-site methods mix; the network may be among them.
         axes: axes pattern of the input and of hidden tensors.
         side: size of the input along an axis of its grid.
-        valid: name of the argument that tells the network what is real, see `HiddenMix`.
-        adapt: makes a mixer one for the input, where that is no grid: `OnPoints` for clouds.
+        valid: name of the argument that tells the network which locations are real, see `HiddenMix`.
+        adapt: turns a mixer into one for an input that is not a grid, such as `OnPoints` for clouds.
     """
 
     net: nn.Module
@@ -67,13 +67,13 @@ AT_SITES: dict[str, Make] = {
     "dropblock": lambda m, at: _dropblock(m, at),
 }
 WITHOUT_LABELS = AT_INPUT | IN_BANDS | IN_TURN
-"""Those that mix the input and need no labels for it."""
+"""Methods that mix the input and need no labels for it."""
 ALONE = ("baseline", "cutout", "dropblock")
-"""Those whose samples have no partner."""
+"""Methods whose samples have no partner."""
 METHODS = AT_INPUT | BY_SALIENCY | IN_BANDS | IN_TURN | AT_SITES
 CHOICES = (
-    f"At the input {', '.join(AT_INPUT | BY_SALIENCY)}; there in bands {', '.join(IN_BANDS)}, or in turn "
-    f"{', '.join(IN_TURN)}; at hidden sites {', '.join(AT_SITES)}."
+    f"At the input: {', '.join(AT_INPUT | BY_SALIENCY)}; in bands: {', '.join(IN_BANDS)}; in turn: "
+    f"{', '.join(IN_TURN)}; at hidden sites: {', '.join(AT_SITES)}."
 )
 
 
@@ -93,16 +93,16 @@ class Method:
     block_size: int = 7
     """Side of a block of PatchUp and DropBlock in cells."""
     gamma: float | None = None
-    """Share of a feature map that PatchUp alters, nominally; 0.75 if soft, 0.5 if hard by default."""
+    """Nominal share of a feature map that PatchUp alters; by default 0.75 if soft, 0.5 if hard."""
     patchup_input: Literal["box", "blocks"] = "box"
-    """What PatchUp mixes at the input: a box of the partner, as in CutMix, or blocks as it mixes within."""
+    """What PatchUp mixes at the input: a box of the partner, as in CutMix, or blocks, as at hidden sites."""
     drop_prob: float = 0.1
-    """Share of a feature map that DropBlock drops, nominally."""
+    """Nominal share of a feature map that DropBlock drops."""
     clean_lam: float = 0.0
-    """Weight of the loss of the batch as it is, which Puzzle Mix adds."""
+    """Weight of the loss of the unmixed batch, which Puzzle Mix adds."""
     sites: tuple[str, ...] | None = None
-    """Modules of the network before which the methods of hidden sites mix, "input" for itself; DropBlock leaves that
-    out. By default those of the recipe."""
+    """Modules of the network before which hidden-site methods mix; "input" is the network itself, which DropBlock
+    leaves out. By default those of the recipe."""
     mixed_weight: float = 1.0
     """Factor of the loss of mixed batches; the PatchUp paper's loss is twice the library's."""
 
@@ -116,7 +116,7 @@ class Method:
         """Refuse options that the method does not read.
 
         Args:
-            given: names of the options that somebody typed, others among them.
+            given: names of the options in the command line, which may include others.
 
         Raises:
             ValueError: there is one.
@@ -136,7 +136,7 @@ class Method:
                 )
 
     def beta(self, default: float = 1.0) -> float:
-        """`alpha`, or a method's own."""
+        """`alpha`, or the method's default."""
         return default if self.alpha is None else self.alpha
 
     def sometimes(self, mixer: Draws) -> Draws:
@@ -150,7 +150,7 @@ def make(method: Method, place: Place) -> Mixing:
 
 
 class _Noted:
-    """Stands for an object, and notes which of its attributes are read."""
+    """Stands in for an object, and notes which of its attributes are read."""
 
     def __init__(self, of: object, names: set[str]) -> None:
         self._of, self._names = of, names
@@ -177,13 +177,13 @@ def options_of(name: str) -> frozenset[str]:
 
 
 def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
-    """Sites of a network by the names of its modules, "input" for itself; a layer of an encoder by its hidden states.
+    """Sites of a network by the names of its modules, "input" for itself; encoder layers mix hidden states.
 
     Raises:
-        ValueError: there is no name, or one is that of no module.
+        ValueError: there are no names, or one is not that of a module.
     """
     if not names:
-        raise ValueError("sites=() names none: give modules after --sites, or leave it out for the recipe's own")
+        raise ValueError("sites=() is empty: name modules after --sites, or leave it out for the recipe's own")
     modules = {name or "input": module for name, module in net.named_modules()}
     for name in names:
         if name not in modules:
@@ -194,7 +194,7 @@ def named_sites(net: nn.Module, names: Sequence[str]) -> list[Site]:
 
 
 def _input(m: "Method", at: Place, *mixers: Draws) -> Mixing:
-    """At the input, several mixers in turn."""
+    """Mix at the input, with several mixers in turn."""
     adapted = [at.adapt(mixer) for mixer in mixers]
     mixer = adapted[0] if len(adapted) == 1 else mm.Alternate(adapted)
     return AtSites(at.net, {at.net: m.sometimes(mixer)}, valid=at.valid)
@@ -206,7 +206,7 @@ def _anywhere(m: "Method", at: Place, mixer: Draws) -> Mixing:
 
 
 def _patchup(m: "Method", at: Place, *, soft: bool) -> Mixing:
-    """One box at the input, as the paper has it, or blocks, as in its Table 7; blocks within."""
+    """One box at the input, as in the paper, or blocks, as in its Table 7; blocks at hidden sites."""
     blocks = mm.PatchUp(block_size=m.block_size, gamma=m.gamma, soft=soft, alpha=m.beta(2.0), axes=at.axes)
     first = at.adapt(mm.CutMix(axes=at.axes) if m.patchup_input == "box" else blocks)
     mixers = {site: m.sometimes(first if site is at.net else blocks) for site in at.sites}
@@ -217,7 +217,7 @@ def _dropblock(m: "Method", at: Place) -> Mixing:
     blocks = mm.DropBlock(block_size=m.block_size, drop_prob=m.drop_prob, axes=at.axes)
     mixers = {site: m.sometimes(blocks) for site in at.sites if site is not at.net}
     if not mixers:
-        raise ValueError("sites: DropBlock drops within a network and leaves its input out; name a module beside it")
+        raise ValueError("sites: DropBlock drops inside a network and leaves out its input; name another module")
     return AtSites(at.net, mixers, valid=at.valid)
 
 

@@ -14,7 +14,7 @@ from recipes.pictures.rows import Sample
 
 
 class Mixing(ABC):
-    """A training step's forward: inputs and targets to predictions and the record of what was mixed."""
+    """The forward of a training step: from inputs and targets to predictions and the record of what was mixed."""
 
     @property
     @abstractmethod
@@ -23,20 +23,20 @@ class Mixing(ABC):
 
     @abstractmethod
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Mix]:
-        """Predictions of `model`, in training, for a mixed batch, and its record."""
+        """Predictions of `model`, in training mode, for a mixed batch, and its record."""
 
     @abstractmethod
     def samples(self, model: nn.Module, x: Tensor, y: Tensor) -> list[Sample]:
-        """A draw of each mixer where it acts; the model learns nothing from it."""
+        """A draw of each mixer where it acts; the model does not learn from it."""
 
 
 class AtSites(Mixing):
-    """Mix at sites of a network, see `HiddenMix`; the network itself is the input space.
+    """Mix at sites of a network, see `HiddenMix`; the network itself stands for the input space.
 
     Args:
         net: the network, before anything wraps it.
         at: mixers by site.
-        valid: name of the argument that tells the network what is real, see `HiddenMix`.
+        valid: name of the argument that tells the network which locations are real, see `HiddenMix`.
     """
 
     def __init__(self, net: nn.Module, at: Sites, *, valid: str | None = None) -> None:
@@ -62,7 +62,7 @@ class AtSites(Mixing):
 
     @torch.no_grad()
     def _seen_at(self, site: Site, model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The tensor at a site for inputs `x`, in evaluation, and what is real there."""
+        """The tensor at a site for inputs `x`, in evaluation mode, and which of its locations are real."""
         module, name = site if isinstance(site, tuple) else (site, None)
         seen: list[Tensor] = []
         marks: list[Tensor] = []
@@ -99,8 +99,8 @@ class WithSaliency(Mixing):
         net: the network, before anything wraps it.
         mixer: takes the saliency of the batch.
         prob: share of the batches that are mixed.
-        keep: weight of the loss of the batch as it is, see `saliency`; in one process only, since its gradients are not
-            shared.
+        keep: weight of the loss of the unmixed batch, see `saliency`; only in a single process, since its gradients are
+            not shared.
     """
 
     def __init__(self, net: nn.Module, mixer: Draws, *, prob: float = 1.0, keep: float = 0.0) -> None:
@@ -114,7 +114,7 @@ class WithSaliency(Mixing):
 
     def __call__(self, model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Mix]:
         if not x.is_floating_point():
-            raise TypeError(f"saliency is a gradient by the input, which is {x.dtype} here; choose a method without it")
+            raise TypeError(f"saliency is a gradient at the input, which is {x.dtype} here; choose a method without it")
         if torch.rand(()).item() >= self.prob:
             return model(x), NoMix().draw(x)
         mixed, mix = self.mixer(x, saliency=saliency(self.net, x, y, keep=self.keep))
@@ -126,7 +126,7 @@ class WithSaliency(Mixing):
 
 
 def _name(model: nn.Module, site: Site) -> str:
-    """What a picture calls a site."""
+    """The name of a site in a picture."""
     module, what = site if isinstance(site, tuple) else (site, "input")
     names = [name for name, each in model.named_modules() if each is module]
     return f"{what} of {names[0]}" if names[0] else what

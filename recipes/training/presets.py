@@ -43,7 +43,7 @@ PATCHUP: dict[str, dict[str, Any]] = {
     "preact101": {"epochs": 400, "milestones": (200, 300), **PATCHUP_TRAINING},
     "preact152": {"epochs": 400, "milestones": (200, 300), **PATCHUP_TRAINING},
 }
-"""Training in the PatchUp paper. The bottleneck networks, of Tiny-ImageNet, have the settings of WRN-28-10: the paper
+"""Training in the PatchUp paper. The bottleneck networks, for Tiny-ImageNet, have the settings of WRN-28-10: the paper
 does not print theirs."""
 
 PATCHUP_METHODS: dict[str, dict[str, Any]] = {
@@ -52,10 +52,10 @@ PATCHUP_METHODS: dict[str, dict[str, Any]] = {
     "patchup-soft": {"gamma": 0.75, "mixed_weight": 2.0},
     "patchup-hard": {"gamma": 0.5, "prob": 0.7, "mixed_weight": 2.0},
 }
-"""Methods in the PatchUp paper, where they differ from the recipe's. Its loss has two terms of full weight for PatchUp,
-and halves in the library."""
+"""Settings of methods in the PatchUp paper that differ from the recipe's. Its loss for PatchUp has two terms of full
+weight; in the library each has half the weight."""
 TINY_ALPHA = {"mixup": 1.0, "manifold-mixup": 2.0, "puzzlemix": 0.2}
-"""Those that label the rows of Table 1; Puzzle Mix's is in the caption of Table 5, which has 0.2 for the others too."""
+"""Those in the row labels of Table 1; Puzzle Mix's is in the caption of Table 5, which gives 0.2 for the others too."""
 IMAGENET_METHODS: dict[str, dict[str, Any]] = {
     "patchup-soft": {"gamma": 0.6, "mixed_weight": 2.0},
     "patchup-hard": {"gamma": 0.5, "prob": 0.6, "mixed_weight": 2.0},
@@ -65,8 +65,9 @@ CUTOUT = {"svhn": 20, "wrn28-10": 8}
 
 
 def fmix_paper(choice: Choice) -> Mapping[str, Any]:
-    """Settings of the FMix paper (its Tables II to IV), but that its PyramidNet had Fast AutoAugment's policies, which
-    no package ships, and has AutoAugment's here.
+    """Settings of the FMix paper (its Tables II to IV).
+
+    Its PyramidNet had Fast AutoAugment's policies, which no package ships; here it has AutoAugment's.
 
     Raises:
         ValueError: the paper has no such experiment.
@@ -80,10 +81,10 @@ def fmix_paper(choice: Choice) -> Mapping[str, Any]:
 
 
 def patchup_paper(choice: Choice) -> Mapping[str, Any]:
-    """Settings of the PatchUp paper (its Tables 1 to 3), but that the score is the last epoch's.
+    """Settings of the PatchUp paper (its Tables 1 to 3), except that the score is the last epoch's.
 
-    On ImageNet it has the settings of the CutMix paper. That paper's loss is the cross entropy; ours too, and twice the
-    library's for PatchUp, as in its other tables.
+    On ImageNet it has the settings of the CutMix paper, whose loss is the cross entropy. So is ours, with twice the
+    library's loss for PatchUp, as in its other tables.
 
     Raises:
         ValueError: the paper has no such experiment.
@@ -116,7 +117,7 @@ def patchup_paper(choice: Choice) -> Mapping[str, Any]:
 
 
 def _width(model: str) -> int | None:
-    """Channels of the first stage; a network of a library has its own."""
+    """Channels of the first stage; networks of libraries have their own."""
     return None if model in libraries.PUBLISHED else WIDTHS.get(model, 64)
 
 
@@ -124,14 +125,14 @@ IMAGES: dict[str, Preset] = {"fmix-paper": fmix_paper, "patchup-paper": patchup_
 
 TEXT_STEPS: dict[str, Any] = {"optimizer": "adam", "weight_decay": 0.0, "schedule": "constant"}
 TEXT_ALPHA = {("toxic", "bert"): 0.1, ("imdb", "cnn"): 0.2, ("imdb", "bilstm"): 0.2}
-"""Where alpha is not 1."""
+"""Values of alpha that are not 1."""
 
 
 def fmix_paper_text(choice: Choice) -> Mapping[str, Any]:
     """Settings of the FMix paper's Table V.
 
-    The paper prints the training settings of Toxic with CNN and BiLSTM only; those of IMDb and Yelp are the same here.
-    BERT has a learning rate of 2e-5, 4 epochs, batches of 32 and 128 tokens of `bert-base-cased`, its token ids mixed.
+    The paper prints only the training settings of Toxic with CNN and BiLSTM; those of IMDb and Yelp are the same here.
+    BERT has a learning rate of 2e-5, 4 epochs, batches of 32 and 128 tokens of `bert-base-cased`, mixed as token ids.
 
     Raises:
         ValueError: the paper has no such experiment.

@@ -27,20 +27,20 @@ DAMAGED = (
     *(SafetensorError, RuntimeError, LookupError, TypeError, ValueError, AttributeError),
     *(OverflowError, RecursionError),
 )
-"""What a file raises that is damaged or another one than it should be."""
+"""What reading a damaged or wrong file raises."""
 BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub", "cache"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a checkpoint holds beside the state of training.
+    """What a checkpoint holds besides the state of training.
 
     Args:
         epoch: number of finished epochs.
         mixers: states of the mixers of each process, by process and mixer.
-        config: every setting of what is trained; where and how is left out.
-        places: what the run was computed on, each in words, in the order of time.
+        config: every setting of what is trained, but not of where and how.
+        places: what the run was computed on, in words and in chronological order.
     """
 
     epoch: int = 0
@@ -56,7 +56,7 @@ class State:
     Args:
         model: its parameters and buffers.
         optimizer: its buffers and settings.
-        others: further objects with `state_dict` of numbers and `load_state_dict`.
+        others: more objects with a `state_dict` of numbers and a `load_state_dict`.
     """
 
     model: nn.Module
@@ -90,7 +90,7 @@ class State:
         """Read a checkpoint, if there is one.
 
         Raises:
-            ValueError: it is damaged, or of another network.
+            ValueError: it is damaged, or belongs to another network.
         """
         if not path.exists():
             return Saved()
@@ -115,8 +115,8 @@ class State:
             return Saved(_epoch_of(numbers), mixers, dict(numbers.get("config", {})), places)
         except DAMAGED as error:
             raise ValueError(
-                f"--resume: {path} is damaged or not a checkpoint of this run ({in_one_line(error)}): put its own "
-                f"back, or remove the folder and start over"
+                f"--resume: {path} is damaged or not a checkpoint of this run ({in_one_line(error)}): restore the "
+                f"right one, or remove the folder and start over"
             ) from error
 
 
@@ -139,7 +139,7 @@ def _epoch_of(numbers: Mapping[str, Any]) -> int:
 
 @contextmanager
 def noting_what_is_saved(out: Path, epochs: int) -> Iterator[None]:
-    """Add to whatever ends a run what of its epochs is saved, and how to go on."""
+    """Add a note to whatever ends a run: how many epochs are saved, and how to continue."""
     try:
         yield
     except BaseException as error:
@@ -163,23 +163,23 @@ def read_model(path: Path) -> tuple[int, dict[str, Tensor]]:
             return epoch, {name.removeprefix("model."): file.get_tensor(name) for name in names}
     except DAMAGED as error:
         said = in_one_line(error)
-        raise ValueError(f"{path} is damaged or no checkpoint ({said}): put it back, or run it again") from error
+        raise ValueError(f"{path} is damaged or not a checkpoint ({said}): restore it, or run it again") from error
 
 
 def load_mixers(mixers: Sequence[Draws], saved: Sequence[Sequence[Mapping[str, Any]]], process: int, of: int) -> None:
-    """Give the mixers of a process their states from a checkpoint.
+    """Load the states of a process's mixers from a checkpoint.
 
     Raises:
-        ValueError: the states are those of other mixers, or of another number of processes.
+        ValueError: the states are those of other mixers, or for another number of processes.
     """
     if any(any(states) for states in saved) and len(saved) != of:
         raise ValueError(
-            f"--resume: the run was in {len(saved)} processes and is in {of} now, and mixers take turns of their own "
+            f"--resume: the run was in {len(saved)} processes and is now in {of}, but mixers take turns of their own "
             f"in each; resume it in {len(saved)}"
         )
     states = saved[process] if process < len(saved) else [{}] * len(mixers)
     if len(states) != len(mixers):
-        raise ValueError(f"--resume: the checkpoint has states of {len(states)} mixers, and this run has {len(mixers)}")
+        raise ValueError(f"--resume: the checkpoint has states of {len(states)} mixers, but this run has {len(mixers)}")
     for mixer, state in zip(mixers, states, strict=True):
         mixer.load_state_dict(state)
 
@@ -198,7 +198,7 @@ def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:
         try:
             old = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError, RecursionError) as error:
-            raise ValueError(f"--resume: {path} is damaged ({error}): put it back, or choose another --out") from error
+            raise ValueError(f"--resume: {path} is damaged ({error}): restore it, or choose another --out") from error
         check_same(old, config, path)
         if old.get("epochs") != config.get("epochs"):
             (out / "result.json").unlink(missing_ok=True)
@@ -206,15 +206,15 @@ def open_folder(out: Path, config: Mapping[str, Any], *, resume: bool) -> None:
         for name in (CHECKPOINT, METRICS, "result.json"):
             if (out / name).exists():
                 raise FileExistsError(
-                    f"--out {out} holds {name} and no config.json, so it is unknown which run it belongs to: put the "
-                    f"settings of its run back, or choose another"
+                    f"--out {out} holds {name} but no config.json, so it is unknown which run it belongs to: restore "
+                    f"the settings of its run, or choose another"
                 )
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, config)
 
 
 def check_same(old: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
-    """Compare settings with those that a file has; more epochs are none of a run whose learning rate is as it was.
+    """Compare settings with those in a file; more epochs may be asked for if that leaves past learning rates the same.
 
     Raises:
         ValueError: they differ.
@@ -227,11 +227,9 @@ def check_same(old: Mapping[str, Any], config: Mapping[str, Any], path: Path) ->
         if key == "epochs" and isinstance(was, int) and now > was:
             if config.get("schedule") in LONGER:
                 continue
-            reason = (
-                f" (the {config.get('schedule')} schedule ends with the last epoch, so that every rate would differ)"
-            )
+            reason = f" (the {config.get('schedule')} schedule ends with the last epoch, so every rate would differ)"
         raise ValueError(
-            f"--resume: {in_one_line(key)} is {now!r} now and was {was!r} in {path}{reason}; give it the same value, "
+            f"--resume: {in_one_line(key)} is now {now!r} but was {was!r} in {path}{reason}; use the same value, "
             f"or choose another --out"
         )
 
@@ -251,7 +249,7 @@ def read_entries(out: Path, epochs: int) -> list[dict[str, Any]]:
             raise ValueError(f"it has epochs {[entry['epoch'] for entry in entries]}")
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(
-            f"--resume: {path} does not have each of the {epochs} epochs of the checkpoint ({error}): put it back, or "
+            f"--resume: {path} does not have all {epochs} epochs of the checkpoint ({error}): restore it, or "
             f"remove the folder and start over"
         ) from error
     write_text(path, "".join(line + "\n" for line in kept))
@@ -269,13 +267,13 @@ def append_entry(out: Path, entry: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, which is there as a whole or as it was."""
+    """Write a file completely, or leave it as it was."""
     with whole(path) as place:
         place.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write an object, one key a line."""
+    """Write an object, one key per line."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""What a recipe scores a test set by: percentages, and the negative log-likelihood in nats."""
+"""Scores of a test set: percentages, and the negative log-likelihood in nats."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ def accuracy(preds: Tensor, y: Tensor) -> float:
 
 
 def restricted(preds: Tensor, classes: Sequence[int]) -> Tensor:
-    """Logits `preds` (N, C) that are answers among some of the classes: others become minus infinity.
+    """Logits `preds` (N, C) restricted to some of the classes: those of others become minus infinity.
 
     >>> restricted(torch.tensor([[3.0, 1.0, 2.0]]), [1, 2]).tolist()
     [[-inf, 1.0, 2.0]]
@@ -64,6 +64,6 @@ def label_nll(preds: Tensor, y: Tensor) -> float:
 
 
 def mixed_label_accuracy(mix: Mix, preds: Tensor, y: Tensor) -> Tensor:
-    """The share of the labels `y` (B, L) that logits of a mixed batch have the sign of, own and partner's by `lam`."""
+    """Share of labels `y` (B, L) whose sign the logits of a mixed batch have, own and partner's weighted by `lam`."""
     hit, partner_hit = (((preds > 0) == (side > 0.5)).float().mean(1) for side in (y, y[mix.index]))
     return torch.lerp(partner_hit, hit, mix.lam).mean()

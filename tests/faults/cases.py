@@ -317,12 +317,12 @@ NUMBERS = {
     ),
     "weights": Case(
         "Weights that are not finite after the last step of the only epoch",
-        r"a weight after epoch 1 is not finite, its loss is; lower --lr",
+        r"a weight after epoch 1 is not finite, but its loss is; lower --lr",
         infinite_rate,
     ),
     "hidden": Case(
         "Predictions that are not finite only in evaluation",
-        r"what the network predicts is not finite for 20 of 20 samples; lower --lr",
+        r"the network's predictions are not finite for 20 of 20 samples; lower --lr",
         hidden_by_the_score,
     ),
 }
@@ -389,14 +389,14 @@ FOLDER = {
     "again": Case("A folder that holds a run", r"--out .* already holds a run: add --resume", again, resume),
     "foreign": Case(
         "A checkpoint without the settings of its run",
-        r"holds checkpoint\.safetensors and no config\.json, so it is unknown which run it belongs to",
+        r"holds checkpoint\.safetensors but no config\.json, so it is unknown which run it belongs to",
         foreign_checkpoint,
         without_checkpoint,
         usual=True,
     ),
     "exchanged": Case(
         "The checkpoint of a run with other settings",
-        r"method is 'toy' now and was 'other' in .*checkpoint\.safetensors",
+        r"method is now 'toy' but was 'other' in .*checkpoint\.safetensors",
         exchanged_checkpoint,
         put_back("checkpoint.safetensors"),
     ),
@@ -409,13 +409,13 @@ FOLDER = {
     "config": Case("Half a config.json", r"config\.json is damaged", cut("config.json"), put_back("config.json")),
     "log": Case(
         "Half a log",
-        r"metrics\.jsonl does not have each of the 2 epochs of the checkpoint",
+        r"metrics\.jsonl does not have all 2 epochs of the checkpoint",
         cut("metrics.jsonl"),
         put_back("metrics.jsonl"),
     ),
     "longer": Case(
         "More epochs with a cosine schedule, which ends with them",
-        r"epochs is 6 now and was 4 .*\(the cosine schedule ends with the last epoch, so that every rate",
+        r"epochs is now 6 but was 4 .*\(the cosine schedule ends with the last epoch, so every rate",
         longer,
     ),
 }
@@ -438,12 +438,12 @@ SETTINGS = {
     ),
     "no sites": Case(
         "--sites without a name",
-        r"sites=\(\) names none: give modules after --sites",
+        r"sites=\(\) is empty: name modules after --sites",
         shapes("--method", "manifold-mixup", "--sites"),
     ),
     "input alone": Case(
         "DropBlock at the input only",
-        r"sites: DropBlock drops within a network",
+        r"sites: DropBlock drops inside a network",
         shapes("--method", "dropblock", "--sites", "input"),
     ),
 }

@@ -84,7 +84,7 @@ def test_a_run_at_a_constant_rate_can_be_trained_longer(tmp_path: Path) -> None:
     longer = fit(toy(), training(schedule="constant", resume=True), parts, epochs=4, **settings)
     assert losses(parts) == losses(tmp_path / "whole")
     assert (longer["score"], longer["epochs"]) == (whole_run["score"], 4)
-    with pytest.raises(ValueError, match="epochs is 3 now and was 4"):
+    with pytest.raises(ValueError, match="epochs is now 3 but was 4"):
         fit(toy(), training(schedule="constant", epochs=3, resume=True), parts, epochs=3, **settings)
 
 
@@ -97,7 +97,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(tmp_path: Path, capsys: pytest.Cap
     finally:
         torch.set_num_threads(1)
     said = capsys.readouterr().err
-    assert "the run was on 1 x cpu, 1 threads and is on 1 x cpu, 2 threads now" in said
+    assert "the run was on 1 x cpu, 1 threads and is now on 1 x cpu, 2 threads" in said
     assert result["device"] == "1 x cpu, 1 threads, then 1 x cpu, 2 threads"
 
 
@@ -148,7 +148,9 @@ def test_a_checkpoint_says_how_many_epochs_it_has(tmp_path: Path, epoch: object)
     assert records.epochs_saved(path) == records.read_model(path)[0] == 2
     checkpoint(path, epoch=epoch)
     assert records.epochs_saved(path) == 0
-    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged or no checkpoint \(.*number of epochs"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint\.safetensors is damaged or not a checkpoint \(.*number of epochs"
+    ):
         records.read_model(path)
 
 

@@ -139,7 +139,7 @@ def test_the_papers_settings(preset: str, alpha: float) -> None:
 
 WRONG: dict[str, tuple[list[str], str]] = {
     "missing": (["--data", "speech-commands"], "no folder was given for speech commands: get http.* --download"),
-    "nowhere": (["--data", "speech-commands", "--download", "v0.02"], "needs a folder for it: give --data-root DIR"),
+    "nowhere": (["--data", "speech-commands", "--download", "v0.02"], "needs a folder for it: pass --data-root DIR"),
     "site": (["--method", "manifold-mixup", "--sites", "layer9"], "sites: 'layer9' is not a module of this network"),
 }
 

@@ -82,8 +82,8 @@ def test_every_part_is_on_the_page() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"parts": ("mixing", "speed")}, "parts=.* must be some of mixing, peers"),
-        ({"parts": ()}, "parts=.* must be some of"),
+        ({"parts": ("mixing", "speed")}, "parts=.* must be among mixing, peers"),
+        ({"parts": ()}, "parts=.* must be among"),
         ({"sweeps": 0}, "sweeps=0 must be at least 1"),
         ({"seconds": 0.0}, "seconds=0.0 must be at least"),
     ],
@@ -95,7 +95,7 @@ def test_what_cannot_be_measured_is_refused(settings: dict[str, object], said: s
 
 def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="device='cuda' is not there"):
+    with pytest.raises(ValueError, match="device='cuda' is not available"):
         benchmark.Settings(device="cuda")
 
 

@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "dropped": (["--method", "cutout"], "drops points, but a cloud must keep its number of points"),
     "shares": (["--method", "mixup", "--mix", "voxels"], "points cannot be drawn from shares of voxels"),
     "missing": (["--data", "modelnet10"], "no folder was given for 'modelnet10': get http"),
-    "nowhere": (["--data", "modelnet10", "--download"], "needs a folder for it: give --data-root DIR"),
+    "nowhere": (["--data", "modelnet10", "--download"], "needs a folder for it: pass --data-root DIR"),
     "form": (["--data", "modelnet10-voxels"], "has voxels with 32 cells along each axis"),
 }
 

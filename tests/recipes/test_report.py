@@ -333,7 +333,7 @@ def test_published_columns(runs: Path) -> None:
 
 def test_published_metric_has_to_match(tmp_path: Path) -> None:
     write_run(tmp_path / "runs/b", "baseline", 0, 80.0, result={"metric": "roc_auc"})
-    with pytest.raises(ReportError, match="gives accuracy, the runs roc_auc"):
+    with pytest.raises(ReportError, match="reports accuracy, but the runs report roc_auc"):
         report(tmp_path / "runs", published="cifar10/preact18")
 
 
@@ -431,8 +431,8 @@ def test_cells() -> None:
     ("changes", "message"),
     [
         ('{"command": "a \'b"}', r"command is \"a 'b\", which no shell reads"),
-        ('{"wall_s": 1e999}', r"wall_s is inf, no number of seconds"),
-        ('{"wall_s": -1}', r"wall_s is -1, no number of seconds"),
+        ('{"wall_s": 1e999}', r"wall_s is inf, not a number of seconds"),
+        ('{"wall_s": -1}', r"wall_s is -1, not a number of seconds"),
         ('{"nll": %s}' % ("9" * 400), r"nll is 9+, not a finite number"),
         ('{"nll": true}', r"nll is True, not a finite number"),
         ('{"git": "\\ud800"}', r"result\.json is not valid JSON .*surrogates"),

@@ -53,7 +53,7 @@ def test_lines_of_vectors_that_are_passed_over_are_named(tmp_path: Path, capsys:
     path = tmp_path / "twice.vec"
     path.write_text("the 1 2 3\nthe 4 5 6\n")
     smoke(tmp_path / "run", "--vectors", str(path), "--width", "4")
-    assert f"; 1 lines of {path} were passed over, the first {path}" in capsys.readouterr().out
+    assert f"; 1 lines of {path} were skipped, the first {path}" in capsys.readouterr().out
 
 
 def test_training_learns_and_says_what_it_learned(
@@ -154,7 +154,7 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path, words: list[str], m
 def test_bad_settings_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="most_tokens=2 must be 3 or more"):
         Settings(most_tokens=2)
-    with pytest.raises(ValueError, match="need --mix embeddings: ids are mixed at the input alone"):
+    with pytest.raises(ValueError, match="need --mix embeddings: ids are mixed only at the input"):
         Settings(mix="ids", mixing=Method(sites=("layer2",)))
     with pytest.raises(SystemExit):
         text.main(["--most-tokens", "2"])

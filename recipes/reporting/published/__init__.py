@@ -47,7 +47,7 @@ TABLES: tuple[Published, ...] = (
 def published_for(key: Key) -> tuple[Published, ...]:
     """All tables that hold `key` = (data, model).
 
-    Raises: KeyError if no table does, naming the keys there are.
+    Raises: KeyError if no table does, naming the known keys.
     """
     found = tuple(table for table in TABLES if key in table.scores)
     if not found:

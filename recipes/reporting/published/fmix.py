@@ -83,7 +83,7 @@ FMIX_TABLE_2 = Published(
 FMIX_TABLE_3 = Published(
     name="FMix, Table III",
     source="Harris et al. 2020, arXiv:2002.12047, Table III: top-1 accuracy, no deviation printed; ImageNet-a's is "
-    "that of the same networks among its 200 classes",
+    "of the same networks, among its 200 classes",
     metric="accuracy",
     scores={
         ("imagenet-alpha-1.0", "resnet101"): {
@@ -118,7 +118,7 @@ FMIX_TABLE_3_TOP_5 = {
     ("imagenet-a-alpha-1.0", "resnet101"): {"baseline": 28.87, "fmix": 33.65, "mixup": 34.89, "cutmix": 34.03},
     ("imagenet-a-alpha-0.2", "resnet101"): {"baseline": 28.87, "fmix": 31.21, "mixup": 31.43, "cutmix": 31.56},
 }
-"""Top-5 accuracy in percent, beside the top-1 of Table III."""
+"""Top-5 accuracy in percent, next to the top-1 of Table III."""
 FMIX_TABLE_4 = Published(
     name="FMix, Table IV",
     source="Harris et al. 2020, arXiv:2002.12047, Table IV, Bengali.AI: mean ± standard deviation over five folds; a "

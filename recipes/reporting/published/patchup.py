@@ -106,7 +106,7 @@ _TINY: Mapping[str, tuple[tuple[Score, Score], ...]] = {
 PATCHUP_TABLE_1 = Published(
     name="PatchUp, Table 1",
     source="Faramarzi et al., AAAI 2022, arXiv:2006.07794, Table 1: test error, mean ± standard deviation of 5 runs "
-    "(Mixup α = 1, Manifold Mixup α = 2); its training settings are not at hand",
+    "(Mixup α = 1, Manifold Mixup α = 2); its training settings are not available to us",
     metric="error",
     scores={
         ("tiny-imagenet", model): {method: row[0] for method, row in zip(_PATCHUP_METHODS, rows, strict=True)}
@@ -117,7 +117,7 @@ PATCHUP_TABLE_1_NLL: Mapping[Key, Mapping[str, Score]] = {
     ("tiny-imagenet", model): {method: row[1] for method, row in zip(_PATCHUP_METHODS, rows, strict=True)}
     for model, rows in _TINY.items()
 }
-"""Test loss, the mean NLL in nats, beside the errors of Table 1."""
+"""Test loss, the mean NLL in nats, next to the errors of Table 1."""
 PATCHUP_TABLE_3 = Published(
     name="PatchUp, Table 3",
     source="Faramarzi et al., AAAI 2022, arXiv:2006.07794, Table 3: top-1 error of the best epoch on ImageNet; all but "
@@ -148,4 +148,4 @@ PATCHUP_TABLE_3_TOP_5 = {
     "patchup-soft": 5.57,
     "patchup-hard": 5.29,
 }
-"""Top-5 error in percent, beside the top-1 of Table 3."""
+"""Top-5 error in percent, next to the top-1 of Table 3."""

@@ -1,4 +1,4 @@
-"""What a published table is."""
+"""A published table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Published:
     """One published table: its column name, where it is from, what it measures and its values in percent.
 
     `metric` names what `scores` hold: "accuracy" or another score that grows with quality, or "error", which is kept as
-    printed and turned into accuracy by `score`. A standard deviation of None is one that the paper does not print.
+    printed and turned into accuracy by `score`. A standard deviation is None if the paper does not print it.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Published:
 
     @property
     def shown_metric(self) -> str:
-        """The metric that `score` answers in: "accuracy" for a table of errors, else the table's own."""
+        """The metric that `score` returns: "accuracy" for a table of errors, else the table's own."""
         return "accuracy" if self.metric == "error" else self.metric
 
     def score(self, key: Key, method: str) -> Score | None:

@@ -1,1 +1,1 @@
-"""What can go wrong in a run: told in a sentence, with nothing half-written, and with what helps to find the cause."""
+"""What can go wrong in a run: reported in a sentence, with nothing half-written, and with help to find the cause."""

@@ -1,4 +1,4 @@
-"""A folder that one run has to itself; files that are whole or not there are `recipes.data.disk.kept.whole`."""
+"""A folder reserved for one run; for files that are written whole or not at all, see `recipes.data.disk.kept`."""
 
 import os
 import socket
@@ -12,9 +12,9 @@ LOCK = ".lock"
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Have a folder to oneself, made if it is not there.
+    """Reserve a folder, which is made if it is missing.
 
-    The system takes the lock back when the process ends, however it ends, so that none is ever stale.
+    The system releases the lock when the process ends, however it ends, so locks are never stale.
 
     Raises:
         BlockingIOError: another process has it.
@@ -32,7 +32,7 @@ def alone(out: Path) -> Iterator[None]:
                 f"choose another"
             ) from None
         except (ImportError, OSError) as error:
-            print(f"{out} cannot be locked ({error}): see that no other run writes into it", file=sys.stderr)
+            print(f"{out} cannot be locked ({error}): make sure that no other run writes into it", file=sys.stderr)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()

@@ -32,7 +32,7 @@ class Step:
 class Watch:
     """Looks for the first step of an epoch whose loss is not finite.
 
-    A loss that a device computes is read a step late, so that the device is not waited for.
+    A loss on an accelerator is read one step late, so that nothing waits for the device.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Watch:
 
 
 def in_weights(model: nn.Module) -> Tensor:
-    """Return 1 where a weight that is learned is not finite, else 0."""
+    """Return 1 if a learned weight is not finite, else 0."""
     learned = [each.isfinite().all() for each in model.parameters() if each.requires_grad]
     return 1 - torch.stack(learned).all().float()
 
@@ -63,21 +63,21 @@ def in_weights(model: nn.Module) -> Tensor:
 def check_epoch(
     accelerator: Accelerator, out: Path, epoch: int, step: Step | None, *, loss: float, weights: float
 ) -> None:
-    """Raise in every process where the loss of an epoch, or a weight after it, is not finite.
+    """Raise in every process if the loss of an epoch, or a weight after it, is not finite.
 
     Args:
         accelerator: of the processes.
-        out: folder that takes the first such batch of each.
+        out: folder for the first such batch of each process.
         epoch: its number from 1.
         step: the first step of this process whose loss is not finite.
         loss: sum over all processes.
-        weights: whether one is not finite, of any process.
+        weights: whether one is not finite, in any process.
 
     Raises:
         FloatingPointError: it is not.
-        ElsewhereError: another process says so.
+        ElsewhereError: another process reports it.
     """
-    remedy = "lower --lr or set --clip, in another --out"
+    remedy = "lower --lr or set --clip, with another --out"
     if not math.isfinite(loss):
         told = ""
         if step is not None:
@@ -86,20 +86,20 @@ def check_epoch(
             told = f" from step {step.number} on, whose batch and draw are in {kept}"
         together(accelerator, partial(_fail, f"the loss of epoch {epoch} is {loss}{told}; {remedy}"))
     if weights:
-        together(accelerator, partial(_fail, f"a weight after epoch {epoch} is not finite, its loss is; {remedy}"))
+        together(accelerator, partial(_fail, f"a weight after epoch {epoch} is not finite, but its loss is; {remedy}"))
 
 
 def check_answers(accelerator: Accelerator, preds: Tensor) -> None:
-    """Raise in every process where predictions (N, ...), or (N,), are not finite, which a score would hide.
+    """Raise in every process if predictions (N, ...), or (N,), are not finite, which a score would hide.
 
     Raises:
         FloatingPointError: they are not.
-        ElsewhereError: another process says so.
+        ElsewhereError: another process reports it.
     """
     count = int((~preds.isfinite()).reshape(len(preds), -1).any(1).sum())
     if count:
-        said = f"what the network predicts is not finite for {count:,} of {len(preds):,} samples"
-        together(accelerator, partial(_fail, f"{said}; lower --lr or set --clip, in another --out"))
+        said = f"the network's predictions are not finite for {count:,} of {len(preds):,} samples"
+        together(accelerator, partial(_fail, f"{said}; lower --lr or set --clip, with another --out"))
 
 
 def _fail(said: str) -> None:
@@ -111,7 +111,7 @@ def save(path: Path, step: Step, epoch: int) -> None:
     tensors: dict[str, Tensor] = {}
 
     def packed(name: str, value: Any) -> Any:
-        """A value as JSON has it, with names in place of tensors."""
+        """A value for JSON, with names in place of tensors."""
         if isinstance(value, Tensor):
             tensors[name] = value.detach().cpu().clone().contiguous()
             return {"tensor": name}
@@ -144,4 +144,4 @@ def read(path: Path) -> tuple[Tensor, Tensor, Mix]:
             mix = Mix(**{name: unpacked(value) for name, value in record.items()})
             return file.get_tensor("x"), file.get_tensor("y"), mix
     except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged or no step of a run ({error!s:.200}): it cannot be replayed") from error
+        raise ValueError(f"{path} is damaged or not a step of a run ({error!s:.200}): it cannot be replayed") from error

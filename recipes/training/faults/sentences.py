@@ -1,4 +1,4 @@
-"""What ended a run, as a sentence."""
+"""Why a run ended, as a sentence."""
 
 import re
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 
 FORESEEN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
-"""What is raised with a message for the one who typed the command."""
+"""Errors whose messages are for whoever typed the command."""
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
 IN_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process \d+\.\n.*\n(?:[\w.]+\.)?\1: (.*)", re.DOTALL)
-"""How a loader tells what its worker raised, by the kind, a traceback and the message."""
+"""How a loader reports what its worker raised: the type, a traceback and the message."""
 ENDED_WORKER = "DataLoader worker (pid"
-"""How a loader begins to tell that its worker is gone."""
+"""How a loader's message begins when a worker is gone."""
 
 _Done = TypeVar("_Done")
 
 
 class ElsewhereError(Exception):
-    """A fault that another process of the run tells."""
+    """An error that another process of the run reports."""
 
 
 def sentence(error: BaseException) -> str | None:
-    """What ended a run, and the notes of what is saved; None for a mistake in the code, which needs its traceback.
+    """Why a run ended, with the notes of what is saved; None for a mistake in the code, which needs its traceback.
 
     >>> sentence(MemoryError())
     'out of memory: lower --batch-size, or read less data'
@@ -38,9 +38,7 @@ def sentence(error: BaseException) -> str | None:
         told = IN_WORKER.fullmatch(str(error).rstrip())
         said = told[2] if told else str(error)
     elif isinstance(error, RuntimeError) and str(error).startswith(ENDED_WORKER):
-        said = (
-            f"a process that reads samples was ended from outside, as where memory runs out: lower --workers ({error})"
-        )
+        said = f"a process that reads samples was killed, as happens if memory runs out: lower --workers ({error})"
     else:
         return None
     return "; ".join([said, *getattr(error, "__notes__", ())])
@@ -54,10 +52,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def together(accelerator: Accelerator | PartialState, do: Callable[[], _Done]) -> _Done:
-    """Do something in every process, and go on only where all of them could.
+    """Do something in every process, and continue only if all of them succeed.
 
     Raises:
-        ElsewhereError: another process could not, and raises what kept it from doing so.
+        ElsewhereError: another process failed, and raises the cause.
     """
     error = None
     try:

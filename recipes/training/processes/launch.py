@@ -1,4 +1,4 @@
-"""What a launcher may be told."""
+"""What a launcher may ask for."""
 
 import os
 
@@ -12,7 +12,7 @@ DATA_PARALLEL = (
 
 
 def check_launch(accelerator: Accelerator) -> None:
-    """Raise where a launcher was told what the loop does not do.
+    """Raise if a launcher asks for something that the loop does not do.
 
     Raises:
         ValueError: the network is to be sharded, gradients are to be accumulated, or the precision is not the run's.
@@ -20,18 +20,18 @@ def check_launch(accelerator: Accelerator) -> None:
     sharded = "FSDP" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else ""
     if sharded or accelerator.distributed_type not in DATA_PARALLEL:
         raise ValueError(
-            f"the launcher asks for {sharded or accelerator.distributed_type.value}, and the loop keeps the whole "
-            f"network on each device: launch it for several processes and nothing else"
+            f"the launcher asks for {sharded or accelerator.distributed_type.value}, but the loop keeps the whole "
+            f"network on each device: launch several processes and nothing else"
         )
     parts = accelerator.gradient_accumulation_steps
     if parts != 1:
         raise ValueError(
-            f"the launcher asks for gradient_accumulation_steps={parts}, and the loop steps after every batch: "
+            f"the launcher asks for gradient_accumulation_steps={parts}, but the loop steps after every batch: "
             f"leave it out, and choose --batch-size"
         )
     asked, precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), accelerator.mixed_precision
     if asked not in ("no", precision):
         raise ValueError(
-            f"the launcher asks for mixed_precision={asked}, and the run has --precision {precision}: "
+            f"the launcher asks for mixed_precision={asked}, but the run has --precision {precision}: "
             f"leave it out of the launcher, and set --precision"
         )

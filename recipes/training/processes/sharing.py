@@ -16,7 +16,7 @@ _Found = TypeVar("_Found")
 
 
 def gathered(accelerator: Accelerator, rows: Tensor) -> Tensor:
-    """The rows (n, ...) of all processes, one process after the other, whose numbers may differ."""
+    """The rows (n, ...) of all processes, one process after the other; their numbers may differ."""
     if accelerator.num_processes == 1:
         return rows
     counts = accelerator.gather(torch.tensor([len(rows)], device=rows.device)).tolist()
@@ -28,7 +28,7 @@ def in_turn(training: Training, load: Callable[[], _Found]) -> _Found:
     """Read data in the first process of each host, and then in the others, which find what it has downloaded.
 
     Raises:
-        ElsewhereError: another process could not, and says why.
+        ElsewhereError: another process failed, and reports why.
     """
     state = PartialState(cpu=training.device == "cpu")
     if state.num_processes == 1:
@@ -39,18 +39,18 @@ def in_turn(training: Training, load: Callable[[], _Found]) -> _Found:
 
 
 def check_same_epoch(accelerator: Accelerator, out: Path, epoch: int) -> None:
-    """Raise in every process where they do not go on from the same epoch, as on hosts that do not share the folder.
+    """Raise in every process if they do not resume from the same epoch, as on hosts that do not share the folder.
 
     Raises:
         ValueError: they do not.
-        ElsewhereError: another process says so.
+        ElsewhereError: another process reports it.
     """
     epochs = gather_object([epoch])
 
     def check() -> None:
         if len({*epochs}) > 1:
             raise ValueError(
-                f"--resume: the processes find {', '.join(map(str, epochs))} epochs saved in --out {out}: give "
+                f"--resume: the processes find {', '.join(map(str, epochs))} epochs saved in --out {out}: choose "
                 f"a folder that all hosts share"
             )
 
@@ -58,7 +58,7 @@ def check_same_epoch(accelerator: Accelerator, out: Path, epoch: int) -> None:
 
 
 def say(training: Training, words: str) -> None:
-    """Print a line, in one of the processes."""
+    """Print a line, in one process only."""
     if PartialState(cpu=training.device == "cpu").is_main_process:
         print(words)
 

@@ -121,7 +121,7 @@ def test_a_vae_that_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(mutual_information.engine, "fit", lambda *given, **more: pytest.fail("was trained"))
     again = trained(SMALL, data, tmp_path, "mixup", 0, "the command")
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in first.state_dict().items())
-    with pytest.raises(ValueError, match=r"alpha is 0.5 now and was 1.0"):
+    with pytest.raises(ValueError, match=r"alpha is now 0.5 but was 1.0"):
         trained(replace(SMALL, alpha=0.5), data, tmp_path, "mixup", 0, "the command")
 
 

@@ -246,11 +246,11 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_resumed_run_has_the_same_settings(tmp_path: Path) -> None:
     fit(toy(), training(epochs=1), tmp_path, alpha=1.0, data_root="here")
     fit(toy(), training(epochs=1, resume=True), tmp_path, alpha=1.0, data_root="there")
-    with pytest.raises(ValueError, match=r"--resume: alpha is 0.2 now and was 1.0"):
+    with pytest.raises(ValueError, match=r"--resume: alpha is now 0.2 but was 1.0"):
         fit(toy(), training(epochs=1, resume=True), tmp_path, alpha=0.2)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"a\nkey": 1}))
-    with pytest.raises(ValueError, match=r"--resume: a key is None now and was 1 in .*config\.json; give it"):
+    with pytest.raises(ValueError, match=r"--resume: a key is now None but was 1 in .*config\.json; use"):
         fit(toy(), training(epochs=1, resume=True), tmp_path, alpha=1.0, data_root="here")
 
 
@@ -379,9 +379,9 @@ def test_turns_are_those_of_a_process() -> None:
     mixer = mm.Alternate([mm.FMix(), mm.NoMix()])
     records.load_mixers([mixer], saved, 0, 2)
     assert mixer.state_dict() == {"turn": 1}
-    with pytest.raises(ValueError, match="--resume: the run was in 2 processes and is in 1 now"):
+    with pytest.raises(ValueError, match="--resume: the run was in 2 processes and is now in 1"):
         records.load_mixers([mixer], saved, 0, 1)
-    with pytest.raises(ValueError, match="--resume: the checkpoint has states of 1 mixers, and this run has 2"):
+    with pytest.raises(ValueError, match="--resume: the checkpoint has states of 1 mixers, but this run has 2"):
         records.load_mixers([mixer, mixer], saved, 0, 2)
     records.load_mixers([mm.FMix()], [[{}], [{}]], 2, 3)  # nothing to resume
 

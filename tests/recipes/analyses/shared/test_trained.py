@@ -70,13 +70,13 @@ def test_settings_come_back_from_plain_values() -> None:
     assert command.settings_of(images.Settings, config) == replace(
         settings, per_class=None, mixing=replace(settings.mixing, prob=1.0)
     )
-    with pytest.raises(ValueError, match=r"unknown: colour, a shape; read it with its own version"):
+    with pytest.raises(ValueError, match=r"unknown settings: colour, a shape; read it with the version that wrote it"):
         command.settings_of(images.Settings, config | {"colour": 1, "a\nshape": 2})
 
 
 @pytest.mark.parametrize("changes", [{"epochs": -1}, {"epochs": "4"}, {"lr": None}, {"method": "x"}], ids=str)
 def test_settings_that_no_run_has_are_said_to_be_those_of_the_file(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^config\.json has settings that no run has \(.*\): put it back$"):
+    with pytest.raises(ValueError, match=r"^config\.json has invalid settings \(.*\): restore it$"):
         command.settings_of(images.Settings, command.config("images", images.Settings()) | changes)
 
 

@@ -126,7 +126,7 @@ def test_the_recipe_runs_on_them(tmp_path: Path, words: tuple[str, ...]) -> None
         (["--group", "x"], "group='x' is not for --data packed: leave it out"),
         (["--seconds", "2"], "seconds='2.0' is not for --data packed: leave it out"),
         (["--data", "folder"], "no folder was given: give --data-root DIR"),
-        (["--data", "folder", "--words", "twelve"], "data='folder' has all its classes"),
+        (["--data", "folder", "--words", "twelve"], "data='folder' uses all its classes"),
         (["--data", "folder", "--score-on", "validation"], "score_on='validation' needs --data speech-commands"),
     ],
 )

@@ -14,9 +14,9 @@ def test_several_processes_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("ACCELERATE_USE_FSDP", "true", "asks for FSDP, and the loop keeps the whole network on each device"),
+        ("ACCELERATE_USE_FSDP", "true", "asks for FSDP, but the loop keeps the whole network on each device"),
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2", "gradient_accumulation_steps=2, .* choose --batch-size"),
-        ("ACCELERATE_MIXED_PRECISION", "bf16", "mixed_precision=bf16, and the run has --precision no: .* --precision"),
+        ("ACCELERATE_MIXED_PRECISION", "bf16", "mixed_precision=bf16, but the run has --precision no: .* --precision"),
     ],
 )
 def test_what_the_loop_does_not_do(name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
