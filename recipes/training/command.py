@@ -184,7 +184,7 @@ def _check_read(settings: Any, given: Collection[str]) -> None:
             shown = str(value) if isinstance(value, Path) else value
             raise ValueError(
                 f"{name}={shown!r} is for data from a folder or the web, but --data is {settings.data}: choose "
-                f"other --data, or leave it out"
+                f"another --data, or leave it out"
             )
     for name in ("momentum", "nesterov"):
         if name in given and settings.training.optimizer != "sgd":
