@@ -76,8 +76,7 @@ class Settings:
     """Which paper's mean, standard deviation and padding of the images to use."""
     augment: Literal["crop-flip", "autoaugment", "none"] = "crop-flip"
     """Random crop and flip as in the papers (digits are not flipped; ImageNet gets random resized crops); AutoAugment
-    before them, with torchvision's policies for SVHN, ImageNet or, for everything else, CIFAR-10; or unaltered
-    images."""
+    before them, with torchvision's policies for SVHN, ImageNet or, for all else, CIFAR-10; or unaltered images."""
     policy: Path | None = None
     """File with other policies for AutoAugment, such as Fast AutoAugment's, which no package ships: a JSON list of
     policies, each a list of one or two operations [NAME, PROBABILITY, LEVEL], with torchvision's names and its levels 0

@@ -62,16 +62,14 @@ class Settings:
     """What mixes, and how."""
     data: str = files.NAME
     """packed for 2,808 comments of toxic, which come with the recipes; toxic, imdb, yelp-polarity, yelp-full, sst2,
-    goemotions; csv or jsonl for a table of your own; or synthetic for a corpus from a grammar, only to check that it
-    runs."""
+    goemotions; csv or jsonl for a table of your own; or synthetic, from a grammar, only to check that it runs."""
     data_root: Path | None = None
     """Folder with the published files of the data; or the file of your own table, or a folder with its train and test
     files."""
     text_column: str | None = None
     """Column of your table that holds the texts."""
     label_column: tuple[str, ...] | None = None
-    """Column of your table that holds the label; or three or more columns of 0 and 1, for labels that a text may have
-    together."""
+    """Column of your table that holds the label; or three or more of 0 and 1, for labels that may occur together."""
     split: tyro.conf.OmitArgPrefixes[splits.Split] = field(default_factory=splits.Split)
     """How your own data is split."""
     hub: bool = False

@@ -125,7 +125,7 @@ TARGETS = (
     Target("any blend with `out=`, in floors", 1.5, _blends),
     Target("MixUp, CutMix and FMix compiled, in floors", 1.3, _compiled),
     Target("share of a training step", 1, steps.shares, unit=" %"),
-    Target("graphs for 16 lengths and 3 batch sizes", 2, graphs.counts),
+    Target("graphs for 16 lengths and 3 batch sizes, `dynamic=True`", 2, graphs.counts),
     Target("mixers that wait for the device", 0, waiting.waiting),
 )
 """What is promised of the library, from the speed of one call to what a training sees of it."""

@@ -140,9 +140,10 @@ class Unrolled(mm.MixUp):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 def test_graphs_are_counted() -> None:
-    """NoMix has one of the first size and one of any; the other one for each length."""
+    """NoMix has one of the first size and one of any, or only this one; the other one for each length."""
     sizes = [(8, 5), (12, 6), (9, 7), (7, 9)]
     assert 1 <= graphs.graphs(mm.NoMix(axes="b * d"), sizes, SMALL) <= 2
+    assert graphs.graphs(mm.NoMix(axes="b * d"), sizes, SMALL, dynamic=True) == 1
     assert graphs.graphs(Unrolled(axes="b * d"), sizes, SMALL) == len(sizes)
 
 
