@@ -2,6 +2,9 @@
 Masks in any rank
 =================
 
+.. image:: images/sphx_glr_plot_01_mask_atlas_002.png
+   :alt: Every method on a signal, an image and a volume, sample in blue and partner in orange, with its masks
+
 Every method of the library is a mask: the share of each location that a sample keeps of itself. This page draws all of
 them on signals (rank 1), images (rank 2) and volumes (rank 3) with the same lines of code, and shows how ``lam``,
 ``decay_power``, ``block_size``, ``axes`` and ``per_sample`` change what is drawn.

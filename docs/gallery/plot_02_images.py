@@ -2,6 +2,9 @@
 Images: in a training step and in a DataLoader
 ==============================================
 
+.. image:: images/sphx_glr_plot_02_images_002.png
+   :alt: Pairs of handwritten digits, mixed by MixUp, CutMix and FMix, with both labels and their shares
+
 Two changed lines mix a batch on the device, in the training step:
 
 .. code-block:: python

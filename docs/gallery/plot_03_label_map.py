@@ -2,6 +2,9 @@
 A label map that follows
 ========================
 
+.. image:: images/sphx_glr_plot_03_label_map_001.png
+   :alt: A temple and a flower with label maps, and three mixes that cut picture and map along the same line
+
 In segmentation the label is an image too, and must be mixed like the input. One draw mixes both. This page mixes
 photographs with their label maps, computes dense losses for hard and soft masks, and handles networks with an output
 stride and labels to ignore.

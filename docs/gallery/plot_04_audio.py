@@ -2,6 +2,9 @@
 Mel-spectrograms, with sound
 ============================
 
+.. image:: images/sphx_glr_plot_04_audio_002.png
+   :alt: Masks over time and frequency, over time only and over frequency only, and the mel-spectrograms that they mix
+
 This page turns waveforms into log-mel spectrograms, mixes them in time and frequency, in time only and in frequency
 only, mixes the waveforms themselves, and lets you hear the results. It ends with clips of different length and with
 targets for tagging.

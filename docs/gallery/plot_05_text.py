@@ -2,6 +2,9 @@
 Text: padding and a Hugging Face model
 ======================================
 
+.. image:: images/sphx_glr_plot_05_text_001.png
+   :alt: Four sentences word by word, before and after FMix, which cuts within their real lengths
+
 This page puts texts of similar length into batches, mixes their token embeddings without mixing in padding, keeps [CLS]
 and [SEP] where they belong, and trains a real BERT for a step, by hand and in the ``Trainer``.
 

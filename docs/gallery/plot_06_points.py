@@ -2,6 +2,9 @@
 Voxels and raw points
 =====================
 
+.. image:: images/sphx_glr_plot_06_points_001.png
+   :alt: A chair and a torus as voxels, the mask of FMix and of CutMix, and the chair with parts of the torus
+
 Shapes are mixed as voxels, where a method draws its mask in 3-D as it does in 2-D, or as raw points, which are chosen
 by such a mask and never moved. On this page you make both from meshes, mix them with FMix and CutMix, and see what
 ``lam`` counts in each case. The lines that matter::

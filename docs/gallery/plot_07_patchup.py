@@ -2,6 +2,9 @@
 PatchUp inside networks
 =======================
 
+.. image:: images/sphx_glr_plot_07_patchup_001.png
+   :alt: Three channels of a feature map: the sample's, the partner's, the blocks of PatchUp, and the mixed map
+
 PatchUp, Manifold Mixup and Feature CutMix mix the feature maps inside a network instead of its input. On this page you
 add them to a ResNet of torchvision, to a 1-D and to a 3-D network without a change in their code, look at what happens
 to the channels of a map, and take the loss apart. The lines that matter::

@@ -2,6 +2,9 @@
 One draw over paired modalities
 ===============================
 
+.. image:: images/sphx_glr_plot_08_paired_001.png
+   :alt: A temple and a flower, each as image, sound and sentence, and their mixes with the same share in all three
+
 Samples that come as image, text and sound are mixed with the same partner and the same share in each modality, so that
 they have one target. This page draws once and hands that on, shows how far the realised shares differ, says which one
 to use for the loss, and lets tensors share the mask itself where their grids allow it.

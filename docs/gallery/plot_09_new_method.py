@@ -2,6 +2,9 @@
 A new method in ten lines
 =========================
 
+.. image:: images/sphx_glr_plot_09_new_method_001.png
+   :alt: A mask that cuts at a plane, on a signal, an image and a volume, for four shares
+
 A method is a mask. Write one function that draws it, and the method works in every rank, with padding, inside networks,
 in a ``DataLoader`` and under policies, with no further code. This page adds two methods and checks what they do.
 """

@@ -2,6 +2,9 @@
 Hybrid policies
 ===============
 
+.. image:: images/sphx_glr_plot_10_hybrids_001.png
+   :alt: Which method four policies drew at each of 200 steps, as bars of colour
+
 A policy chooses a mixer for every batch: one at random, each in its turn, or none now and then. It goes wherever a
 mixer goes. This page shows the policies, what they drew over 200 steps, how to nest them, how to change a method during
 training, and what a checkpoint has to hold.
