@@ -81,7 +81,10 @@ class Corrupted:
         x, y = read_corrupted(self.settings.published, trained.settings.data, name, severity)
         if x.shape[1:] != trained.data.test_x.shape[1:]:
             size = tuple(trained.data.test_x.shape[1:])
-            raise ValueError(f"{name} is published as {tuple(x.shape[1:])}, the images of the run are {size}")
+            raise ValueError(
+                f"{name} is published as {tuple(x.shape[1:])}, but the images of the run are {size}: leave published "
+                f"out, and they are corrupted here"
+            )
         kept = torch.linspace(0, len(x) - 1, min(len(x), len(trained.data.test_y))).round().long()
         return read(x[kept]), y[kept]
 

@@ -115,6 +115,20 @@ def test_published_images_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "They are the published ones" in page.text
 
 
+def test_published_images_of_another_size_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    x, y = greys(100, 10, 10, 10), torch.tensor([1, 1, 1, 1])
+    folder = tmp_path / "CIFAR-10-C"
+    folder.mkdir()
+    np.save(folder / "fog.npy", greys(*(20 * [10])).numpy().transpose(0, 2, 3, 1))
+    np.save(folder / "labels.npy", np.ones(20, dtype=np.int64))
+    larger = x.repeat(1, 1, 2, 2)
+    monkeypatch.setattr(corruptions, "networks", lambda choice: iter([trained(larger, y)]))
+    own, given = (rf"\(3, {side}, {side}\)" for side in (2 * x.shape[-1], x.shape[-1]))
+    said = f"fog is published as {given}, but the images of the run are {own}: leave published out"
+    with pytest.raises(ValueError, match=said):
+        corruptions.page(corruptions.Settings(published=tmp_path, corruptions=("fog",)), "")
+
+
 @pytest.mark.slow  # 75 sets for four networks, which are trained first
 def test_the_smoke_run_has_all_corruptions(tmp_path: Path) -> None:
     out = tmp_path / "corruptions.md"
