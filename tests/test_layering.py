@@ -15,8 +15,8 @@ import mixmodal as mm
 ROOT = Path(mm.__file__).parents[1]
 LIBRARY = [
     *("core.devices", "core.checks"),
-    *("core.masks.noise", "core.masks.selection", "core.masks.uniform", "core.masks.boxes", "core.masks.fields"),
-    "core.masks.blocks",
+    *("core.masks.operators", "core.masks.noise", "core.masks.selection", "core.masks.uniform", "core.masks.boxes"),
+    *("core.masks.fields", "core.masks.blocks"),
     *("core.masks", "core.grids"),
     *("core.records.blends", "core.records.targets", "core.records.losses", "core.records.means"),
     *("core.records.views", "core.records.mix", "core.records"),

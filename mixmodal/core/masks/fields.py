@@ -7,7 +7,7 @@ that device.
 import functools
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from mixmodal.core.checks import require
 from mixmodal.core.devices import COUNTED, on_host, source, widest
 from mixmodal.core.masks.noise import Filter
+from mixmodal.core.masks.operators import compiled_on_cpu, operator
 from mixmodal.core.masks.selection import ramp, top
 
 Spectrum = Literal["paper", "upstream"]
@@ -112,7 +113,12 @@ def paper_field(
     """
     rank, last = len(shape), shape[-1]
     spacing = spacing if isinstance(spacing, str) else tuple(spacing)
-    if not torch.compiler.is_compiling() and on_host(torch.rand(0, device=device, **source(generator))):
+    drawn = torch.rand(0, device=device, **source(generator))
+    if compiled_on_cpu(drawn) and generator is None:
+        named, apart = (spacing, []) if isinstance(spacing, str) else ("", list(spacing))
+        found: Tensor = torch.ops.mixmodal.paper_field(drawn, n, list(shape), float(decay_power), named, apart)
+        return found
+    if on_host(drawn):
         half_spectrum = _filter(tuple(shape), decay_power, spacing).noise(n, generator)
     else:
         amplitude = _amplitude(tuple(shape), decay_power, device, spacing).movedim(-1, 0)
@@ -122,6 +128,18 @@ def paper_field(
         half_spectrum = torch.fft.ifftn(half_spectrum, dim=tuple(range(2, rank + 1)))
     field: Tensor = torch.fft.irfft(half_spectrum, n=last, dim=1)
     return field.movedim(1, -1)
+
+
+@operator(
+    "paper_field(Tensor drawn, SymInt n, SymInt[] shape, float decay_power, str named, float[] apart) -> Tensor",
+    lambda drawn, n, shape, *_: torch.empty(n, *shape, dtype=torch.float32, device=drawn.device),
+    random=True,
+)
+def _paper_field(
+    drawn: Tensor, n: int, shape: Sequence[int], decay_power: float, named: str, apart: Sequence[float]
+) -> Tensor:
+    spacing = cast(Spacing, named or tuple(apart))
+    return paper_field(n, shape, decay_power, spacing=spacing, device=drawn.device).contiguous()
 
 
 @functools.lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mixmodal.core.devices import on_host
+from mixmodal.core.masks.operators import compiled_on_cpu, operator
 
 ALONE = 2**13
 """Total number of cells up to which each row is searched separately."""
@@ -18,15 +19,23 @@ WORDS = 128
 def top(field: Tensor, count: Tensor) -> Tensor:
     """1 on the `count` (n,) largest cells of each row of `field` (n, N), exactly that many even if cells are equal."""
     if on_host(field) and on_host(count):
-        mask = torch.empty_like(field)
-        for row in range(len(field)) if field.numel() <= ALONE else _mark_between(field, count, mask):
-            _mark_top(field[row], int(count[row]), mask[row])
-        return mask
+        return _top(field, count)
+    if compiled_on_cpu(field) and compiled_on_cpu(count):
+        found: Tensor = torch.ops.mixmodal.top(field, count)
+        return found
     key = _ordered(field)
     kth = _kth_largest(key, count.clamp(min=1))[:, None]
     above, equal = key > kth, key == kth
     left = count - above.sum(1)
     return (above | (equal & (equal.cumsum(1) <= left[:, None]))).float()
+
+
+@operator("top(Tensor field, Tensor count) -> Tensor", lambda field, count: torch.empty_like(field))
+def _top(field: Tensor, count: Tensor) -> Tensor:
+    mask = torch.empty_like(field)
+    for row in range(len(field)) if field.numel() <= ALONE else _mark_between(field, count, mask):
+        _mark_top(field[row], int(count[row]), mask[row])
+    return mask
 
 
 def _mark_top(row: Tensor, ones: int, into: Tensor) -> None:
