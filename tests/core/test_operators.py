@@ -40,7 +40,9 @@ def code_of(function: Any, *args: Any) -> str:
     return "".join(found)
 
 
-@pytest.mark.parametrize("name, args", [("top", TOP), ("paper_field", FIELD), ("paper_field", (*FIELD[:4], "", [1, 2.5]))])
+@pytest.mark.parametrize(
+    ("name", "args"), [("top", TOP), ("paper_field", FIELD), ("paper_field", (*FIELD[:4], "", [1, 2.5]))]
+)
 def test_operators_are_what_their_schemas_and_fakes_say(name: str, args: Any) -> None:
     operator = getattr(torch.ops.mixmodal, name).default
     torch.library.opcheck(operator, args, test_utils=("test_schema", "test_faketensor"))
@@ -116,8 +118,8 @@ def test_a_compiled_vmap_that_does_not_say_how_to_draw_fails() -> None:
 
 def test_a_mixer_draws_by_them() -> None:
     """One draw for the batch and one for each sample, in a graph for any size."""
-    for per_sample in (False, True):
-        function = compiled(lambda x, mixer=FMix(per_sample=per_sample): mixer(x)[1].mask, dynamic=True)
+    for mixer in (FMix(), FMix(per_sample=True)):
+        function = compiled(lambda x, mixer=mixer: mixer(x)[1].mask, dynamic=True)
         for shape in ((3, 2, 40, 41), (5, 2, 41, 50)):
             mask = function(torch.randn(shape))
             assert {*mask.unique().tolist()} <= {0.0, 1.0}

@@ -106,7 +106,7 @@ def paper_field(
     torch.Size([2, 5, 1, 4])
 
     The noise is drawn directly in the half spectrum, since the spectrum of white noise is white too. On the CPU it is
-    the noise of `noise.Filter`; in compiled code and on other devices, all of it is normal.
+    the noise of `noise.Filter`; on other devices, all of it is normal.
 
     Source: Harris et al., FMix (2020), section 4. The real part of filtered complex noise, as in the paper, has the
     distribution of filtered real noise up to scale.

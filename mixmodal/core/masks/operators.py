@@ -9,6 +9,7 @@ from torch import Tensor
 F = TypeVar("F", bound=Callable[..., Tensor])
 
 _LIBRARIES: dict[str, torch.library.Library] = {}
+"""One for each operator: it lives as long as its library, and makes way when its module is loaded again."""
 
 
 def operator(schema: str, like: Callable[..., Tensor], *, random: bool = False) -> Callable[[F], F]:
@@ -25,7 +26,6 @@ def operator(schema: str, like: Callable[..., Tensor], *, random: bool = False) 
     tags = (torch.Tag.nondeterministic_seeded,) if random else ()
 
     def register(function: F) -> F:
-        _LIBRARIES.pop(name, None)  # when a module is loaded again
         library = _LIBRARIES[name] = torch.library.Library("mixmodal", "FRAGMENT")  # type: ignore[no-untyped-call]
         library.define(schema, tags=tags)  # type: ignore[no-untyped-call]
         library.impl(name, function, "CPU")  # type: ignore[no-untyped-call]

@@ -143,14 +143,27 @@ def single(x: Tensor) -> Tensor:
     return x.to(at_least_single(x.dtype))
 
 
-def clear(x: Tensor, away: Tensor) -> Tensor:
-    """A copy of `x` that is zero where `away`, a bool tensor that broadcasts with it, in the memory order of `x`."""
+def clear(x: Tensor, away: Tensor, out: Tensor | None = None) -> Tensor:
+    """A copy of `x` that is zero where `away`, a bool tensor that broadcasts with it, in the memory order of `x`.
+
+    It is written to `out` if it can be.
+    """
+    if on_host(x) and on_host(away) and not x.is_complex() and not _tracked(x):
+        return _clear_bits(x, away, fresh_like(x) if out is None else out)
     if x.dtype.itemsize < 2:  # torch cannot fill these
         return clear(single(x), away).to(x.dtype)
     order = memory_order(x)
     if order is None:
         return x.masked_fill(away, 0)
     return x.permute(order).masked_fill(away.permute(order), 0).permute(_inverse(order))
+
+
+def _clear_bits(x: Tensor, away: Tensor, out: Tensor) -> Tensor:
+    """`clear` on CPUs, where bitwise operations are vectorised and masked_fill is not."""
+    word = WORDS[x.element_size()]
+    kept = away.to(word).sub_(1)  # no bit set where the value is cleared, all elsewhere
+    torch.bitwise_and(x.resolve_neg().view(word), kept, out=out.view(word))
+    return out
 
 
 def partners(x: Tensor, index: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ class Mix:
         if self.real is not None:
             x = clear(x, ~spread(self.real, x, axes))
         if not self.partner:
-            kept = x if self.uniform else clear(x, mask < 0.5)
+            kept = x if self.uniform else clear(x, mask < 0.5, out)
             if self.scale is not None:
                 kept = (single(kept) * self.scale).to(kept.dtype)
             return give(kept, out)
@@ -186,7 +186,8 @@ class Mix:
         check_batch(y, self.index.shape[0])
         if self.partner and not self.uniform:
             check_of_samples(y, self.mask)
-        return blend_targets(self.lam, soft_labels(y, num_classes, label_smoothing), self.index)
+        soft = soft_labels(y, num_classes, label_smoothing)
+        return blend_targets(self.lam, soft, self.index, finite=not y.is_floating_point())
 
     def loss(
         self,

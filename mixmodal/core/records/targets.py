@@ -113,9 +113,14 @@ def soft_labels(y: Tensor, num_classes: int | None, label_smoothing: float = 0.0
     return one_hot * (1 - label_smoothing) + label_smoothing / num_classes if label_smoothing else one_hot
 
 
-def blend_targets(share: Tensor, y: Tensor, index: Tensor) -> Tensor:
-    """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,)."""
-    return between(share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)), y, y.index_select(0, index))
+def blend_targets(share: Tensor, y: Tensor, index: Tensor, *, finite: bool = False) -> Tensor:
+    """`share · y + (1 - share) · y[index]` for floating targets (B, ...) and shares (B,).
+
+    Args:
+        finite: whether all targets are known to be finite, so that a share of 0 cancels any of them.
+    """
+    share, other = share.to(y.dtype).view(-1, *[1] * (y.ndim - 1)), y.index_select(0, index)
+    return torch.lerp(other, y, share) if finite else between(share, y, other)
 
 
 def targets_of(terms: Terms, y: Tensor, index: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -180,6 +180,27 @@ def test_the_memory_order_is_kept_where_cells_move() -> None:
     assert mixed.stride() == x.stride()
 
 
+# ---------------------------------------------------------------- without a partner
+
+
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@pytest.mark.parametrize("dtype", [each for each in DTYPES if not each.is_complex] + [torch.float8_e5m2], ids=str)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_cleared_cells_are_zero_and_others_keep_their_bits(dtype: torch.dtype, per_sample: bool) -> None:
+    """A zero without a sign, and whatever is not a number stays as it is; also in a buffer and with a derivative."""
+    word = WORDS[dtype.itemsize]
+    x = torch.randint(256, (4, 3, 6, 5 * dtype.itemsize), dtype=torch.uint8).view(dtype)
+    before, buffer = x.clone(), torch.full_like(x, 1)
+    mix = mm.Cutout(size=3, per_sample=per_sample).draw(x)
+    expected = torch.where(mix.mask[:, None].bool(), x.view(word), 0)
+    assert mix(x, out=buffer) is buffer
+    found = [mix(x), buffer] + [mix(x.clone().requires_grad_()).detach()] * (dtype.itemsize > 1)
+    assert all(torch.equal(each.view(word), expected) for each in found)
+    assert torch.equal(x.view(word), before.view(word))
+
+
 # ---------------------------------------------------------------- dtypes, and tensors that stand for others
 
 
