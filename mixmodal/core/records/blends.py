@@ -12,7 +12,7 @@ from mixmodal.core.devices import at_least_single, fresh_like, on_host, wrapped
 LONG = 2**16
 """Values in a sample from which samples are mixed one by one: each partner is then read once, without a copy."""
 
-WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """Integer dtypes by their size in bytes."""
 
 
@@ -28,11 +28,14 @@ def choose(mask: Tensor, x: Tensor, index: Tensor, out: Tensor | None) -> Tensor
 
 
 def _choose_bits(mask: Tensor, x: Tensor, index: Tensor, out: Tensor) -> Tensor:
-    """`choose` on CPUs, where bitwise operations are vectorised and torch.where is not."""
+    """`choose` on CPUs, where arithmetic is vectorised and torch.where is not.
+
+    Bits are read as integers, whose sums wrap around: nothing is rounded, whatever the values are.
+    """
     word = WORDS[x.element_size()]
-    partners = (mask <= 0.5).to(word).neg_()  # all bits set where the partner's value is taken
-    for theirs, own, partner, into in _pairs(partners, x.resolve_neg().view(word), index, out.view(word)):
-        torch.bitwise_xor(own, partner, out=into).bitwise_and_(theirs).bitwise_xor_(own)
+    kept = (mask > 0.5).to(word)
+    for keep, own, partner, into in _pairs(kept, x.resolve_neg().view(word), index, out.view(word)):
+        torch.addcmul(partner, partner, keep, value=-1, out=into).addcmul_(own, keep)
     return out
 
 
