@@ -222,19 +222,20 @@ def judged(figure: Plan, scores: Mapping[Options, Mapping[int, float]]) -> list[
 def plot(scores: Mapping[Options, Mapping[int, float]], grid: Sequence[str], measure: str) -> Figure:
     """Scores against the last axis of the grid, a curve for each place on the others."""
     marks = axis(grid[-1])
-    size, firsts = len(marks[0]), {place[0][1] for place in marks}
+    size, names = len(marks[0]), [name for name, _ in marks[0]]
+    if len({place[0] for place in marks}) == len(marks):
+        names = names[:1]  # one option tells places apart
     values: dict[str, dict[str, conditions.Band]] = {}
     for cell, seeds in scores.items():
         found = intervals.interval(list(seeds.values()))
         curve = ", ".join(value for _, value in cell[:-size]) or measure
-        last = [value for _, value in cell[-size:]]
-        at = last[0] if len(firsts) == len(marks) else ", ".join(last)  # one option tells places apart, or all do
+        at = ", ".join(value for _, value in cell[-size:][: len(names)])
         values.setdefault(at, {})[curve] = found.mean, found.half
-    name = marks[0][0][0]
+    name = ", ".join(names)
     try:
         places = [float(value) for value in values]
     except ValueError:
-        return conditions.points(values, ylabel=measure)
+        return conditions.points(values, ylabel=measure, xlabel=name)
     curves: dict[str, dict[float, conditions.Band]] = {}
     for place, by_curve in zip(places, values.values(), strict=True):
         for curve, band in by_curve.items():

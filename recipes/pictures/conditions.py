@@ -50,12 +50,13 @@ def curves(
     return figure
 
 
-def points(values: Mapping[str, Mapping[str, Band]], *, ylabel: str) -> Figure:
+def points(values: Mapping[str, Mapping[str, Band]], *, ylabel: str, xlabel: str = "") -> Figure:
     """A group of points for each condition, one with its interval for each method.
 
     Args:
         values: by condition and method.
         ylabel: what the values are.
+        xlabel: what the conditions are.
     """
     methods = list(next(iter(values.values())))
     figure = Figure(figsize=(2.5 + 0.14 * (2 + len(methods)) * len(values), 4.2), layout="constrained")
@@ -77,6 +78,7 @@ def points(values: Mapping[str, Mapping[str, Band]], *, ylabel: str) -> Figure:
         axes.axvspan(place - 0.5, place + 0.5, color="0.96", zorder=0)
     axes.set_xlim(-0.5, len(values) - 0.5)
     axes.set_xticks(range(len(values)), list(values), rotation=45, ha="right")
+    axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     _plain(axes)
     _name(figure, axes)

@@ -189,6 +189,13 @@ def test_places_that_one_option_does_not_tell_apart_are_all_drawn() -> None:
     figure = sweep.plot({cell: {0: 1.0, 1: 2.0} for cell in sweep.cells(grid)}, grid, "accuracy")
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert ticks == ["layer1, box", "layer2, box", "layer2, blocks"]
+    assert figure.axes[0].get_xlabel() == "sites, patchup_input"
+
+
+def test_an_option_that_tells_places_apart_names_the_axis() -> None:
+    for grid in (("per_class+epochs=50+4,100+2",), ("lr=0.1,0.2",), ("schedule+lr=step+0.1,cosine+0.1",)):
+        figure = sweep.plot({cell: {0: 1.0, 1: 2.0} for cell in sweep.cells(grid)}, grid, "accuracy")
+        assert figure.axes[0].get_xlabel() == grid[0].partition("=")[0].partition("+")[0]
 
 
 @pytest.mark.parametrize("name", sweep.FIGURES)
