@@ -77,12 +77,14 @@ def fresh_like(x: Tensor) -> Tensor:
     """An uninitialised tensor with the shape, dtype, device and memory format of `x`.
 
     Linux hands out new memory in pages of 4 kB, each on its first write, which costs more than the mixing itself.
-    A large result on the CPU uses huge pages instead if the system has them. Its storage cannot be resized.
+    A large result on the CPU uses huge pages instead if the system has them. Its storage cannot be resized. Subclasses
+    of tensors make their own results, which hold more than values: a `MetaTensor` has its metadata.
 
     >>> fresh_like(torch.zeros(2, 3)).shape
     torch.Size([2, 3])
     """
-    pages = _huge_pages(x.nbytes) if x.nbytes >= LARGE and on_host(x) else None
+    large = x.nbytes >= LARGE and on_host(x) and type(x) in (Tensor, torch.nn.Parameter)
+    pages = _huge_pages(x.nbytes) if large else None
     if pages is None:
         return torch.empty_like(x)
     strides = torch.empty_like(x, device="meta").stride()

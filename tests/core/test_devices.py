@@ -53,6 +53,33 @@ def test_a_large_result_is_laid_out_as_any(x: Tensor, maps: list[int]) -> None:
     assert torch.equal(found, x)
 
 
+class Labelled(Tensor):
+    """A tensor with a name, which results take from the first argument."""
+
+    name = ""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = super().__torch_function__(func, types, args, kwargs)
+        if isinstance(found, cls) and args and isinstance(args[0], cls):
+            found.name = args[0].name
+        return found
+
+
+@over(TABLE)
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_subclass_keeps_what_it_holds_beside_values(
+    method: Method, padded: bool, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1 if large else 2**25)
+    x = torch.randn(4, 2, 5, 6).as_subclass(Labelled)
+    x.name = "scan"
+    mixed, mix = method.build("b c *")(x, **({"valid": torch.rand(4, 5, 6) > 0.3} if padded else {}))
+    assert (type(mixed), mixed.name) == (Labelled, "scan")
+    assert torch.equal(mixed.as_subclass(Tensor), mix(x.as_subclass(Tensor)))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="huge pages are Linux's")
 @pytest.mark.parametrize("mixer", [mm.CutMix(), mm.MixUp()], ids=repr)
 @pytest.mark.parametrize("long", [1, 2**16], ids=["sample by sample", "at once"])
