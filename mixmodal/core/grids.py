@@ -127,7 +127,7 @@ def own_share(mask: Tensor, index: Tensor, valid: Tensor | None = None) -> Tenso
     cells = math.prod(mask.shape[1:])
     counts = widest(mask.device) if cells > COUNTED else mask.dtype
     if valid is None:
-        return mask.mean(tuple(range(1, mask.ndim)), dtype=counts).to(mask.dtype).expand(len(index))
+        return mask.flatten(1).mean(1, dtype=counts).to(mask.dtype).expand(len(index))
     own = (mask * valid).flatten(1).sum(1, dtype=counts)
     total = own + ((1 - mask) * valid.index_select(0, index)).flatten(1).sum(1, dtype=counts)
     return torch.where(total > 0, own / torch.where(total > 0, total, 1), 1).to(mask.dtype)
