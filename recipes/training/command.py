@@ -67,6 +67,9 @@ class Training:
     """Largest norm of the gradient; larger ones are scaled down to it."""
     precision: str = "no"
     """Mixed precision: no (float32 throughout), bf16 or fp16."""
+    compile: bool = False
+    """Whether `torch.compile` compiles the network, which takes a minute or more before the first step: for long
+    trainings on a GPU. Results differ by rounding."""
     device: Literal["auto", "cpu"] = "auto"
     """The accelerator if there is one, or the CPU."""
     workers: int | None = None

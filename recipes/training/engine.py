@@ -131,6 +131,8 @@ def fit(task: Task, training: Training, *, out: Path, config: Mapping[str, Any],
     """
     accelerator = Accelerator(mixed_precision=training.precision, cpu=training.device == "cpu")
     check_launch(accelerator)
+    if training.compile:
+        task.model.compile()
     loaders = [
         dealt(loader, accelerator.num_processes) for loader in (task.train, task.test, task.again) if loader is not None
     ]
@@ -177,6 +179,7 @@ def _load(run: _Run, state: records.State, config: Mapping[str, Any]) -> tuple[r
         mixers = run.task.mixing.mixers
         records.load_mixers(mixers, saved.mixers, accelerator.process_index, accelerator.num_processes)
     place = f"{accelerator.num_processes} x {records.device_name(accelerator.device)}"
+    place += ", compiled" if run.training.compile else ""
     if saved.places and saved.places[-1] != place and run.writes:
         print(
             f"--resume: the run was on {saved.places[-1]} and is now on {place}, where rounding differs: "

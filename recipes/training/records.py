@@ -28,7 +28,7 @@ DAMAGED = (
     *(OverflowError, RecursionError),
 )
 """What reading a damaged or wrong file raises."""
-BOOKKEEPING = frozenset({"out", "resume", "workers", "data_root", "hub", "cache"})
+BOOKKEEPING = frozenset({"out", "resume", "workers", "compile", "data_root", "hub", "cache"})
 """Settings that say where and how a run was carried out, not what was trained; they may differ between runs."""
 
 

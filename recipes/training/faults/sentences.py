@@ -8,11 +8,17 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import gather_object
 
+from recipes.data.files import in_one_line
+
 FORESEEN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
 """Errors whose messages are for whoever typed the command."""
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
 IN_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process \d+\.\n.*\n(?:[\w.]+\.)?\1: (.*)", re.DOTALL)
 """How a loader reports what its worker raised: the type, a traceback and the message."""
+COMPILERS = ("torch._dynamo", "torch._inductor")
+"""Modules whose errors say that a network cannot be compiled."""
+HELP = "\n\nSet TORCHDYNAMO_VERBOSE"
+"""How the advice begins that their messages end with."""
 ENDED_WORKER = "DataLoader worker (pid"
 """How a loader's message begins when a worker is gone."""
 
@@ -37,6 +43,8 @@ def sentence(error: BaseException) -> str | None:
     elif isinstance(error, FORESEEN):
         told = IN_WORKER.fullmatch(str(error).rstrip())
         said = told[2] if told else str(error)
+    elif type(error).__module__.startswith(COMPILERS):
+        said = f"the network cannot be compiled here: leave out --compile ({in_one_line(str(error).split(HELP)[0])})"
     elif isinstance(error, RuntimeError) and str(error).startswith(ENDED_WORKER):
         said = f"a process that reads samples was killed, as happens if memory runs out: lower --workers ({error})"
     else:

@@ -3,7 +3,7 @@
 import os
 
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, DynamoBackend
 
 DATA_PARALLEL = (
     *(DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU),
@@ -15,7 +15,8 @@ def check_launch(accelerator: Accelerator) -> None:
     """Raise if a launcher asks for something that the loop does not do.
 
     Raises:
-        ValueError: the network is to be sharded, gradients are to be accumulated, or the precision is not the run's.
+        ValueError: the network is to be sharded or compiled, gradients are to be accumulated, or the precision is not
+            the run's.
     """
     sharded = "FSDP" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else ""
     if sharded or accelerator.distributed_type not in DATA_PARALLEL:
@@ -28,6 +29,12 @@ def check_launch(accelerator: Accelerator) -> None:
         raise ValueError(
             f"the launcher asks for gradient_accumulation_steps={parts}, but the loop steps after every batch: "
             f"leave it out, and choose --batch-size"
+        )
+    backend = accelerator.state.dynamo_plugin.backend
+    if backend != DynamoBackend.NO:
+        raise ValueError(
+            f"the launcher asks for dynamo_backend={backend.value.lower()}, but the loop compiles the network itself: "
+            f"leave it out, and set --compile"
         )
     asked, precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no"), accelerator.mixed_precision
     if asked not in ("no", precision):
