@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from recipes import images
 from recipes.data.audio import sets as audio_sets
 from recipes.data.images import sets as image_sets
+from recipes.data.images.altering.constants import CORRUPTIONS, SEVERITIES
 from recipes.data.images.facts import FACTS
 from recipes.data.images.graphemes import bengali
 from recipes.data.points import sets as point_sets
@@ -77,6 +80,15 @@ def vectors(folder: Path) -> Path:
     path = folder / "words.vec"
     path.write_text("film 1 2 3 4\ngood 0 1 0 1\nbad 2 1 0 0\n")
     return path
+
+
+def corrupted_images(folder: Path) -> None:
+    """Tiny-ImageNet-C with an image of each of three classes."""
+    image = Image.new("RGB", (64, 64), "grey")
+    for name, severity, label in product(CORRUPTIONS, SEVERITIES, "abc"):
+        place = folder / "Tiny-ImageNet-C" / name / str(severity) / label
+        place.mkdir(parents=True)
+        image.save(place / "0.png")
 
 
 def start(command: Command) -> None:

@@ -14,7 +14,7 @@ from recipes.experiments import ROWS, running
 from recipes.experiments import __main__ as command_line
 from recipes.experiments.rows import Row
 from recipes.experiments.running import Command, How
-from tests.recipes.experiments.faked import fake, narrowed, start, vectors
+from tests.recipes.experiments.faked import corrupted_images, fake, narrowed, start, vectors
 from tests.recipes.experiments.test_list import METHODS
 
 CIFAR = "fmix-table-2/cifar10-preact18"
@@ -200,7 +200,7 @@ def test_every_recipe_of_the_list_runs_with_all_its_methods(
 @pytest.mark.parametrize("row", [row for row in ROWS.values() if not row.trains], ids=lambda row: row.name)
 def test_every_analysis_of_the_list_runs(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if row.module == "analyses.corruptions":
-        pytest.skip("it reads Tiny-ImageNet-C")
+        corrupted_images(tmp_path)
     if row.module == "analyses.grad_cam":
         pytest.importorskip("captum")
 
