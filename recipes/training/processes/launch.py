@@ -10,6 +10,9 @@ DATA_PARALLEL = (
     *(DistributedType.MULTI_XPU, DistributedType.MULTI_NPU),
 )
 
+SHARDED = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration"}
+"""What shares a network out among devices, by the variable that `accelerate launch` sets for it."""
+
 
 def check_launch(accelerator: Accelerator) -> None:
     """Raise if a launcher asks for something that the loop does not do.
@@ -18,10 +21,10 @@ def check_launch(accelerator: Accelerator) -> None:
         ValueError: the network is to be sharded or compiled, gradients are to be accumulated, or the precision is not
             the run's.
     """
-    sharded = "FSDP" if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true" else ""
+    sharded = [name for variable, name in SHARDED.items() if os.environ.get(variable, "").lower() == "true"]
     if sharded or accelerator.distributed_type not in DATA_PARALLEL:
         raise ValueError(
-            f"the launcher asks for {sharded or accelerator.distributed_type.value}, but the loop keeps the whole "
+            f"the launcher asks for {(*sharded, accelerator.distributed_type.value)[0]}, but the loop keeps the whole "
             f"network on each device: launch several processes and nothing else"
         )
     parts = accelerator.gradient_accumulation_steps

@@ -15,6 +15,7 @@ def test_several_processes_and_nothing_else() -> None:
     ("name", "value", "said"),
     [
         ("ACCELERATE_USE_FSDP", "true", "asks for FSDP, but the loop keeps the whole network on each device"),
+        ("ACCELERATE_USE_PARALLELISM_CONFIG", "true", "asks for a parallelism configuration, but the loop keeps"),
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2", "gradient_accumulation_steps=2, .* choose --batch-size"),
         ("ACCELERATE_DYNAMO_BACKEND", "inductor", "dynamo_backend=inductor, but the loop compiles .* set --compile"),
         ("ACCELERATE_MIXED_PRECISION", "bf16", "mixed_precision=bf16, but the run has --precision no: .* --precision"),
