@@ -149,6 +149,11 @@ class Acting:
         if set(self.at) != self._sites:
             raise ValueError("at has different sites than before; only replace mixers, or make another HiddenMix")
         mixing = model.training and not self.paused
+        if mixing and self.at and (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            raise RuntimeError(
+                f"{type(model).__name__} is exported or traced in training mode, and the program would mix whatever it "
+                f"is given: call model.eval() or hidden.remove() first, or export it within hidden.paused()"
+            )
         partnered = [site for site, mixer in self.at.items() if mixer.partner] if mixing else []
         site = partnered[int(torch.randint(len(partnered), (), device="cpu"))] if partnered else None
         if recomputing():
