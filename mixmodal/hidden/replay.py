@@ -23,6 +23,16 @@ def recomputing() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
+def recorded() -> bool:
+    """Whether this code runs for a program to be made of it, by `torch.export` or `torch.jit.trace`.
+
+    >>> recorded()
+    False
+    """
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return traced or torch.compiler.is_compiling()
+
+
 def random_state(device: torch.device) -> State:
     """State of torch's global generators: the CPU's and that of `device`.
 

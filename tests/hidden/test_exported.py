@@ -23,7 +23,7 @@ MIXERS = {
 }
 PROGRAMS: dict[str, Callable[[nn.Module, Tensor], Callable[..., Any]]] = {
     "export": lambda net, x: torch.export.export(net, (x,)).module(),
-    "trace": lambda net, x: torch.jit.trace(net, x, check_trace=False),
+    "trace": lambda net, x: torch.jit.trace(net, x, check_trace=False),  # type: ignore[no-untyped-call]
 }
 READ_HOOKS: dict[str, Callable[[nn.Module, Tensor], Callable[..., Any]]] = {
     "export, strictly": lambda net, x: torch.export.export(net, (x,), strict=True).module(),
