@@ -58,6 +58,7 @@ class HiddenMix:
             HiddenMix; the model takes no argument named by `valid`. In a training forward: `labels` are given to the
             model, whose loss would ignore the mixing; the model downsamples `valid`, and the mix leaves padding
             between real locations, or happens where the model cannot be told of it.
+        RuntimeError: the model is exported or traced in training mode: the program would mix whatever it is given.
 
     >>> import mixmodal as mm
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 10))
