@@ -10,7 +10,7 @@ test: .venv/installed  ## style, types, tests, doctests, README
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy mixmodal recipes
-	$(BIN)/pytest -q -n auto -m "not slow"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not slow"
 
 slow: .venv/installed  ## the tests that `make test` leaves out: kills, several processes, long analyses
 	$(BIN)/pytest -q -m slow
