@@ -24,7 +24,7 @@ from mixmodal.hidden.arguments import (
     unmixed_labels,
 )
 from mixmodal.hidden.hooks import Hooks, calls_itself
-from mixmodal.hidden.replay import Forward, Site, State, random_state, recomputing, recorded
+from mixmodal.hidden.replay import Forward, Site, State, exporting, random_state, recomputing
 
 
 class Acting:
@@ -149,7 +149,7 @@ class Acting:
         if set(self.at) != self._sites:
             raise ValueError("at has different sites than before; only replace mixers, or make another HiddenMix")
         mixing = model.training and not self.paused
-        if mixing and self.at and recorded():
+        if mixing and self.at and exporting():
             raise RuntimeError(
                 f"{type(model).__name__} is exported or traced in training mode, and the program would mix whatever it "
                 f"is given: call model.eval() or hidden.remove() first, or export it within hidden.paused()"

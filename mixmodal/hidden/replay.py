@@ -23,10 +23,10 @@ def recomputing() -> bool:
     return torch._C._current_graph_task_id() != -1
 
 
-def recorded() -> bool:
+def exporting() -> bool:
     """Whether this code runs for a program to be made of it, by `torch.export` or `torch.jit.trace`.
 
-    >>> recorded()
+    >>> exporting()
     False
     """
     traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]

@@ -17,8 +17,8 @@ IN_WORKER = re.compile(r"Caught (\w+) in DataLoader worker process \d+\.\n.*\n(?
 """How a loader reports what its worker raised: the type, a traceback and the message."""
 COMPILERS = ("torch._dynamo", "torch._inductor")
 """Modules whose errors say that a network cannot be compiled."""
-HELP = "\n\nSet TORCHDYNAMO_VERBOSE"
-"""How the advice begins that their messages end with."""
+ADVICE = "\n\nSet TORCHDYNAMO_VERBOSE"
+"""How the advice at the end of their messages begins."""
 ENDED_WORKER = "DataLoader worker (pid"
 """How a loader's message begins when a worker is gone."""
 
@@ -44,7 +44,7 @@ def sentence(error: BaseException) -> str | None:
         told = IN_WORKER.fullmatch(str(error).rstrip())
         said = told[2] if told else str(error)
     elif type(error).__module__.startswith(COMPILERS):
-        said = f"the network cannot be compiled here: leave out --compile ({in_one_line(str(error).split(HELP)[0])})"
+        said = f"the network cannot be compiled here: leave out --compile ({in_one_line(str(error).split(ADVICE)[0])})"
     elif isinstance(error, RuntimeError) and str(error).startswith(ENDED_WORKER):
         said = f"a process that reads samples was killed, as happens if memory runs out: lower --workers ({error})"
     else:

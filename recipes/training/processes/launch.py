@@ -22,10 +22,12 @@ def check_launch(accelerator: Accelerator) -> None:
             the run's.
     """
     sharded = [name for variable, name in SHARDED.items() if os.environ.get(variable, "").lower() == "true"]
-    if sharded or accelerator.distributed_type not in DATA_PARALLEL:
+    if accelerator.distributed_type not in DATA_PARALLEL:
+        sharded.append(accelerator.distributed_type.value)
+    if sharded:
         raise ValueError(
-            f"the launcher asks for {(*sharded, accelerator.distributed_type.value)[0]}, but the loop keeps the whole "
-            f"network on each device: launch several processes and nothing else"
+            f"the launcher asks for {sharded[0]}, but the loop keeps the whole network on each device: launch several "
+            f"processes and nothing else"
         )
     parts = accelerator.gradient_accumulation_steps
     if parts != 1:

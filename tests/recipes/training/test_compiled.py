@@ -16,8 +16,8 @@ from recipes.training.faults.sentences import sentence
 from recipes.training.mixing import AtSites
 from tests.recipes.training.test_engine import fit, losses, toy, training
 
-WHOLE = torch.compile
-"""Before it is replaced."""
+COMPILE = torch.compile
+"""The function itself, which the tests replace."""
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's, at any break of a graph
 
 
@@ -48,7 +48,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.fx.GraphModul
         made.append(graph)
         return graph.forward
 
-    monkeypatch.setattr(torch, "compile", lambda what, **how: WHOLE(what, backend=noting, **how))
+    monkeypatch.setattr(torch, "compile", lambda what, **how: COMPILE(what, backend=noting, **how))
     torch.compiler.reset()
     yield made
     torch.compiler.reset()
@@ -85,7 +85,7 @@ def test_a_compiler_that_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest
     def fails(*_: Any) -> None:
         raise RuntimeError("no compiler found")
 
-    monkeypatch.setattr(torch, "compile", lambda what, **how: WHOLE(what, backend=fails, **how))
+    monkeypatch.setattr(torch, "compile", lambda what, **how: COMPILE(what, backend=fails, **how))
     with pytest.raises(RuntimeError) as caught:
         fit(toy(), training(compile=True), tmp_path)
     said = sentence(caught.value)
